@@ -1,0 +1,47 @@
+# Everything runs in .venv, which is made from the hash-pinned locks. Needs git, make and python3 (3.11-3.13) with venv.
+PYTHON ?= python3
+BIN := .venv/bin
+ROOMS := allot bandit portfolio offline_eval governance warehouse engine sims api
+SOURCES := $(ROOMS) benchmarks tests examples
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: install demo test check lint examples bench soak lock clean
+
+install: .venv/.installed ## make .venv from the lock, install allot, compile its kernels once
+
+.venv/.installed: requirements/dev.txt pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" || { echo "allot needs Python 3.11, 3.12 or 3.13; set PYTHON=/path/to/one"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m api.warm
+	touch $@
+
+demo: install ## from nothing to an allocation, two rounds of learning, an evaluation and a report, in world nbo
+	$(BIN)/allot demo
+
+test: install ## the tests, under ten minutes on two cores
+	$(BIN)/python -m pytest -m "not soak"
+
+check: lint test ## what must be green before a commit
+
+lint: install
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+examples: install ## real data: Hillstrom and Starbucks, ours beside the reference
+	$(BIN)/python -m examples.run
+
+bench: install ## comparisons, written to docs/benchmarks.md by hand from what they print
+	$(BIN)/python -m benchmarks.allocate
+
+soak: install ## long statistical runs; the output is docs/soak.md
+	$(BIN)/python -m tests.soak
+
+lock: ## refresh the locks; needs uv in PATH
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --extra dev pyproject.toml --output-file requirements/dev.txt
+
+clean:
+	rm -rf .venv allot-demo .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,28 @@
+"""What every room needs: the error tree, counter-based uniforms and the version. Nothing of ours is imported here."""
+
+from allot.errors import (
+    AllotError,
+    CampaignError,
+    ConvergenceError,
+    DataError,
+    LimitError,
+    NotFoundError,
+    RuleError,
+    ShapeError,
+    WorkspaceError,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AllotError",
+    "CampaignError",
+    "ConvergenceError",
+    "DataError",
+    "LimitError",
+    "NotFoundError",
+    "RuleError",
+    "ShapeError",
+    "WorkspaceError",
+    "__version__",
+]

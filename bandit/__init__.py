@@ -1,0 +1,1 @@
+"""What is this offer worth to this customer, and how sure are we?"""

@@ -1,0 +1,234 @@
+"""The request: who, for what, under which limits, with how much exploration. The same document as TOML and as JSON."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+from allot import CampaignError
+from engine.document import Reader
+from governance import Rule
+from portfolio import MEASURES, Measure
+
+Objective: TypeAlias = Literal["profit", "value", "conversions", "incremental"]
+OBJECTIVES: tuple[Objective, ...] = ("profit", "value", "conversions", "incremental")
+
+
+@dataclass(frozen=True, slots=True)
+class Exploration:
+    """How much is tried for the sake of learning.
+
+    `temperature` multiplies the uncertainty that the draw sees (0 = the deterministic optimum), `share` of the decisions
+    is spread evenly, `holdout` of the customers are never addressed.
+    """
+
+    temperature: float = 1.0
+    share: float = 0.01
+    holdout: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Columns and the values that select: every column must match one of its values. Empty selects all."""
+
+    offers: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    customers: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSpec:
+    """A limit in terms of offer columns and customer columns. With `whole`, it is a share: bounds times the whole."""
+
+    name: str
+    measure: Measure
+    part: Where
+    whole: Where | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    penalty: float | None = None
+    report_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContactPolicy:
+    """At most so many contacts in so many days; no contact for some days after a refusal."""
+
+    most: int | None = None
+    days: int = 30
+    quiet_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One campaign document; see `read_campaign` for its fields."""
+
+    name: str
+    as_of: datetime
+    seed: int
+    audience: str
+    objective: Objective
+    outside_margin: float | None
+    outcome_days: float
+    no_feedback: Literal["failure", "ignore"]
+    exploration: Exploration
+    limits: tuple[LimitSpec, ...]
+    rules: tuple[Rule, ...]
+    contact: ContactPolicy
+
+    def to_json(self) -> dict[str, Any]:
+        """The document in plain values."""
+        return {**asdict(self), "as_of": self.as_of.isoformat()}
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of everything in the document."""
+        return sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+    def rescaled(self, factor: float) -> "Campaign":
+        """The same campaign for a population `factor` times as large: sums scale, shares stay."""
+        return replace(self, limits=tuple(_rescaled(limit, factor) for limit in self.limits))
+
+
+def _rescaled(limit: LimitSpec, factor: float) -> LimitSpec:
+    if limit.whole is not None:
+        return limit
+    low, high = (None if x is None else x * factor for x in (limit.minimum, limit.maximum))
+    return replace(limit, minimum=low, maximum=high)
+
+
+def campaign_from_file(path: Path) -> Campaign:
+    """Read a campaign from TOML, or from JSON when the name ends in .json.
+
+    Raises:
+        CampaignError: no such file, a syntax error with its position, or a wrong field.
+    """
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise CampaignError(
+            f"cannot be read ({error.strerror}).", where=str(path), remedy="Give the path of a campaign document."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise CampaignError("is not UTF-8 text.", where=str(path)) from error
+    try:
+        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+        raise CampaignError(f"{error}.", where=str(path), remedy="Mend the syntax at that place.") from error
+    return read_campaign(document, where=path.name)
+
+
+def read_campaign(document: Mapping[str, Any], *, where: str = "campaign") -> Campaign:
+    """Check a campaign document.
+
+    Fields: name, as_of, seed, audience (a rule over customer columns, default "true"), objective, outside_margin,
+    outcome_days, no_feedback, [exploration] temperature, share, holdout, [[limits]], [[shares]], [[rules]], [contact].
+
+    Raises:
+        CampaignError: with the field, its value and what was expected.
+    """
+    r = Reader(document, where)
+    campaign = Campaign(
+        name=r.text("name"),
+        as_of=r.moment("as_of"),
+        seed=r.whole("seed", 0),
+        audience=r.text("audience", "true"),
+        objective=cast(Objective, r.text("objective", "profit", choices=OBJECTIVES)),
+        outside_margin=r.number("outside_margin", None, low=0.0),
+        outcome_days=r.amount("outcome_days", 30.0, low=0.0),
+        no_feedback=cast(Any, r.text("no_feedback", "failure", choices=("failure", "ignore"))),
+        exploration=_exploration(r.take("exploration", {}), where),
+        limits=(*map(_limit, r.tables("limits")), *map(_share, r.tables("shares"))),
+        rules=tuple(map(_rule, r.tables("rules"))),
+        contact=_contact(r.take("contact", {}), where),
+    )
+    r.done()
+    return campaign
+
+
+def _exploration(table: Any, where: str) -> Exploration:
+    r = Reader(table, f"{where}, [exploration]")
+    plain = Exploration()
+    out = Exploration(
+        temperature=r.amount("temperature", plain.temperature, low=0.0, high=10.0),
+        share=r.amount("share", plain.share, low=0.0, high=0.5),
+        holdout=r.amount("holdout", plain.holdout, low=0.0, high=0.9),
+    )
+    r.done()
+    return out
+
+
+def _contact(table: Any, where: str) -> ContactPolicy:
+    r = Reader(table, f"{where}, [contact]")
+    most = r.take("most", None)
+    quiet = r.take("quiet_days", None)
+    for key, value in (("most", most), ("quiet_days", quiet)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+            raise CampaignError(f"{key} = {value!r} is not a whole number of at least 0.", where=r.where)
+    out = ContactPolicy(most=most, days=r.whole("days", 30, low=1), quiet_days=quiet)
+    r.done()
+    return out
+
+
+def _rule(table: Any) -> Rule:
+    r = Reader(table, "[[rules]]")
+    name = r.text("name")
+    rule = Rule(name=name, reason=r.text("reason", name), predicate=r.text("predicate"))
+    r.done()
+    return rule
+
+
+def _where(table: Any, place: str) -> Where:
+    r = Reader(table, place)
+    out = Where(offers=_columns(r.take("offers", {}), place), customers=_columns(r.take("customers", {}), place))
+    r.done()
+    return out
+
+
+def _columns(table: Any, place: str) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    if not isinstance(table, Mapping):
+        raise CampaignError(f"{table!r} is not a table of columns and values.", where=place)
+    pairs = ((str(c), tuple(v) if isinstance(v, list | tuple) else (v,)) for c, v in sorted(table.items()))
+    return tuple(pairs)
+
+
+def _named(table: Any, kind: str) -> tuple[Reader, str]:
+    name = Reader(table, f"[[{kind}]]").text("name")
+    r = Reader(table, f"limit {name!r}")
+    r.take("name")
+    return r, name
+
+
+def _bounded(r: Reader, *, low: float = -float("inf"), high: float = float("inf")) -> tuple[float | None, float | None]:
+    minimum = r.number("minimum", None, low=low, high=high)
+    maximum = r.number("maximum", None, low=low, high=high)
+    if minimum is None and maximum is None:
+        raise CampaignError("has neither minimum nor maximum.", where=r.where, remedy="Give at least one of them.")
+    return minimum, maximum
+
+
+def _limit(table: Any) -> LimitSpec:
+    r, name = _named(table, "limits")
+    measure = cast(Measure, r.text("measure", choices=MEASURES))
+    low = -float("inf") if measure == "value" else 0.0
+    minimum, maximum = _bounded(r, low=low)
+    part = _where({key: r.take(key, {}) for key in ("offers", "customers")}, r.where)
+    out = LimitSpec(
+        name, measure, part, None, minimum, maximum, r.number("penalty", None, low=0.0), r.flag("report_only", False)
+    )
+    r.done()
+    return out
+
+
+def _share(table: Any) -> LimitSpec:
+    r, name = _named(table, "shares")
+    measure = cast(Measure, r.text("measure", "count", choices=MEASURES))
+    minimum, maximum = _bounded(r, low=0.0, high=1.0)
+    part = _where(r.take("part"), f"{r.where}, part")
+    whole = _where(r.take("whole", {}), f"{r.where}, whole")
+    out = LimitSpec(name, measure, part, whole, minimum, maximum, r.number("penalty", None, low=0.0))
+    r.done()
+    return out

@@ -1,0 +1,108 @@
+"""Reading documents: every field is asked for by name and type, and a wrong one is answered in words."""
+
+import difflib
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+from allot import CampaignError
+
+_REQUIRED: Final = object()
+
+
+class Reader:
+    """Takes fields out of one table of a document and complains about what is missing, mistyped or left over.
+
+    Args:
+        table: the parsed TOML or JSON table.
+        where: how to call it in messages, e.g. "campaign" or "limit 'budget'".
+    """
+
+    def __init__(self, table: Any, where: str) -> None:
+        if not isinstance(table, Mapping):
+            raise CampaignError(f"is {table!r}, not a table of fields.", where=where)
+        self._rest = dict(table)
+        self._asked: list[str] = []
+        self.where = where
+
+    def take(self, key: str, default: Any = _REQUIRED) -> Any:
+        """The raw value of a field."""
+        self._asked.append(key)
+        if key not in self._rest:
+            if default is _REQUIRED:
+                raise CampaignError(f"{key!r} is missing.", where=self.where, remedy=f"Add a line `{key} = ...`.")
+            return default
+        return self._rest.pop(key)
+
+    def text(self, key: str, default: Any = _REQUIRED, *, choices: tuple[str, ...] = ()) -> str:
+        """A text, one of `choices` if there are any."""
+        value = self.take(key, default)
+        if not isinstance(value, str) or not value.strip():
+            raise self._wrong(key, value, "a text that is not empty")
+        if choices and value not in choices:
+            raise self._wrong(key, value, "one of " + ", ".join(choices))
+        return value
+
+    def number(
+        self, key: str, default: Any = _REQUIRED, *, low: float = -math.inf, high: float = math.inf
+    ) -> float | None:
+        """A finite number in [low, high], or the default."""
+        value = self.take(key, default)
+        if value is None and default is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise self._wrong(key, value, "a finite number")
+        if not low <= value <= high:
+            raise self._wrong(key, value, f"between {low:g} and {high:g}" if high < math.inf else f"at least {low:g}")
+        return float(value)
+
+    def amount(self, key: str, default: float, *, low: float = -math.inf, high: float = math.inf) -> float:
+        """A finite number in [low, high] that always is there."""
+        value = self.number(key, default, low=low, high=high)
+        return default if value is None else value
+
+    def whole(self, key: str, default: Any = _REQUIRED, *, low: int = 0) -> int:
+        """A whole number of at least `low`."""
+        value = self.take(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise self._wrong(key, value, f"a whole number of at least {low}")
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
+        value = self.take(key, default)
+        if not isinstance(value, bool):
+            raise self._wrong(key, value, "true or false")
+        return value
+
+    def moment(self, key: str) -> datetime:
+        """A time with time zone; a naive one or a date is taken as UTC."""
+        value = self.take(key)
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value)
+            except ValueError:
+                raise self._wrong(key, value, "a time such as 2026-03-01T00:00:00Z") from None
+        if isinstance(value, date) and not isinstance(value, datetime):
+            value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+        if not isinstance(value, datetime):
+            raise self._wrong(key, value, "a time such as 2026-03-01T00:00:00Z")
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    def tables(self, key: str) -> list[Any]:
+        """A list of tables, empty when it is not there."""
+        value = self.take(key, [])
+        if not isinstance(value, list):
+            raise self._wrong(key, value, f"a list of tables ([[{key}]])")
+        return value
+
+    def done(self) -> None:
+        """Complain about fields that nobody asked for."""
+        for key in self._rest:
+            near = difflib.get_close_matches(key, self._asked, 1)
+            hint = f"Did you mean {near[0]!r}?" if near else "Known are " + ", ".join(self._asked) + "."
+            raise CampaignError(f"field {key!r} is unknown.", where=self.where, remedy=hint)
+
+    def _wrong(self, key: str, value: Any, wanted: str) -> CampaignError:
+        return CampaignError(f"{key} = {value!r} is not {wanted}.", where=self.where, remedy=f"Give {wanted}.")

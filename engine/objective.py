@@ -1,0 +1,90 @@
+"""From beliefs to money: what one contact with each offer is worth to the campaign's objective, and what it costs."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allot import CampaignError
+from bandit import Beliefs, Outside, Scores, mean_success
+from engine.campaign import Objective
+
+Floats: TypeAlias = NDArray[np.float64]
+Singles: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The money side of the offers, currency units: (k,) each. `outside_margin` is what a success without offer earns."""
+
+    margin: Floats
+    contact_cost: Floats
+    redemption_cost: Floats
+    outside_margin: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What the portfolio sees of n customers and k offers.
+
+    Args:
+        scores: what the draw sees: value * sigmoid(mean + temperature * sd * z) - fee, against the outside option.
+        success: (n, k) posterior mean chance of success.
+        value: (n, k) worth to the objective in posterior means, over no offer.
+        cost: (n, k) expected cost in posterior means, paid on contact and on redemption.
+    """
+
+    scores: Scores
+    success: Singles
+    value: Singles
+    cost: Singles
+
+
+def worth_of(
+    objective: Objective, beliefs: Beliefs, eligible: NDArray[np.bool_], terms: Terms, played: Floats
+) -> Worth:
+    """Price beliefs for an objective.
+
+    Args:
+        objective: "profit" = value - expected cost, "value", "conversions", or "incremental" = profit against what the
+            customer would do with no offer.
+        beliefs: mean and sd of the logit, (n, k + 1); the last column is no offer.
+        eligible: (n, k) bool.
+        terms: margins and costs of the offers.
+        played: (k + 1,) the temperature with which each arm is played; it multiplies the sd that the draw sees.
+
+    Raises:
+        CampaignError: `incremental` without a margin for successes that come by themselves.
+    """
+    k = eligible.shape[1]
+    success = mean_success(beliefs.mean, beliefs.sd)
+    cost = terms.contact_cost + terms.redemption_cost * success[:, :k]
+    one = np.ones(k)
+    factor, fee = {
+        "conversions": (one, 0.0 * one),
+        "value": (terms.margin, 0.0 * one),
+        "profit": (terms.margin - terms.redemption_cost, terms.contact_cost),
+        "incremental": (terms.margin - terms.redemption_cost, terms.contact_cost),
+    }[objective]
+    value = factor * success[:, :k] - fee
+    outside: float | Outside = 0.0
+    if objective == "incremental":
+        margin = _outside_margin(terms)
+        value = value - margin * success[:, k:]
+        outside = Outside(beliefs.mean[:, k], np.float32(played[k]) * beliefs.sd[:, k], margin)
+    sd = beliefs.sd[:, :k] * played[:k].astype(np.float32)
+    scores = Scores(np.ascontiguousarray(beliefs.mean[:, :k]), sd, factor, fee, eligible, outside)
+    return Worth(scores, success[:, :k], value.astype(np.float32), cost.astype(np.float32))
+
+
+def _outside_margin(terms: Terms) -> float:
+    if terms.outside_margin is not None:
+        return terms.outside_margin
+    if np.ptp(terms.margin) > 0:
+        raise CampaignError(
+            "objective 'incremental' needs outside_margin, because the offers' margins differ "
+            f"({terms.margin.min():g} to {terms.margin.max():g}).",
+            remedy="Add `outside_margin = ...`: what one success without any offer earns.",
+        )
+    return float(terms.margin[0])

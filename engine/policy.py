@@ -1,0 +1,149 @@
+"""The affordable policy: a table of probabilities whose expected use keeps every limit, and the prices behind it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allot import LimitError
+from bandit import Use, priced_probabilities
+from engine.exploration import even_policy
+from engine.objective import Worth
+from engine.oracle import ExpectedOracle, stratified
+from portfolio import Prices, Problem, Rows, compile_rows, expected_use, solve_prices
+
+Floats: TypeAlias = NDArray[np.float64]
+
+SAMPLES = (5_000, 50_000)
+"""Customers in the stratified samples on which prices are found before everybody is asked."""
+
+PRICED_WITHIN = 1e-4
+"""How near, relative to its bound, the expected use of a priced limit comes to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is played.
+
+    Args:
+        probability: (n, k + 1) float32; the last column is no offer. This table, not the prices, is the policy.
+        prices: what one more unit of each limit's room is worth; by the limit's name.
+        bound: no plan within the limits has a higher expected drawn value, objective's units.
+        charges: (3, g, k) what the limits charge per contact, per unit of cost and per unit of value.
+        price: (m,) prices of the linear rows, to start from again.
+        residual: largest error that the quadrature's certificate admits.
+        passes: how often every customer was asked.
+        use: (3, g, k) expected use of the table.
+    """
+
+    probability: NDArray[np.float32]
+    prices: dict[str, float]
+    bound: float
+    charges: Floats
+    price: Floats
+    residual: float
+    passes: int
+    use: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How the policy is to be found: exploration share, the limits' headroom (m,), prices to start from."""
+
+    share: float = 0.01
+    headroom: Floats | None = None
+    start: Floats | None = None
+    progress: Callable[[int], None] = field(default=lambda done: None)
+
+
+def affordable_policy(worth: Worth, problem: Problem, setting: Setting | None = None) -> Policy:
+    """Find prices at which the random policy keeps every limit in expectation, headroom included.
+
+    With exploration share e and its even policy U, the limits of the priced part P are lowered to
+    (bound - headroom - e * use(U)) / (1 - e), so that (1 - e) P + e U keeps the limits.
+
+    Args:
+        worth: scores, value and cost of each pair.
+        problem: the same pairs with the limits; `most` must be 1.
+        setting: exploration share, headroom and starting prices.
+
+    Raises:
+        LimitError: several offers per customer, or limits that no policy can keep (with their names).
+    """
+    setting = setting or Setting()
+    if problem.most != 1 or problem.groups is not None:
+        raise LimitError(
+            "a random policy gives each customer at most one offer.",
+            remedy="Ask for several offers with temperature 0, or set most = 1.",
+        )
+    rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
+    even, even_use = even_policy(problem, rows, setting.share) if setting.share > 0 else (None, 0.0)
+    lowered = _lowered(rows, setting, even_use)
+    use = Use(worth.cost, worth.value, problem.cell, problem.n_cells)
+    prices = _prices(ExpectedOracle(worth.scores, use), lowered, setting, problem)
+    charges = rows.charges(prices.price)
+    priced = priced_probabilities(worth.scores, use, charges)
+    probability = priced.probability
+    if even is not None:
+        probability = ((1.0 - setting.share) * probability + setting.share * even).astype(np.float32)
+    return Policy(
+        probability=probability,
+        prices=by_limit(rows, prices.price),
+        bound=prices.bound,
+        charges=charges,
+        price=prices.price,
+        residual=priced.residual,
+        passes=prices.passes + 1,
+        use=expected_use(problem, probability),
+    )
+
+
+def by_limit(rows: Rows, price: Floats) -> dict[str, float]:
+    """Prices by the limit's name; of a share with two bounds, the one that binds."""
+    out: dict[str, float] = {}
+    for name, value in zip(rows.names, price.tolist(), strict=True):
+        if abs(value) >= abs(out.get(name, 0.0)):
+            out[name] = value
+    return out
+
+
+def _lowered(rows: Rows, setting: Setting, even_use: Floats | float) -> Rows:
+    width = np.zeros(len(rows.names)) if setting.headroom is None else setting.headroom
+    taken = rows.consumption(setting.share * np.asarray(even_use)) if setting.share > 0 else 0.0
+    lower = (rows.lower + width - taken) / (1.0 - setting.share)
+    upper = (rows.upper - width - taken) / (1.0 - setting.share)
+    return Rows(rows.names, rows.coefficient, lower, upper, rows.penalty)
+
+
+def _prices(full: ExpectedOracle, rows: Rows, setting: Setting, problem: Problem) -> Prices:
+    n = len(problem.value)
+    samples = [full.sample(*stratified(problem.cell, size)) for size in SAMPLES if 2 * size < n]
+    prices = solve_prices(
+        full, rows, samples=samples, scale=_scale(problem), tolerance=_tolerance(rows, setting), start=setting.start
+    )
+    if prices.status == "infeasible":
+        raise LimitError(
+            "no policy can keep " + ", ".join(repr(name) for name in prices.infeasible) + ".",
+            where="limits",
+            remedy="Relax one of them, or widen the audience or its rules.",
+        )
+    return prices
+
+
+def _scale(problem: Problem) -> float:
+    """A typical score: the mean over customers of the best value, or of its size where all are losses."""
+    if problem.value.size == 0:
+        return 1.0
+    best = np.where(problem.eligible, problem.value, 0.0).max(1).mean()
+    return float(max(best, 1e-3 * np.abs(problem.value).mean(), 1e-12))
+
+
+def _tolerance(rows: Rows, setting: Setting) -> float:
+    """What prices may miss must stay well inside the headroom, or a draw would start outside its limits."""
+    if setting.headroom is None or not len(rows.names):
+        return PRICED_WITHIN
+    size = np.maximum(np.where(np.isfinite(rows.upper), np.abs(rows.upper), 0.0), 1e-300)
+    size = np.maximum(size, np.where(np.isfinite(rows.lower), np.abs(rows.lower), 0.0))
+    return float(np.clip(0.2 * np.min(setting.headroom / size), 1e-8, PRICED_WITHIN))
