@@ -22,8 +22,8 @@ OBJECTIVES: tuple[Objective, ...] = ("profit", "value", "conversions", "incremen
 class Exploration:
     """How much is tried for the sake of learning.
 
-    `temperature` multiplies the uncertainty that the draw sees (0 = the deterministic optimum), `share` of the decisions
-    is spread evenly, `holdout` of the customers are never addressed.
+    `temperature` multiplies the uncertainty that the draw sees (0 = the deterministic optimum), `share` of the
+    decisions is spread evenly, `holdout` of the customers are never addressed.
     """
 
     temperature: float = 1.0
@@ -55,11 +55,12 @@ class LimitSpec:
 
 @dataclass(frozen=True, slots=True)
 class ContactPolicy:
-    """At most so many contacts in so many days; no contact for some days after a refusal."""
+    """At most so many contacts in so many days; none for some days after a refusal; one customer per household."""
 
     most: int | None = None
     days: int = 30
     quiet_days: int | None = None
+    one_per_household: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +80,39 @@ class Campaign:
     rules: tuple[Rule, ...]
     contact: ContactPolicy
 
-    def to_json(self) -> dict[str, Any]:
-        """The document in plain values."""
-        return {**asdict(self), "as_of": self.as_of.isoformat()}
+    def to_document(self) -> dict[str, Any]:
+        """The document again, every default written out; `read_campaign` takes it back."""
+        plain = ("name", "seed", "audience", "objective", "outside_margin", "outcome_days", "no_feedback")
+        return {
+            **{key: getattr(self, key) for key in plain},
+            "as_of": self.as_of.isoformat(),
+            "exploration": asdict(self.exploration),
+            "limits": [_limit_document(x) for x in self.limits if x.whole is None],
+            "shares": [_limit_document(x) for x in self.limits if x.whole is not None],
+            "rules": [{"name": r.name, "reason": r.reason, "predicate": r.predicate} for r in self.rules],
+            "contact": asdict(self.contact),
+        }
 
     @property
     def digest(self) -> str:
         """Fingerprint of everything in the document."""
-        return sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+        return sha256(json.dumps(self.to_document(), sort_keys=True).encode()).hexdigest()
 
     def rescaled(self, factor: float) -> "Campaign":
         """The same campaign for a population `factor` times as large: sums scale, shares stay."""
         return replace(self, limits=tuple(_rescaled(limit, factor) for limit in self.limits))
+
+
+def _limit_document(limit: LimitSpec) -> dict[str, Any]:
+    out: dict[str, Any] = {"name": limit.name, "measure": limit.measure, "minimum": limit.minimum}
+    out |= {"maximum": limit.maximum, "penalty": limit.penalty}
+    if limit.whole is not None:
+        return out | {"part": _where_document(limit.part), "whole": _where_document(limit.whole)}
+    return out | _where_document(limit.part) | {"report_only": limit.report_only}
+
+
+def _where_document(where: Where) -> dict[str, Any]:
+    return {"offers": {c: list(v) for c, v in where.offers}, "customers": {c: list(v) for c, v in where.customers}}
 
 
 def _rescaled(limit: LimitSpec, factor: float) -> LimitSpec:
@@ -168,7 +190,8 @@ def _contact(table: Any, where: str) -> ContactPolicy:
     for key, value in (("most", most), ("quiet_days", quiet)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
             raise CampaignError(f"{key} = {value!r} is not a whole number of at least 0.", where=r.where)
-    out = ContactPolicy(most=most, days=r.whole("days", 30, low=1), quiet_days=quiet)
+    days = r.whole("days", 30, low=1)
+    out = ContactPolicy(most, days, quiet, r.flag("one_per_household", False))
     r.done()
     return out
 

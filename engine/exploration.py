@@ -18,8 +18,8 @@ _ROUNDS = 200
 def even_policy(problem: Problem, rows: Rows, share: float) -> tuple[Floats, Floats]:
     """The policy U that is played with probability `share`.
 
-    It starts uniform over the eligible offers and no offer, and is scaled down per (cell, offer) until its use is at most
-    a tenth of every maximum and it satisfies every share limit by itself. The mass removed goes to no offer.
+    It starts uniform over the eligible offers and no offer, and is scaled down per (cell, offer) until its use is at
+    most a tenth of every maximum and it satisfies every share limit by itself. The mass removed goes to no offer.
 
     Args:
         problem: who is eligible for what, and in which cell.
@@ -47,7 +47,7 @@ def even_policy(problem: Problem, rows: Rows, share: float) -> tuple[Floats, Flo
 
 
 def _shrink(scale: Floats, weight: Floats, lower: float, upper: float, share: float) -> None:
-    """Scale down in place until one row holds: maxima to their part, homogeneous rows (shares) to their side of zero."""
+    """Scale down in place until one row holds: maxima to their part, shares (bound 0) to their side of zero."""
     table = weight.sum(0)
     positive, negative = table > 0, table < 0
     up, down = float((scale * table)[positive].sum()), -float((scale * table)[negative].sum())

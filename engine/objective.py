@@ -16,7 +16,7 @@ Singles: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The money side of the offers, currency units: (k,) each. `outside_margin` is what a success without offer earns."""
+    """The offers' money, currency units, (k,) each. `outside_margin` is what a success without offer earns."""
 
     margin: Floats
     contact_cost: Floats

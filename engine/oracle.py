@@ -33,25 +33,28 @@ class ExpectedOracle:
 
     def sample(self, rows: NDArray[np.intp], weight: Floats) -> "ExpectedOracle":
         """The same oracle seen through some rows, each with its weight."""
-        s, u = self.scores, self.use
-        outside = s.outside
-        if isinstance(outside, Outside):
-            worth = outside.value if np.ndim(outside.value) == 0 else np.asarray(outside.value)[rows]
-            outside = Outside(outside.mean[rows], outside.sd[rows], worth)
-        elif np.ndim(outside) == 1:
-            outside = np.asarray(outside)[rows]
-        scores = replace(
-            s,
-            mean=s.mean[rows],
-            sd=s.sd[rows],
-            value=s.value if s.value.ndim == 1 else s.value[rows],
-            fee=s.fee if s.fee.ndim == 1 else s.fee[rows],
-            eligible=s.eligible[rows],
-            outside=outside,
-        )
-        return replace(
-            self, scores=scores, use=Use(u.cost[rows], u.worth[rows], u.cell[rows], u.n_cells), weight=weight
-        )
+        u = self.use
+        use = Use(u.cost[rows], u.worth[rows], u.cell[rows], u.n_cells)
+        return replace(self, scores=some_scores(self.scores, rows), use=use, weight=weight)
+
+
+def some_scores(scores: Scores, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Scores:
+    """The scores of some customers."""
+    outside = scores.outside
+    if isinstance(outside, Outside):
+        worth = outside.value if np.ndim(outside.value) == 0 else np.asarray(outside.value)[rows]
+        outside = Outside(outside.mean[rows], outside.sd[rows], worth)
+    elif np.ndim(outside) == 1:
+        outside = np.asarray(outside)[rows]
+    return replace(
+        scores,
+        mean=scores.mean[rows],
+        sd=scores.sd[rows],
+        value=scores.value if scores.value.ndim == 1 else scores.value[rows],
+        fee=scores.fee if scores.fee.ndim == 1 else scores.fee[rows],
+        eligible=scores.eligible[rows],
+        outside=outside,
+    )
 
 
 def stratified(cell: NDArray[np.integer], size: int) -> tuple[NDArray[np.intp], Floats]:

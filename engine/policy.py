@@ -1,16 +1,14 @@
 """The affordable policy: a table of probabilities whose expected use keeps every limit, and the prices behind it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allot import LimitError
-from bandit import Use, priced_probabilities
+from bandit import Beliefs, Outside, Scores, Use, priced_probabilities
 from engine.exploration import even_policy
-from engine.objective import Worth
 from engine.oracle import ExpectedOracle, stratified
 from portfolio import Prices, Problem, Rows, compile_rows, expected_use, solve_prices
 
@@ -50,23 +48,33 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How the policy is to be found: exploration share, the limits' headroom (m,), prices to start from."""
+    """How the policy is to be found: exploration share, the limits' headroom (m,), prices (m,) to start from."""
 
     share: float = 0.01
     headroom: Floats | None = None
     start: Floats | None = None
-    progress: Callable[[int], None] = field(default=lambda done: None)
 
 
-def affordable_policy(worth: Worth, problem: Problem, setting: Setting | None = None) -> Policy:
+def affordable_policy(
+    beliefs: Beliefs,
+    value: Floats,
+    problem: Problem,
+    *,
+    fee: Floats | float = 0.0,
+    outside: Floats | float | Outside = 0.0,
+    setting: Setting | None = None,
+) -> Policy:
     """Find prices at which the random policy keeps every limit in expectation, headroom included.
 
     With exploration share e and its even policy U, the limits of the priced part P are lowered to
     (bound - headroom - e * use(U)) / (1 - e), so that (1 - e) P + e U keeps the limits.
 
     Args:
-        worth: scores, value and cost of each pair.
-        problem: the same pairs with the limits; `most` must be 1.
+        beliefs: mean and sd (n, k) of the logit of success, as the draw sees them (temperature included).
+        value: (k,) or (n, k) what a success earns, currency units; the draw scores value * sigmoid(.) - fee - prices.
+        problem: value and cost of the same pairs in posterior means, with the limits; `most` must be 1.
+        fee: (k,), (n, k) or a number: what a contact costs for certain.
+        outside: worth of no offer, or its beliefs.
         setting: exploration share, headroom and starting prices.
 
     Raises:
@@ -81,10 +89,13 @@ def affordable_policy(worth: Worth, problem: Problem, setting: Setting | None = 
     rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
     even, even_use = even_policy(problem, rows, setting.share) if setting.share > 0 else (None, 0.0)
     lowered = _lowered(rows, setting, even_use)
-    use = Use(worth.cost, worth.value, problem.cell, problem.n_cells)
-    prices = _prices(ExpectedOracle(worth.scores, use), lowered, setting, problem)
+    k = problem.value.shape[1]
+    fees = np.broadcast_to(np.asarray(fee, np.float64), (k,)) if np.ndim(fee) < 2 else np.asarray(fee)
+    scores = Scores(beliefs.mean, beliefs.sd, np.asarray(value, np.float64), fees, problem.eligible, outside)
+    use = Use(problem.cost, problem.value, problem.cell, problem.n_cells)
+    prices = _prices(ExpectedOracle(scores, use), lowered, setting, problem)
     charges = rows.charges(prices.price)
-    priced = priced_probabilities(worth.scores, use, charges)
+    priced = priced_probabilities(scores, use, charges)
     probability = priced.probability
     if even is not None:
         probability = ((1.0 - setting.share) * probability + setting.share * even).astype(np.float32)

@@ -1,0 +1,284 @@
+"""The `allot` command. Each command parses, calls one use case and prints its answer; heavy imports wait until then."""
+
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from allot import AllotError, DataError, WorkspaceError, __version__
+from api import console, tables
+
+if TYPE_CHECKING:
+    from warehouse import Workspace
+
+app = typer.Typer(
+    name="allot",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help=(
+        "Decides which offer, if any, each customer gets; spends a campaign's budget where it is worth most; "
+        "learns from what comes back; and says what any other policy would have earned.\n\n"
+        "The usual way: `allot init`, `allot load`, `allot train`, `allot allocate CAMPAIGN`, `allot feedback FILE`, "
+        "`allot learn`, `allot evaluate`. Try `allot demo` first."
+    ),
+)
+
+
+class Output(StrEnum):
+    """How answers are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+Home = Annotated[
+    Path, typer.Option("--workspace", envvar="ALLOT_HOME", help="Folder that holds data, models and decisions.")
+]
+Format = Annotated[Output, typer.Option("--output", help="`table` for people, `json` for one document on stdout.")]
+AsOf = Annotated[str | None, typer.Option(help="Pretend that it is this time, e.g. 2026-03-01; default now.")]
+HOME = Path("allot-workspace")
+_INTERRUPTED = 130
+
+
+def _open(home: Path) -> "Workspace":
+    from warehouse import Workspace
+
+    return Workspace.open(home)
+
+
+def _moment(text: str | None) -> datetime:
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise DataError(f"{text!r} is not a time.", where="--as-of", remedy="Write 2026-03-01T00:00:00Z.") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _answer(document: dict[str, Any], output: Output, show: Any) -> None:
+    if output is Output.JSON:
+        console.print_json(document)
+    else:
+        show(document)
+
+
+@app.command()
+def init(workspace: Home = HOME, output: Format = Output.TABLE) -> None:
+    """Make an empty workspace."""
+    from engine.workspaces import init as use_case
+
+    _answer(use_case(workspace), output, tables.initialised)
+
+
+@app.command()
+def load(
+    customers: Annotated[Path | None, typer.Option(help="One row per customer (CSV or Parquet).")] = None,
+    offers: Annotated[Path | None, typer.Option(help="One row per offer: costs, margin, dates, eligibility.")] = None,
+    exposures: Annotated[Path | None, typer.Option(help="Past decisions and their outcomes.")] = None,
+    events: Annotated[Path | None, typer.Option(help="What customers did: purchases, visits, refusals.")] = None,
+    append: Annotated[bool, typer.Option(help="Add exposures and events to those already there.")] = False,
+    workspace: Home = HOME,
+    output: Format = Output.TABLE,
+) -> None:
+    """Check tables against their contracts and take them in; a breach loads nothing."""
+    from engine.workspaces import load as use_case
+
+    named = {"customers": customers, "offers": offers, "exposures": exposures, "events": events}
+    sources = {name: path for name, path in named.items() if path is not None}
+    with console.progress(quiet=output is Output.JSON) as report:
+        document = use_case(_open(workspace), sources, append=append, reporter=report)
+    _answer(document, output, tables.loaded)
+
+
+@app.command()
+def train(
+    as_of: AsOf = None,
+    outcome_days: Annotated[float, typer.Option(help="Exposures younger than this are not yet trained on.")] = 30.0,
+    seed: Annotated[int, typer.Option(help="Same data and seed: the same model, to the bit.")] = 0,
+    workspace: Home = HOME,
+    output: Format = Output.TABLE,
+) -> None:
+    """Fit the prior on exposures and matured decisions, and start the posterior from them."""
+    from engine.train import train as use_case
+
+    with console.progress(quiet=output is Output.JSON) as report:
+        document = use_case(
+            _open(workspace), as_of=_moment(as_of), outcome_days=outcome_days, seed=seed, reporter=report
+        )
+    _answer(document, output, tables.trained)
+
+
+@app.command()
+def allocate(
+    campaign: Annotated[Path | None, typer.Argument(help="Campaign document (TOML, or JSON by suffix).")] = None,
+    reproduce: Annotated[str | None, typer.Option(help="Recompute a past allocation from its version stamp.")] = None,
+    workspace: Home = HOME,
+    output: Format = Output.TABLE,
+) -> None:
+    """Decide which offer each customer of a campaign's audience gets, inside every limit."""
+    from engine.allocate import allocate as use_case
+    from engine.allocate import reproduce as again
+    from engine.campaign import campaign_from_file
+
+    opened = _open(workspace)
+    with console.progress(quiet=output is Output.JSON) as report:
+        if reproduce is not None:
+            document = again(opened, reproduce, reporter=report)
+        elif campaign is not None:
+            document = use_case(opened, campaign_from_file(campaign), now=datetime.now(UTC), reporter=report)
+        else:
+            raise typer.BadParameter("give a campaign document, or --reproduce with an allocation's id")
+    _answer(document, output, tables.reproduced if reproduce is not None else tables.allocated)
+
+
+@app.command()
+def feedback(
+    file: Annotated[Path, typer.Argument(help="Outcomes of decisions (NDJSON, JSON, CSV or Parquet).")],
+    workspace: Home = HOME,
+    output: Format = Output.TABLE,
+) -> None:
+    """Take in outcomes. The same event twice counts once; unknown decisions wait."""
+    from engine.learn import feedback as use_case
+
+    _answer(use_case(_open(workspace), file, now=datetime.now(UTC)), output, tables.fed_back)
+
+
+@app.command()
+def learn(as_of: AsOf = None, workspace: Home = HOME, output: Format = Output.TABLE) -> None:
+    """Fold matured outcomes into the posterior; each is folded once, whatever the order of arrival."""
+    from engine.learn import learn as use_case
+
+    with console.progress(quiet=output is Output.JSON) as report:
+        document = use_case(_open(workspace), as_of=_moment(as_of), reporter=report)
+    _answer(document, output, tables.learnt)
+
+
+@app.command()
+def evaluate(
+    campaign: Annotated[Path | None, typer.Argument(help="What would this campaign have earned on the log?")] = None,
+    log: Annotated[Path | None, typer.Option(help="An exposures file; default: this workspace's decisions.")] = None,
+    target: Annotated[Path | None, typer.Option(help="A list: customer_id, offer_id, probability.")] = None,
+    allocation: Annotated[str | None, typer.Option(help="The allocation whose decisions are the log.")] = None,
+    outcome_days: Annotated[float, typer.Option(help="With --log: younger rows are left out.")] = 30.0,
+    as_of: AsOf = None,
+    workspace: Home = HOME,
+    output: Format = Output.TABLE,
+) -> None:
+    """Estimate from logged decisions what a policy would have earned, with interval, diagnostics and verdict."""
+    from engine.evaluate import Question
+    from engine.evaluate import evaluate as use_case
+
+    from engine.campaign import campaign_from_file
+
+    question = Question(
+        campaign=None if campaign is None else campaign_from_file(campaign),
+        log=log,
+        target=target,
+        allocation=allocation,
+        outcome_days=outcome_days,
+        as_of=_moment(as_of),
+    )
+    with console.progress(quiet=output is Output.JSON) as report:
+        document = use_case(_open(workspace), question, reporter=report)
+    _answer(document, output, tables.evaluated)
+
+
+@app.command()
+def explain(
+    customer: Annotated[str, typer.Argument(help="customer_id")],
+    allocation: Annotated[str | None, typer.Option(help="Allocation id; default: the latest.")] = None,
+    workspace: Home = HOME,
+    output: Format = Output.TABLE,
+) -> None:
+    """Say why a customer got what they got, and why not each of the other offers."""
+    from engine.explain import explain as use_case
+
+    _answer(use_case(_open(workspace), customer, allocation), output, tables.explained)
+
+
+@app.command()
+def report(
+    allocation: Annotated[str | None, typer.Argument(help="Allocation id; default: the latest.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Folder; default: reports/ in the workspace.")] = None,
+    workspace: Home = HOME,
+    output: Format = Output.TABLE,
+) -> None:
+    """Write one self-contained HTML page about an allocation, and its charts as PNG."""
+    from api.report import write
+
+    with console.progress(quiet=output is Output.JSON) as reporter:
+        document = write(_open(workspace), allocation, to, reporter=reporter)
+    _answer(document, output, tables.reported)
+
+
+@app.command()
+def simulate(
+    world: Annotated[str, typer.Argument(help="World with known truth: nbo.")] = "nbo",
+    seeds: Annotated[str, typer.Option(help="One seed, or a range such as 1000-1009.")] = "1000",
+    customers: Annotated[int, typer.Option(help="Customers addressed in each round.")] = 5_000,
+    rounds: Annotated[int, typer.Option(help="Rounds of allocate, outcomes, feedback, learn.")] = 4,
+    write: Annotated[Path | None, typer.Option(help="Only write the world's files to this folder.")] = None,
+    output: Format = Output.TABLE,
+) -> None:
+    """Run the whole engine in a world whose truth is known, and compare with its oracle under the same limits."""
+    from sims.run import simulate as use_case
+
+    with console.progress(quiet=output is Output.JSON) as reporter:
+        document = use_case(world, seeds, customers=customers, rounds=rounds, write=write, reporter=reporter)
+    _answer(document, output, tables.simulated)
+
+
+@app.command()
+def demo(
+    to: Annotated[Path, typer.Option(help="Folder for the demo's workspace, files and report.")] = Path("allot-demo"),
+    customers: Annotated[int, typer.Option(help="Customers in the world.")] = 50_000,
+    output: Format = Output.TABLE,
+) -> None:
+    """Everything once: a world, training, an allocation, two rounds of learning, an evaluation, the report."""
+    from api.demo import run
+
+    document = run(to, customers=customers, quiet=output is Output.JSON)
+    if output is Output.JSON:
+        console.print_json(document)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"allot {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point: expected failures become one readable line and an exit status."""
+    as_json = "json" in sys.argv[1:] or "--output=json" in sys.argv[1:]
+    try:
+        app()
+    except AllotError as error:
+        console.print_error(error, as_json=as_json)
+        sys.exit(error.exit_code)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            sys.stderr.write("interrupted: nothing was published, the workspace is as it was\n")
+        raise
+    except OSError as error:
+        what = f"{error.strerror or error} ({error.filename})" if error.filename else str(error.strerror or error)
+        remedy = "Free some space or check permissions; the workspace is as it was."
+        console.print_error(WorkspaceError(what, remedy=remedy), as_json=as_json)
+        sys.exit(WorkspaceError.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""The charts of a report: each defined once, drawn as SVG for the page and as PNG for slides."""
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+
+from api.pages.evidence import Array, Evaluation, FrontierPoint, FunnelLine, Heat
+from api.pages.figures import count
+
+INK: Final = "#1f2933"
+SOFT: Final = "#9db8d9"
+STRONG: Final = "#1d5fa8"
+MARK: Final = "#c2410c"
+WIDTH: Final = 640
+BINS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A Vega-Lite definition and its file name; `alt` says in words what is to be seen."""
+
+    name: str
+    alt: str
+    definition: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """How many probabilities fall into each of `BINS` equal bins of [0, 1]."""
+
+    labels: tuple[str, ...]
+    chosen: tuple[int, ...]
+    options: tuple[int, ...]
+
+
+def probability_bins(chosen: Array, options: Array) -> Bins:
+    """Count probabilities by bin; what rounding left slightly above 1 counts as 1."""
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    labels = tuple(f"{low:.2f}–{high:.2f}" for low, high in pairwise(edges))
+    counts = [np.histogram(np.clip(x, 0.0, 1.0).ravel(), edges)[0] for x in (chosen, options)]
+    return Bins(labels, tuple(map(int, counts[0])), tuple(map(int, counts[1])))
+
+
+def heat_chart(heat: Heat) -> Chart:
+    """Offers by segment; the darker, the more."""
+    import altair as alt
+
+    segments, offers = _unique(heat.segment_names), _unique(heat.offer_names)
+    rows, columns = len(segments), len(offers)
+    values = [
+        {"segment": segments[s], "offer": offers[a], "n": int(heat.counts[s, a]), "text": count(heat.counts[s, a])}
+        for s in range(rows)
+        for a in range(columns)
+    ]
+    top = int(heat.counts.max(initial=0))
+    base = alt.Chart(alt.InlineData(values=values)).encode(
+        x=alt.X("segment:N", sort=list(segments), title=None, axis=alt.Axis(labelAngle=-40, orient="top")),
+        y=alt.Y("offer:N", sort=list(offers), title=None),
+    )
+    colour = alt.Color("n:Q", title="offers", scale=alt.Scale(scheme="blues", domain=[0, max(top, 1)]))
+    chart: Any = base.mark_rect(stroke="white").encode(color=colour)
+    if rows <= 14:
+        ink = alt.condition(alt.datum.n > 0.55 * max(top, 1), alt.value("white"), alt.value(INK))
+        chart = chart + base.mark_text(fontSize=11).encode(text="text:N", color=ink)
+    wide = max(16, min(90, WIDTH // max(rows, 1)))
+    chart = chart.properties(width=wide * rows, height=(24 if columns <= 30 else 16) * columns)
+    alt_text = f"Heat map: number of customers for each of {columns} offers in each of {rows} segments."
+    return Chart("offers-by-segment", alt_text, _finished(chart))
+
+
+def funnel_chart(funnel: tuple[FunnelLine, ...]) -> Chart:
+    """Pairs excluded by each rule: all that it forbids, and of these the ones it was the first to forbid."""
+    import altair as alt
+
+    rules = _unique(tuple(line["rule"] for line in funnel))
+    kinds = ["all that it excludes", "excluded first by it"]
+    values = [
+        {"rule": rules[i], "kind": kind, "pairs": pairs}
+        for i, line in enumerate(funnel)
+        for kind, pairs in zip(kinds, (line["all_hits"], line["first_hit"]), strict=True)
+    ]
+    chart = (
+        alt.Chart(alt.InlineData(values=values))
+        .mark_bar()
+        .encode(
+            x=alt.X("pairs:Q", title="customer-offer pairs", axis=alt.Axis(format=",", tickCount=6)),
+            y=alt.Y("rule:N", sort=list(rules), title=None),
+            yOffset=alt.YOffset("kind:N", sort=kinds),
+            color=alt.Color("kind:N", sort=kinds, title=None, scale=alt.Scale(domain=kinds, range=[SOFT, STRONG])),
+        )
+        .properties(width=WIDTH, height=alt.Step(14))
+    )
+    return Chart("excluded-by-rule", f"Bar chart: pairs excluded by each of {len(rules)} rules.", _finished(chart))
+
+
+def probability_chart(bins: Bins) -> Chart:
+    """How decided the policy was: shares of choices and of options by probability."""
+    import altair as alt
+
+    panels = []
+    for title, counts, colour in (("choices", bins.chosen, STRONG), ("options", bins.options, SOFT)):
+        total = max(1, sum(counts))
+        values = [{"low": i / BINS, "high": (i + 1) / BINS, "share": n / total} for i, n in enumerate(counts)]
+        panels.append(
+            alt.Chart(alt.InlineData(values=values))
+            .mark_bar(color=colour, stroke="white")
+            .encode(
+                x=alt.X(
+                    "low:Q",
+                    title=f"logged probability of the {title}",
+                    scale=alt.Scale(domain=[0, 1]),
+                    axis=alt.Axis(tickCount=6),
+                ),
+                x2="high:Q",
+                y=alt.Y("share:Q", title=f"share of the {title}", axis=alt.Axis(format=".0%", tickCount=5)),
+            )
+            .properties(width=WIDTH // 2 - 40, height=170)
+        )
+    chart = alt.hconcat(*panels)
+    return Chart("probabilities", "Two histograms: logged probabilities of choices and of options.", _finished(chart))
+
+
+def frontier_chart(points: tuple[FrontierPoint, ...], limit: str, now: float | None, title: str) -> Chart:
+    """Planned value against the maximum of one limit, with today's maximum marked."""
+    import altair as alt
+
+    values = [{"maximum": float(p["maximum"]), "value": float(p["value"])} for p in points]
+    base = alt.Chart(alt.InlineData(values=values)).encode(
+        x=alt.X("maximum:Q", title=f"maximum of {limit}", axis=alt.Axis(format=",", tickCount=6)),
+        y=alt.Y("value:Q", title=title, axis=alt.Axis(format=",", tickCount=6)),
+    )
+    chart: Any = base.mark_line(color=STRONG, strokeWidth=2.5) + base.mark_point(color=STRONG, filled=True, size=45)
+    if now is not None:
+        mark = alt.Chart(alt.InlineData(values=[{"maximum": now, "label": "this campaign"}])).encode(x="maximum:Q")
+        chart = chart + mark.mark_rule(color=MARK, strokeDash=[5, 4])
+        chart = chart + mark.mark_text(color=MARK, align="left", dx=5, dy=-4, baseline="bottom").encode(
+            text="label:N", y=alt.value(260)
+        )
+    chart = chart.properties(width=WIDTH, height=260)
+    return Chart("value-against-limit", f"Line: planned value as the maximum of {limit} changes.", _finished(chart))
+
+
+def evaluation_chart(evaluation: Evaluation) -> Chart:
+    """Estimates with their intervals."""
+    import altair as alt
+
+    order = [line["estimator"] for line in evaluation["estimates"]]
+    base = alt.Chart(alt.InlineData(values=[dict(line) for line in evaluation["estimates"]])).encode(
+        y=alt.Y("estimator:N", sort=order, title=None)
+    )
+    x = alt.X("low:Q", title="value per decision, with interval", scale=alt.Scale(zero=False))
+    chart = base.mark_rule(color=STRONG, strokeWidth=2).encode(x=x, x2="high:Q") + base.mark_point(
+        color=STRONG, filled=True, size=70
+    ).encode(x="value:Q")
+    chart = chart.properties(width=WIDTH, height=alt.Step(26))
+    return Chart("estimates", f"{len(order)} off-policy estimates with their intervals.", _finished(chart))
+
+
+def svg(chart: Chart) -> str:
+    """The chart as SVG for use inside a page.
+
+    Ids are renumbered under the chart's name: two charts never share one, and drawing again gives the same bytes.
+    """
+    import vl_convert
+
+    drawn: str = vl_convert.vegalite_to_svg(chart.definition)
+    for number, name in enumerate(dict.fromkeys(re.findall(r' id="([^"]+)"', drawn))):
+        new = f"{chart.name}-{number}"
+        drawn = drawn.replace(f' id="{name}"', f' id="{new}"').replace(f"url(#{name})", f"url(#{new})")
+    return drawn
+
+
+def png(chart: Chart) -> bytes:
+    """The chart as PNG, twice the size of the page's."""
+    import vl_convert
+
+    drawn: bytes = vl_convert.vegalite_to_png(chart.definition, scale=2, ppi=72)
+    return drawn
+
+
+def _finished(chart: Any) -> dict[str, Any]:
+    config = {
+        "font": "sans-serif",
+        "background": "white",
+        "aria": False,  # the figure around it speaks for the whole chart
+        "view": {"stroke": None},
+        "axis": {
+            "labelColor": INK,
+            "titleColor": INK,
+            "titleFontWeight": "normal",
+            "labelLimit": 190,
+            "gridColor": "#e4e9ef",
+            "domainColor": "#9aa5b1",
+            "tickColor": "#9aa5b1",
+        },
+        "legend": {"labelColor": INK, "titleColor": INK, "titleFontWeight": "normal", "orient": "bottom"},
+    }
+    definition: dict[str, Any] = chart.properties(padding=8).to_dict()
+    return {**definition, "config": config}
+
+
+def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Equal names get a number, so that they stay apart on an axis."""
+    seen: dict[str, int] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return tuple(out)

@@ -1,0 +1,113 @@
+"""The allocation report: one self-contained page without scripts, and its charts as PNG."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from api.pages import charts, sections
+from api.pages.charts import Chart
+from api.pages.evidence import ReportEvidence
+from api.pages.figures import STATUS, named, planned, story, text
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    """Where a report is."""
+
+    html: Path
+    charts: tuple[Path, ...]
+
+
+def write_report(evidence: ReportEvidence, folder: Path) -> ReportFiles:
+    """Write report.html and one PNG for each chart into a folder; the same evidence gives the same page.
+
+    Each file is written under a temporary name and renamed, so that nobody reads half a page. The page comes last.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = draw_charts(evidence)
+    page = render(evidence, drawn)
+    images = tuple(_publish(folder / f"{chart.name}.png", charts.png(chart)) for chart in drawn.values())
+    return ReportFiles(_publish(folder / "report.html", page.encode()), images)
+
+
+def draw_charts(evidence: ReportEvidence) -> dict[str, Chart]:
+    """The charts that this evidence has something for, by section."""
+    summary = evidence.summary
+    drawn: dict[str, Chart] = {}
+    if evidence.heat is not None and evidence.heat.counts.size:
+        drawn["heat"] = charts.heat_chart(evidence.heat)
+    if evidence.funnel:
+        drawn["funnel"] = charts.funnel_chart(evidence.funnel)
+    if evidence.option_probability.size:
+        bins = charts.probability_bins(evidence.chosen_probability, evidence.option_probability)
+        drawn["probabilities"] = charts.probability_chart(bins)
+    if evidence.frontier:
+        now = next((x["maximum"] for x in summary["limits"] if x["name"] == evidence.frontier_limit), None)
+        name = evidence.frontier_limit
+        drawn["frontier"] = charts.frontier_chart(evidence.frontier, name, now, planned(summary))
+    if evidence.evaluation is not None and evidence.evaluation["estimates"]:
+        drawn["evaluation"] = charts.evaluation_chart(evidence.evaluation)
+    return drawn
+
+
+def render(evidence: ReportEvidence, drawn: dict[str, Chart]) -> str:
+    """The page."""
+    summary = evidence.summary
+    name = text(summary["campaign"]["name"])
+    style = files("api.pages").joinpath("page.css").read_text(encoding="utf-8")
+    body = "".join([sections.cards(summary), *_sections(evidence, drawn)])
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{name} · allocation</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+        f'<header><p class="when">Allocation of {text(summary["campaign"]["as_of"])} · objective: '
+        f"{text(summary['campaign']['objective'])} · amounts are in the money units of your offers</p>"
+        f'<h1>{name}</h1><p class="story">{text(story(summary))}</p>{_warning(summary["status"])}</header>\n'
+        f"{body}</main>\n</body>\n</html>\n"
+    )
+
+
+def _sections(evidence: ReportEvidence, drawn: dict[str, Chart]) -> list[str]:
+    summary = evidence.summary
+    out = [sections.limits(summary)]
+    if "frontier" in drawn:
+        out.append(sections.frontier(summary, evidence.frontier, evidence.frontier_limit, drawn["frontier"]))
+    out.append(sections.books(summary))
+    if evidence.heat is not None and "heat" in drawn:
+        out.append(sections.heat(summary, evidence.heat, drawn["heat"]))
+    out += [sections.offers(evidence), sections.funnel(evidence, drawn.get("funnel"))]
+    if "probabilities" in drawn:
+        bins = charts.probability_bins(evidence.chosen_probability, evidence.option_probability)
+        out.append(sections.probabilities(bins, drawn["probabilities"]))
+    if evidence.evaluation is not None:
+        out.append(sections.evaluation(evidence.evaluation, drawn.get("evaluation")))
+    out.append(sections.reproduce(summary))
+    return out
+
+
+def _warning(status: str) -> str:
+    if status == "released":
+        return ""
+    words = STATUS.get(status, "See the limits below.")
+    return f'<p class="warning"><strong>Not released: {text(named(status))}.</strong> {text(words)}</p>'
+
+
+def _publish(path: Path, content: bytes) -> Path:
+    """Write under a temporary name in the same folder, then rename."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

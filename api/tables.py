@@ -1,0 +1,154 @@
+"""The answers of each command as a person reads them: a sentence or two, then a table where there is one."""
+
+from typing import Any
+
+from api.console import number, say, table
+
+Document = dict[str, Any]
+
+
+def initialised(d: Document) -> None:
+    """Where the workspace is and what comes next."""
+    say(
+        f"Made the workspace [bold]{d['workspace']}[/].",
+        "Next: allot load --customers FILE --offers FILE --exposures FILE",
+    )
+
+
+def loaded(d: Document) -> None:
+    """Rows per table and warnings."""
+    table("Loaded", ("table", "rows"), [(name, d[name]) for name in d["tables"]])
+    _warn(d)
+    say("Next: allot train")
+
+
+def trained(d: Document) -> None:
+    """How good the prior is, and how much each arm has been seen."""
+    gain = 1 - d["log_loss"] / d["base_log_loss"] if d["base_log_loss"] else 0.0
+    say(
+        f"Trained on {d['rows']:,} exposures; on {d['holdout_rows']:,} held out, log loss {d['log_loss']:.4f} against "
+        f"{d['base_log_loss']:.4f} for the base rate ({gain:+.1%} better).",
+    )
+    rows = [(a["offer_id"] or "no offer", a["rows"], a["rate"], "known" if a["warm"] else "new") for a in d["arms"]]
+    table("What the log knows of each offer", ("offer", "rows", "success rate", "standing"), rows)
+    _warn(d)
+    say(f"Model {d['prior']} with {d['posterior']}. Next: allot allocate CAMPAIGN.toml")
+
+
+def allocated(d: Document) -> None:
+    """The plan: what it is planned to earn and cost, and every limit."""
+    if d["status"] != "released":
+        say(
+            f"[bold red]Not released[/] ({d['status']}): no draw kept {', '.join(d['breached'])}. Widen these limits, "
+            "or set exploration.temperature = 0 for the deterministic optimum."
+        )
+    say(
+        f"[bold]{d['chosen']:,}[/] of {d['audience']:,} customers get an offer; {d['no_offer']:,} get none, "
+        f"{d['no_eligible']:,} have no eligible offer, {d['held_out']:,} are held out.",
+        f"Planned {d['campaign']['objective']} {number(d['planned_value'])} at an expected cost of "
+        f"{number(d['planned_cost'])}.",
+    )
+    offers = [(o["offer_id"], o["chosen"], o["eligible"], o["planned_value"], o["planned_cost"]) for o in d["offers"]]
+    table("Offers", ("offer", "chosen", "eligible", "planned value", "expected cost"), offers)
+    if d["limits"]:
+        rows = [
+            (x["name"], x["measure"], x["used"], _bound(x["minimum"]), _bound(x["maximum"]), x["slack"], x["price"])
+            for x in d["limits"]
+        ]
+        table("Limits", ("limit", "measure", "used", "minimum", "maximum", "slack", "price of one unit"), rows)
+    if d["mechanism"] == "deterministic":
+        say("Temperature 0: the optimum for what is believed now. Nothing can be learnt from these decisions.")
+    _warn(d)
+    stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in d["seconds"].items())
+    say(f"{stages}; peak memory {d['peak_memory_mb']:,.0f} MB.", f"Allocation {d['allocation_id']}: {d['decisions']}")
+
+
+def reproduced(d: Document) -> None:
+    """Whether the recomputed decisions are the stored ones."""
+    verdict = "the same bytes" if d["identical"] else "[bold red]other bytes[/]"
+    say(f"Recomputed {d['allocation_id']} from its version stamp: {verdict} ({d['sha256']}).")
+
+
+def fed_back(d: Document) -> None:
+    """What became of each record."""
+    rows = [(name, d[name]) for name in ("accepted", "duplicate", "corrected", "pending", "rejected")]
+    table("Feedback", ("", "records"), rows)
+    for reason in d["reasons"][:20]:
+        say(f"  line {reason['line']}: {reason['reason']}")
+
+
+def learnt(d: Document) -> None:
+    """What was folded and what still waits."""
+    say(
+        f"Folded {d['folded']:,} outcomes and {d['filled']:,} decisions without feedback counted as failures; "
+        f"{d['waiting']:,} decisions are too young. The posterior is {d['posterior']}."
+    )
+
+
+def evaluated(d: Document) -> None:
+    """The verdict first, then the estimates."""
+    colour = {"supported": "green", "insufficient": "yellow", "invalid": "red"}[d["verdict"]]
+    say(f"Verdict: [bold {colour}]{d['verdict']}[/]" + (f" for {d['target']}" if d["target"] else ""))
+    for reason in d["reasons"]:
+        say(f"  {reason}")
+    rows = [(e["estimator"], e["value"], e["low"], e["high"], e["std_error"], e["ess"]) for e in d["estimates"]]
+    columns = ("estimator", "reward per decision", "low", "high", "std error", "effective sample")
+    table(f"{d['rows']:,} logged decisions, 95 % intervals", columns, rows)
+    say(f"The log itself earned {number(d['logged']['value'])} per decision.")
+    if d["difference"] is not None:
+        x = d["difference"]
+        say(f"Target minus log: {x['value']:+.4g} per decision, interval {x['low']:+.4g} to {x['high']:+.4g}.")
+    if d["planned"] is not None:
+        say(f"Planned {number(d['planned'])} per decision, realised {number(d['realised'])}.")
+    _warn(d)
+
+
+def explained(d: Document) -> None:
+    """One customer, every offer: probability and money, or the rules that exclude it."""
+    say(f"Customer {d['customer_id']} in allocation {d['allocation_id']}: [bold]{d['sentence']}[/]")
+    rows = [
+        (
+            o["offer_id"] or "no offer",
+            o["probability"],
+            o["success"],
+            o["value"],
+            o["cost"],
+            o["price"],
+            "; ".join(o["excluded_by"]) or ("chosen" if o["offer_id"] == d["chosen"] else o["why"]),
+        )
+        for o in d["offers"]
+    ]
+    columns = ("offer", "probability", "chance of success", "value", "cost", "limits charge", "")
+    table("Offers", columns, rows)
+
+
+def reported(d: Document) -> None:
+    """Where the page is."""
+    say(f"Report: {d['html']}", *(f"Chart: {path}" for path in d["charts"]))
+
+
+def simulated(d: Document) -> None:
+    """Share of the oracle, round by round."""
+    if d.get("files"):
+        say(*(f"Wrote {path}" for path in d["files"]))
+        return
+    rows = [
+        (r["seed"], r["round"], r["reward"], r["oracle_reward"], r["oracle_share"], r["spend"], r["budget"] or "-")
+        for r in d["runs"]
+    ]
+    columns = ("seed", "round", "true profit", "oracle's", "share of the oracle", "spend", "budget")
+    table(f"World {d['world']}", columns, rows)
+    s = d["summary"]
+    say(
+        f"Share of the oracle: first round {s['first']:.3f}, last round {s['last']:.3f} "
+        f"(paired difference {s['gain']:+.4f} ± {s['gain_std_error']:.4f} over {s['seeds']} seeds)."
+    )
+
+
+def _bound(value: float | None) -> Any:
+    return "-" if value is None else value
+
+
+def _warn(d: Document) -> None:
+    for warning in d.get("warnings", ()):
+        say(f"[yellow]note:[/] {warning}")

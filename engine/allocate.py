@@ -1,0 +1,162 @@
+"""One allocation: computed from its stamp, checked by the gates, published whole, and recorded."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from allot import WorkspaceError
+from engine.campaign import Campaign, read_campaign
+from engine.computed import Computed, compute
+from engine.stages import Reporter, Stages, silent
+from engine.stamp import Stamp, code_version, stamp_now
+from engine.summary import evidence_of, facts, summarise
+from governance import GATES, release
+from warehouse import (
+    AuditEntry,
+    Decisions,
+    Store,
+    StoredAllocation,
+    Workspace,
+    Written,
+    publish,
+    write_decisions,
+    write_exclusions,
+)
+
+
+def allocate(workspace: Workspace, campaign: Campaign, *, now: datetime, reporter: Reporter = silent) -> dict[str, Any]:
+    """Decide for everybody in a campaign's audience, and keep the decisions.
+
+    The allocation's id derives from its version stamp, so the same request in the same state is the same allocation: it is
+    not computed again but found. `reproduce` computes it again.
+
+    Args:
+        workspace: with data and a trained model.
+        campaign: the request.
+        now: for the record; decisions do not depend on it.
+        reporter: told about progress.
+
+    Returns:
+        the allocation's summary; `decisions` and `exclusions` are paths of files.
+
+    Raises:
+        CampaignError, RuleError, DataError, LimitError: what is wrong with the request; nothing was kept.
+        WorkspaceError: a gate found the plan at fault (a defect of ours), or the disk is full.
+    """
+    stages = Stages(reporter)
+    with workspace.lock(), Store.open(workspace.store_path) as store:
+        stamp = stamp_now(workspace, store, campaign)
+        found = [a for a in store.allocations(campaign=campaign.name) if a.allocation_id == stamp.allocation_id]
+        if found:
+            return with_paths(workspace, found[0].summary)
+        computed = compute(workspace, store, campaign, stamp, stages)
+        with workspace.staging() as folder:
+            with stages("write", len(computed.choice)):
+                written = _write(folder, computed, stamp)
+            summary = {
+                **summarise(computed, stamp),
+                "decisions_sha256": written.sha256,
+                "seconds": stages.seconds,
+                "peak_memory_mb": stages.peak_memory_mb(),
+            }
+            _check(computed, summary)
+            publish(folder, workspace.decisions / stamp.allocation_id)
+        _record(store, campaign, stamp, summary, now)
+    return with_paths(workspace, summary)
+
+
+def reproduce(workspace: Workspace, allocation_id: str, *, reporter: Reporter = silent) -> dict[str, Any]:
+    """Compute a past allocation again from its version stamp and compare the bytes.
+
+    Raises:
+        NotFoundError: no such allocation.
+        WorkspaceError: something that the stamp names is gone.
+    """
+    stages = Stages(reporter)
+    with workspace.lock(), Store.open(workspace.store_path) as store:
+        stored = store.allocation(allocation_id)
+        campaign = read_campaign(stored.summary["document"])
+        stamp = Stamp.from_json(stored.versions)
+        computed = compute(workspace, store, campaign, stamp, stages)
+        with workspace.staging() as folder:
+            written = _write(folder, computed, stamp)
+    return {
+        "allocation_id": allocation_id,
+        "identical": written.sha256 == stored.decisions_sha256,
+        "sha256": written.sha256,
+        "same_code": stamp.code == code_version(),
+    }
+
+
+def with_paths(workspace: Workspace, summary: dict[str, Any]) -> dict[str, Any]:
+    """A stored summary with the absolute paths of its files."""
+    folder = workspace.decisions / summary["allocation_id"]
+    files = {"decisions": folder / "decisions.parquet", "exclusions": folder / "exclusions.parquet"}
+    return {**summary, **{name: str(path) for name, path in files.items()}}
+
+
+def _write(folder: Path, computed: Computed, stamp: Stamp) -> Written:
+    audience = computed.audience
+    n, k = audience.eligible.shape
+    row = np.arange(n)
+    chosen = computed.choice >= 0
+    at = np.where(chosen, computed.choice, 0)
+    decisions = Decisions(
+        customer_id=audience.people.customer_id,
+        key=audience.people.key,
+        choice=computed.choice,
+        held_out=audience.held_out,
+        cell=computed.segments.cell,
+        propensity=computed.propensity,
+        value=np.where(chosen, computed.worth.value[row, at], 0.0),
+        cost=np.where(chosen, computed.worth.cost[row, at], 0.0),
+        probability=computed.probability,
+        mean=computed.beliefs.mean[:, :k],
+        sd=computed.beliefs.sd[:, :k],
+        values=computed.worth.value,
+        costs=computed.worth.cost,
+        eligible=audience.eligible,
+    )
+    meta = facts(computed, stamp)
+    write_exclusions(
+        folder,
+        audience.people.customer_id,
+        audience.people.reasons,
+        rules=[rule.name for rule in audience.rules.rules],
+        meta={"allocation_id": stamp.allocation_id, "offer_ids": audience.offer_ids},
+    )
+    return write_decisions(folder, decisions, meta)
+
+
+def _check(computed: Computed, summary: dict[str, Any]) -> None:
+    """The gates before a release."""
+    verdict = release(evidence_of(computed, summary), GATES)
+    if not verdict.released:
+        found = "; ".join(f"{f.gate}: {f.what}" for f in verdict.findings)
+        raise WorkspaceError(
+            f"the plan did not pass its gates and was not released: {found}.",
+            where=summary["allocation_id"],
+            remedy="This is a defect of allot; please report it with the campaign document.",
+        )
+
+
+def _record(store: Store, campaign: Campaign, stamp: Stamp, summary: dict[str, Any], now: datetime) -> None:
+    path = f"decisions/{stamp.allocation_id}/decisions.parquet"
+    row = StoredAllocation(
+        allocation_id=stamp.allocation_id,
+        campaign=campaign.name,
+        campaign_digest=campaign.digest,
+        status=summary["status"],
+        as_of=campaign.as_of,
+        versions=stamp.to_json(),
+        summary=summary,
+        created_at=now,
+        decisions_path=path,
+        decisions_sha256=summary["decisions_sha256"],
+    )
+    with store.transaction():
+        store.put_campaign(campaign.name, campaign.to_document(), digest=campaign.digest, at=now)
+        store.put_allocation(row)
+        store.audit(AuditEntry(now, "allot", "allocate", stamp.allocation_id, {"campaign": campaign.name}))

@@ -1,0 +1,146 @@
+"""Whom a campaign may address, with what, and what we believe of every pair."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from allot.uniforms import stream, uniforms
+from bandit import Beliefs, Posterior
+from engine.campaign import Campaign
+from engine.models import Foundation
+from engine.objective import Terms
+from engine.rows import Past, customer_features, memory_of
+from engine.stages import Stages
+from governance import (
+    CandidatePlan,
+    Rule,
+    Vocabulary,
+    candidate_plan,
+    compile_eligible_when,
+    compile_rule,
+    contact_rules,
+    house_rules,
+)
+from warehouse import Candidates, DataVersion, audience_ids, candidates
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from warehouse import Store, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """n customers of the audience in hash order and k offers in catalogue order.
+
+    Args:
+        people: ids, keys, columns and reasons against each offer.
+        rules: all rules in the order of their bits.
+        offers: the catalogue.
+        eligible: (n, k) bool.
+        held_out: (n,) bool; the persistent control group.
+    """
+
+    people: Candidates
+    rules: CandidatePlan
+    offers: pa.Table
+    eligible: NDArray[np.bool_]
+    held_out: NDArray[np.bool_]
+
+    @property
+    def offer_ids(self) -> list[str]:
+        """In catalogue order."""
+        out: list[str] = self.offers["offer_id"].to_pylist()
+        return out
+
+
+def find_audience(
+    connection: "DuckDBPyConnection",
+    store: "Store",
+    workspace: "Workspace",
+    campaign: Campaign,
+    known: tuple[DataVersion, Past],
+) -> Audience:
+    """Evaluate audience, rules and holdout of a campaign.
+
+    Raises:
+        RuleError: a rule is wrong.
+        DataError: nobody is in the audience.
+    """
+    version, past = known
+    offers = catalogue(connection)
+    columns = {name: version.tables[name].columns for name in ("customers", "offers")}
+    plain = Vocabulary(columns["customers"], columns["offers"])
+    everybody = Rule("audience", "Not in the audience", campaign.audience, scope="audience")
+    audience = compile_rule(everybody, plain, as_of=campaign.as_of).sql
+    ids = audience_ids(connection, audience_sql=audience, as_of=campaign.as_of)
+    memory = memory_of(connection, store, workspace, (ids, campaign.as_of), (past, (campaign.contact.days,)))
+    remembered: dict[str, str] = {}
+    if memory is not None:
+        connection.register("memory", memory)
+        described = connection.execute("DESCRIBE FROM memory").fetchall()
+        remembered = {row[0]: row[1] for row in described if row[0] != "customer_id"}
+    plan = _plan(campaign, offers, Vocabulary(columns["customers"], columns["offers"], remembered))
+    relation = "memory" if memory is not None else None
+    people = candidates(connection, plan, audience_sql=audience, as_of=campaign.as_of, memory=relation)
+    return Audience(people, plan, offers, people.reasons == 0, np.zeros(len(people.key), bool))
+
+
+def _plan(campaign: Campaign, offers: pa.Table, vocabulary: Vocabulary) -> CandidatePlan:
+    contact = campaign.contact
+    rules = (
+        *house_rules(vocabulary),
+        *contact_rules(most=contact.most, days=contact.days, quiet_days=contact.quiet_days),
+        *campaign.rules,
+    )
+    compiled = [compile_rule(rule, vocabulary, as_of=campaign.as_of) for rule in rules]
+    rows = offers.to_pylist()
+    own = compile_eligible_when(rows, vocabulary, as_of=campaign.as_of)
+    return candidate_plan(rows, compiled, own, household=contact.one_per_household)
+
+
+def catalogue(connection: "DuckDBPyConnection") -> pa.Table:
+    """The offers, ordered by id."""
+    return connection.sql("FROM offers ORDER BY offer_id").to_arrow_table()
+
+
+def held_out(workspace: "Workspace", keys: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
+    """The control group (n,): a persistent hash of the house key and the customer, the same for every campaign."""
+    return uniforms(stream(workspace.house_key, "holdout"), keys) < share
+
+
+def audience_beliefs(
+    connection: "DuckDBPyConnection",
+    audience: Audience,
+    campaign: Campaign,
+    model: tuple[Foundation, Posterior],
+    stages: Stages,
+) -> Beliefs:
+    """Mean and sd of the logit of success of every offer and of no offer, (n, k + 1) in catalogue order."""
+    foundation, posterior = model
+    people = audience.people
+    n = len(people.key)
+    with stages("features", n):
+        table = customer_features(connection, people.customer_id, campaign.as_of, people.memory)
+        customers = foundation.features.encode(table)
+    with stages("scores", n):
+        logits = foundation.prior.logits(customers)
+    with stages("beliefs", n):
+        every = posterior.beliefs(foundation.basis(customers), logits)
+        arms = foundation.arms(audience.offers)
+        if len(arms) == every.mean.shape[1] and np.array_equal(arms, np.arange(len(arms))):
+            return every
+        return Beliefs(np.ascontiguousarray(every.mean[:, arms]), np.ascontiguousarray(every.sd[:, arms]))
+
+
+def terms_of(offers: pa.Table, campaign: Campaign) -> Terms:
+    """The offers' money."""
+
+    def money(column: str) -> NDArray[np.float64]:
+        values: list[Any] = offers[column].to_pylist() if column in offers.column_names else [0.0] * offers.num_rows
+        return np.array([0.0 if v is None else float(v) for v in values])
+
+    return Terms(money("margin"), money("contact_cost"), money("redemption_cost"), campaign.outside_margin)

@@ -1,0 +1,163 @@
+"""An allocation as arrays: the pure middle between what the warehouse knows and what it will keep."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandit import Beliefs, Posterior
+from engine.audience import Audience, audience_beliefs, find_audience, held_out, terms_of
+from engine.campaign import Campaign
+from engine.models import Foundation, load_foundation, load_posterior
+from engine.objective import Worth, worth_of
+from engine.oracle import some_scores
+from engine.plan import Draws, Plan, best_plan, check_feasible, drawn_plan
+from engine.segments import Segmented, segmented
+from engine.stages import Stages
+from engine.stamp import Stamp
+from portfolio import Problem
+from warehouse import DataVersion, attach, connect, distinct_values, read_version
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from warehouse import Store, Workspace
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """Everything about one allocation, before it is written.
+
+    Args:
+        campaign: the request.
+        audience: n customers in hash order, k offers.
+        beliefs: (n, k + 1) mean and sd of the logit; the last column is no offer.
+        worth: success, value and cost of each pair in posterior means.
+        segments: limits over cells.
+        plan: the plan of the customers in `active`.
+        active: (n,) customers that took part in the draw: not held out, with something eligible.
+        choice: (n,) offer numbers, -1 = no offer.
+        probability: (n, k + 1) float32.
+        played: (k + 1,) temperature with which each arm was played.
+    """
+
+    campaign: Campaign
+    audience: Audience
+    beliefs: Beliefs
+    worth: Worth
+    segments: Segmented
+    plan: Plan
+    active: NDArray[np.bool_]
+    choice: NDArray[np.int64]
+    probability: NDArray[np.float32]
+    played: Floats
+
+    @property
+    def problem(self) -> Problem:
+        """The portfolio's problem for all n customers."""
+        w, cell = self.worth, self.segments.cell
+        return Problem(w.value, w.cost, self.audience.eligible, cell, self.segments.limits)
+
+    @property
+    def propensity(self) -> Floats:
+        """(n,) probability of what was chosen; 1 where nothing was drawn."""
+        chosen = np.where(self.choice < 0, self.probability.shape[1] - 1, self.choice)
+        return self.probability[np.arange(len(chosen)), chosen].astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a policy is computed from: the audience, its beliefs and worth, and the limits over its cells."""
+
+    audience: Audience
+    beliefs: Beliefs
+    worth: Worth
+    segments: Segmented
+    played: Floats
+
+    def problem(self, rows: NDArray[np.bool_]) -> Problem:
+        """The portfolio's problem for some of the customers."""
+        w, cell = self.worth, self.segments.cell
+        return Problem(w.value[rows], w.cost[rows], self.audience.eligible[rows], cell[rows], self.segments.limits)
+
+
+def load_models(workspace: "Workspace", store: "Store", posterior_id: str) -> tuple[Foundation, Posterior]:
+    """The posterior of a stamp and the foundation that it stands on."""
+    posterior, prior_id = load_posterior(store, posterior_id)
+    return load_foundation(workspace, prior_id), posterior
+
+
+def set_up(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: Stamp, stages: Stages) -> Setup:
+    """Audience, beliefs, worth and limits of a campaign, from the versions that a stamp names.
+
+    Raises:
+        CampaignError, RuleError, DataError: what is wrong with the campaign or its data.
+    """
+    version = read_version(workspace, stamp.data)
+    model = load_models(workspace, store, stamp.posterior)
+    with connect(workspace, user_sql=True) as connection:
+        attach(connection, workspace, version)
+        with stages("candidates"):
+            audience = find_audience(connection, store, workspace, campaign, (version, stamp.past))
+        held = held_out(workspace, audience.people.key, campaign.exploration.holdout)
+        audience = Audience(audience.people, audience.rules, audience.offers, audience.eligible, held)
+        segments = segmented(campaign.limits, audience.offers, audience.people.columns, _domain(connection, version))
+        beliefs = audience_beliefs(connection, audience, campaign, model, stages)
+    foundation, posterior = model
+    played = posterior.temperature()[foundation.arms(audience.offers)] * campaign.exploration.temperature
+    with stages("worth", len(beliefs.mean)):
+        worth = worth_of(campaign.objective, beliefs, audience.eligible, terms_of(audience.offers, campaign), played)
+    return Setup(audience, beliefs, worth, segments, played)
+
+
+def _domain(connection: "DuckDBPyConnection", version: DataVersion) -> Callable[[str], set[object]]:
+    known = version.tables["customers"].columns
+    return lambda column: set(distinct_values(connection, "customers", column)) if column in known else set()
+
+
+def compute(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: Stamp, stages: Stages) -> Computed:
+    """Decide: a pure function of the stamp.
+
+    Raises:
+        LimitError: limits in conflict or too narrow for a draw.
+    """
+    setup = set_up(workspace, store, campaign, stamp, stages)
+    audience = setup.audience
+    active = audience.eligible.any(1) & ~audience.held_out
+    problem = setup.problem(active)
+    with stages("limits", int(active.sum())):
+        check_feasible(problem)
+    keys = audience.people.key[active]
+    explore = campaign.exploration
+    if explore.temperature == 0.0:
+        with stages("optimum", len(keys)):
+            plan = best_plan(problem)
+    else:
+        draws = Draws(campaign.seed, campaign.name, campaign.as_of.isoformat(), keys)
+        plan = drawn_plan(_only(setup.worth, active), problem, explore.share, draws, stages)
+    n, k = audience.eligible.shape
+    choice = np.full(n, -1, np.int64)
+    choice[active] = plan.choice
+    probability = np.zeros((n, k + 1), np.float32)
+    probability[:, k] = 1.0
+    probability[active] = plan.probability
+    return Computed(
+        campaign,
+        audience,
+        setup.beliefs,
+        setup.worth,
+        setup.segments,
+        plan,
+        active,
+        choice,
+        probability,
+        setup.played,
+    )
+
+
+def _only(worth: Worth, rows: NDArray[np.bool_]) -> Worth:
+    return Worth(some_scores(worth.scores, rows), worth.success[rows], worth.value[rows], worth.cost[rows])

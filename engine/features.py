@@ -1,0 +1,143 @@
+"""From tables to numbers: which columns a model reads, how they are coded, what becomes of values it never saw."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+
+MOST_LEVELS = 255
+"""Levels of a category that keep a code of their own; rarer ones are read as missing."""
+
+_IDENTIFIER_LEVELS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One column as a model reads it. `levels` of a category, in the order of their codes."""
+
+    name: str
+    kind: Literal["number", "category"]
+    levels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """The columns of a feature matrix, learnt once and frozen with the model."""
+
+    features: tuple[Feature, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in matrix order."""
+        return tuple(f.name for f in self.features)
+
+    @property
+    def categories(self) -> dict[int, int]:
+        """Position of each category column and how many levels it has."""
+        return {j: len(f.levels) for j, f in enumerate(self.features) if f.kind == "category"}
+
+    def encode(self, table: pa.Table) -> Floats:
+        """(n, d) matrix: numbers as they are, categories as codes; missing, infinite and unseen values are NaN."""
+        out = np.full((table.num_rows, len(self.features)), np.nan)
+        for j, feature in enumerate(self.features):
+            if feature.name not in table.column_names:
+                continue
+            column = table[feature.name].combine_chunks()
+            out[:, j] = _codes(column, feature.levels) if feature.kind == "category" else _numbers(column)
+        return out
+
+    def to_json(self) -> str:
+        """For the model's folder."""
+        rows = [{"name": f.name, "kind": f.kind, "levels": list(f.levels)} for f in self.features]
+        return json.dumps(rows, indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> "FeatureSpec":
+        """What `to_json` wrote."""
+        return FeatureSpec(tuple(Feature(r["name"], r["kind"], tuple(r["levels"])) for r in json.loads(text)))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def learn_spec(table: pa.Table) -> tuple[FeatureSpec, tuple[str, ...]]:
+    """Decide how each column of a training table is read.
+
+    Numbers and booleans are numbers, texts are categories. Columns that never vary, identifiers (a thousand levels, a
+    level for every other row) and types that are neither are left out.
+
+    Returns:
+        the spec, and a sentence about each column that was left out although it varies.
+    """
+    features: list[Feature] = []
+    notes: list[str] = []
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        if _is_text(column.type):
+            counted = pc.value_counts(column.drop_null())
+            pairs = sorted(zip(counted.field(1).to_pylist(), counted.field(0).to_pylist(), strict=True), reverse=True)
+            if len(pairs) > _IDENTIFIER_LEVELS and 2 * len(pairs) > table.num_rows:
+                notes.append(f"{name} looks like an identifier ({len(pairs):,} different values) and is not used")
+            elif len(pairs) > 1 or (pairs and column.null_count):
+                kept = sorted(level for _, level in sorted(pairs, key=lambda p: (-p[0], p[1]))[:MOST_LEVELS])
+                features.append(Feature(name, "category", tuple(kept)))
+        elif _is_number(column.type):
+            values = _numbers(column)
+            seen = values[~np.isnan(values)]
+            if len(seen) and (seen.min() < seen.max() or len(seen) < len(values)):
+                features.append(Feature(name, "number"))
+        else:
+            notes.append(f"{name} is of type {column.type} and is not used")
+    return FeatureSpec(tuple(features)), tuple(notes)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
+    )
+
+
+def _numbers(column: Any) -> Floats:
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _codes(column: Any, levels: tuple[str, ...]) -> Floats:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    found = pc.index_in(column.cast(pa.string()), pa.array(levels, pa.string()))
+    return _numbers(found)
+
+
+def offer_matrix(offers: pa.Table) -> tuple[Floats, tuple[str, ...], tuple[int, ...]]:
+    """What the model knows of each arm.
+
+    Args:
+        offers: k rows in catalogue order.
+
+    Returns:
+        (k + 1, d_offer) matrix, its column names and the positions of categories. Column 0 is the arm's own code; the
+        last row is no offer, of which nothing else is known.
+    """
+    left_out = {"offer_id", "name", "starts_on", "ends_on", "eligible_when"}
+    spec, _ = learn_spec(offers.select([c for c in offers.column_names if c not in left_out]))
+    k = offers.num_rows
+    matrix = np.full((k + 1, 1 + len(spec.features)), np.nan)
+    matrix[:, 0] = np.arange(k + 1)
+    matrix[:k, 1:] = spec.encode(offers)
+    names = ("offer.offer_id", *(f"offer.{name}" for name in spec.names))
+    return matrix, names, (0, *(1 + j for j in spec.categories))

@@ -1,0 +1,138 @@
+"""A model as the engine uses it: prior, features, basis and posterior that belong together, under ids."""
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from allot import CampaignError, NotFoundError, WorkspaceError
+from bandit import Basis, Beliefs, Posterior, Prior
+from engine.features import FeatureSpec
+from governance import load_artifact, save_artifact
+from warehouse import pack_arrays, unpack_arrays
+
+if TYPE_CHECKING:
+    from warehouse import Store, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """Everything that training learnt and that stays fixed until the next training.
+
+    Args:
+        prior: LightGBM over customer, memory and offer features.
+        features: how customer and memory columns are coded, in matrix order.
+        basis: the posterior's view of a customer.
+        offer_ids: the arms 0..k-1; arm k is no offer.
+        seen: sorted keys of the exposures and decisions that were trained on.
+        outcome_days: how long an outcome may take.
+    """
+
+    prior: Prior
+    features: FeatureSpec
+    basis: Basis
+    offer_ids: tuple[str, ...]
+    seen: NDArray[np.uint64]
+    outcome_days: float
+
+    def to_files(self) -> dict[str, bytes]:
+        """Text and plain arrays only."""
+        about = {"offer_ids": self.offer_ids, "outcome_days": self.outcome_days}
+        return {
+            **self.prior.to_files(),
+            "features.json": self.features.to_json().encode(),
+            "basis.json": self.basis.to_json().encode(),
+            "about.json": json.dumps(about).encode(),
+            "seen.npz": pack_arrays({"seen": self.seen}),
+        }
+
+    @staticmethod
+    def from_files(files: dict[str, bytes]) -> "Foundation":
+        """What `to_files` wrote."""
+        about = json.loads(files["about.json"])
+        return Foundation(
+            prior=Prior.from_files(files),
+            features=FeatureSpec.from_json(files["features.json"].decode()),
+            basis=Basis.from_json(files["basis.json"].decode()),
+            offer_ids=tuple(about["offer_ids"]),
+            seen=unpack_arrays(files["seen.npz"])["seen"],
+            outcome_days=about["outcome_days"],
+        )
+
+    @property
+    def id(self) -> str:
+        """Fingerprint of the files."""
+        digest = sha256()
+        for name, content in sorted(self.to_files().items()):
+            digest.update(name.encode() + b"\0" + sha256(content).digest())
+        return f"prior-{digest.hexdigest()[:16]}"
+
+    def arms(self, offers: pa.Table) -> NDArray[np.intp]:
+        """The arm of each catalogue offer, then of no offer.
+
+        Raises:
+            CampaignError: an offer that the model has never heard of.
+        """
+        known = {offer_id: arm for arm, offer_id in enumerate(self.offer_ids)}
+        unknown = [o for o in offers["offer_id"].to_pylist() if o not in known]
+        if unknown:
+            raise CampaignError(
+                f"offer {unknown[0]!r} is newer than the model.", where="offers", remedy="Run `allot train` once more."
+            )
+        return np.array([*(known[o] for o in offers["offer_id"].to_pylist()), len(known)])
+
+    def beliefs(self, posterior: Posterior, customers: NDArray[np.float64]) -> Beliefs:
+        """Mean and sd (n, K) of every arm's logit for a matrix of customers (n, d)."""
+        return posterior.beliefs(self.basis(customers), self.prior.logits(customers))
+
+
+def save_foundation(workspace: "Workspace", foundation: Foundation, manifest: dict[str, Any]) -> str:
+    """Write the model's folder once; the same model is the same folder."""
+    folder = workspace.models / foundation.id
+    if not folder.exists():
+        save_artifact(folder, foundation.to_files(), manifest)
+    return foundation.id
+
+
+def load_foundation(workspace: "Workspace", prior_id: str) -> Foundation:
+    """Read a model's folder, checksums verified.
+
+    Raises:
+        WorkspaceError: a file is missing or damaged.
+    """
+    files, _ = load_artifact(workspace.models / prior_id)
+    return Foundation.from_files(files)
+
+
+def posterior_id(posterior: Posterior, prior_id: str) -> str:
+    """Fingerprint of a posterior and of the prior under it."""
+    digest = sha256(prior_id.encode() + pack_arrays(posterior.to_arrays()))
+    return f"posterior-{digest.hexdigest()[:16]}"
+
+
+def current_posterior_id(store: "Store") -> str:
+    """The posterior in use.
+
+    Raises:
+        NotFoundError: nothing was trained yet.
+    """
+    model = store.current("posterior")
+    if model is None:
+        raise NotFoundError("no model has been trained.", where="models", remedy="Run `allot train` first.")
+    return model.model_id
+
+
+def load_posterior(store: "Store", model_id: str) -> tuple[Posterior, str]:
+    """A posterior by its id, and the id of its prior.
+
+    Raises:
+        WorkspaceError: the snapshot is gone.
+    """
+    model = store.model("posterior", model_id)
+    if model.blob is None:
+        raise WorkspaceError(f"posterior {model_id} is gone.", remedy="Run `allot train` to make a new one.")
+    return Posterior.from_arrays(unpack_arrays(model.blob)), model.parents[0]

@@ -1,0 +1,167 @@
+"""Rows that a model reads: who was offered what, when, and everything that was known of them at that time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from allot.uniforms import text_keys
+from engine.campaign import read_campaign
+from warehouse import (
+    DECISIONS,
+    MemorySpec,
+    Released,
+    StoredAllocation,
+    contacts_view,
+    customer_rows,
+    memory_features,
+    outcomes,
+)
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from warehouse import Store, Workspace
+
+Floats: TypeAlias = NDArray[np.float64]
+
+_NOT_FEATURES = ("customer_id", "household_id", "consent", "valid_from", "pair_id")
+_DAY = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What of our own log a moment may look back on.
+
+    Args:
+        allocations: released before that moment.
+        feedback_until: only feedback received up to then is known; None = none was.
+    """
+
+    allocations: tuple[str, ...] = ()
+    feedback_until: datetime | None = None
+
+
+def column_keys(column: pa.ChunkedArray | pa.Array) -> NDArray[np.uint64]:
+    """64-bit keys of a text column."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    array = array.cast(pa.large_string())
+    _, offsets, data = array.buffers()
+    place = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    return text_keys(place, np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8))
+
+
+def days(column: pa.ChunkedArray | pa.Array) -> Floats:
+    """Days since 1970 of a time column."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return np.asarray(array.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy(), np.float64) / _DAY
+
+
+def released(workspace: "Workspace", allocations: Sequence[StoredAllocation]) -> list[Released]:
+    """Stored allocations as the log reads them."""
+    out = []
+    for a in allocations:
+        campaign = read_campaign(a.summary["document"])
+        if a.decisions_path is not None:
+            path = workspace.root / a.decisions_path
+            out.append(Released(a.allocation_id, path, a.as_of, campaign.outcome_days, campaign.no_feedback))
+    return out
+
+
+def memory_of(
+    connection: "DuckDBPyConnection",
+    store: "Store",
+    workspace: "Workspace",
+    people: tuple[pa.Array, datetime],
+    asked: tuple[Past, tuple[int, ...]],
+) -> pa.Table | None:
+    """What we remember of each customer strictly before a moment; None where there is nothing to remember from.
+
+    Args:
+        connection: with the data version attached.
+        store: our own log.
+        workspace: where its files are.
+        people: (n,) ids and the moment.
+        asked: what of our own log counts, and days of further windows of contacts that a contact policy asks for.
+
+    Returns:
+        n rows: customer_id and the memory columns.
+    """
+    customers, as_of = people
+    pairs = _pairs(customers, pa.array([as_of] * len(customers), pa.timestamp("us", "UTC")))
+    table = _remember(connection, store, workspace, pairs, asked)
+    if table is None:
+        return None
+    return table.drop_columns(["pair_id"]).add_column(0, "customer_id", customers)
+
+
+def customer_features(
+    connection: "DuckDBPyConnection", customers: pa.Array, as_of: datetime, memory: pa.Table | None
+) -> pa.Table:
+    """The columns a model may read, prefixed by where they come from, for customers at one moment."""
+    pairs = _pairs(customers, pa.array([as_of] * len(customers), pa.timestamp("us", "UTC")))
+    connection.register("pairs", pairs)
+    return _prefixed(customer_rows(connection, "pairs"), memory)
+
+
+def row_features(
+    connection: "DuckDBPyConnection",
+    store: "Store",
+    workspace: "Workspace",
+    rows: tuple[pa.Array, pa.Array],
+    past: Past,
+) -> pa.Table:
+    """The same for rows (customers, moments) that each have their own moment: what was known of the customer then."""
+    pairs = _pairs(*rows)
+    memory = _remember(connection, store, workspace, pairs, (past, ()))
+    return _prefixed(customer_rows(connection, "pairs"), memory)
+
+
+def _pairs(customers: pa.Array, at: pa.Array) -> pa.Table:
+    number = pa.array(np.arange(len(customers)), pa.int64())
+    return pa.table({"pair_id": number, "customer_id": customers, "at": at})
+
+
+def _prefixed(customers: pa.Table, memory: pa.Table | None) -> pa.Table:
+    columns = {f"customer.{c}": customers[c] for c in customers.column_names if c not in _NOT_FEATURES}
+    if memory is not None:
+        columns |= {f"memory.{c}": memory[c] for c in memory.column_names if c not in _NOT_FEATURES}
+    if not columns:
+        return pa.table({"none": pa.nulls(customers.num_rows)}).select([])
+    return pa.table(columns)
+
+
+def _remember(
+    connection: "DuckDBPyConnection",
+    store: "Store",
+    workspace: "Workspace",
+    pairs: pa.Table,
+    asked: tuple[Past, tuple[int, ...]],
+) -> pa.Table | None:
+    past, windows = asked
+    tables = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
+    events = "events" if "events" in tables else None
+    exposures = "exposures" if "exposures" in tables else None
+    if events is None and exposures is None and not past.allocations:
+        return None
+    known = outcomes(store, received_until=past.feedback_until) if past.feedback_until else None
+    paths = [workspace.decisions / a / DECISIONS for a in past.allocations]
+    contacts_view(connection, paths, known, exposures=exposures)
+    offers = connection.sql("FROM offers").to_arrow_table()
+    channels, categories = (_distinct(offers, column) for column in ("channel", "category"))
+    spec = MemorySpec(channels=channels, categories=categories)
+    table = memory_features(connection, pairs, spec, events=events)
+    for days_back in (w for w in windows if w not in spec.windows):
+        more = memory_features(connection, pairs, MemorySpec(windows=(days_back,)), events=None)
+        table = table.append_column(f"contacts_{days_back}d", more[f"contacts_{days_back}d"])
+    return table
+
+
+def _distinct(offers: pa.Table, column: str) -> tuple[str, ...]:
+    if column not in offers.column_names:
+        return ()
+    return tuple(sorted({str(value) for value in offers[column].to_pylist() if value is not None}))

@@ -1,0 +1,174 @@
+"""An allocation in figures: one definition of each, for JSON, tables and pages alike."""
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.computed import Computed
+from engine.stamp import Stamp
+from governance import Books, Evidence, books_of
+from portfolio import Limit, usage, use_of
+
+
+def facts(computed: Computed, stamp: Stamp) -> dict[str, Any]:
+    """What is kept inside the decisions file: how the decisions were made. Nothing here depends on when or how fast."""
+    plan, campaign = computed.plan, computed.campaign
+    return {
+        "allocation_id": stamp.allocation_id,
+        "campaign": campaign.name,
+        "as_of": campaign.as_of.isoformat(),
+        "objective": campaign.objective,
+        "offer_ids": computed.audience.offer_ids,
+        "versions": stamp.to_json(),
+        "mechanism": plan.mechanism,
+        "exploration": campaign.to_document()["exploration"],
+        "temperature_played": computed.played.tolist(),
+        "seed": campaign.seed,
+        "attempt": plan.attempts,
+        "rejection_rate": plan.rejection_rate,
+        "quadrature_residual": plan.residual,
+        "price_version": stamp.allocation_id,
+        "cells": list(computed.segments.labels),
+        "charges": plan.charges.tolist(),
+    }
+
+
+def summarise(computed: Computed, stamp: Stamp) -> dict[str, Any]:
+    """The allocation's answer: the books, the plan in posterior means, every limit recounted, every offer.
+
+    `planned_value` is the sum over the released choices of the objective's value in posterior means (conversions and
+    value are gross of cost; profit and incremental are net); `planned_cost` of the expected cost.
+    """
+    audience, plan, campaign = computed.audience, computed.plan, computed.campaign
+    books = books_of(computed.choice, audience.eligible, audience.held_out)
+    chosen = computed.choice >= 0
+    row, offer = np.flatnonzero(chosen), computed.choice[chosen]
+    return {
+        **{key: value for key, value in facts(computed, stamp).items() if key not in ("charges", "campaign")},
+        "campaign": {"name": campaign.name, "as_of": campaign.as_of.isoformat(), "objective": campaign.objective},
+        "document": campaign.to_document(),
+        "status": plan.status,
+        "breached": list(plan.breached),
+        "audience": books.customers,
+        "chosen": books.chosen,
+        "no_offer": books.no_offer,
+        "no_eligible": books.no_eligible,
+        "held_out": books.held_out,
+        "pairs": books.pairs,
+        "excluded": books.excluded,
+        "eligible_not_chosen": books.eligible_not_chosen,
+        "planned_value": _sum(computed.worth.value[row, offer]),
+        "planned_cost": _sum(computed.worth.cost[row, offer]),
+        "expected_value": float(
+            np.einsum("na,na->", computed.probability[:, :-1], _masked(computed), dtype=np.float64)
+        ),
+        "bound": plan.bound,
+        "limits": _limits(computed),
+        "offers": _offers(computed),
+        "funnel": _funnel(computed),
+        "acceptance": plan.acceptance,
+        "headroom": plan.headroom.tolist(),
+        "passes": plan.passes,
+        "warnings": _warnings(computed),
+    }
+
+
+def evidence_of(computed: Computed, summary: dict[str, Any]) -> Evidence:
+    """What the gates look at: the books as stated, the limits recounted from the choices."""
+    audience = computed.audience
+    counts = {f.name: summary["audience" if f.name == "customers" else f.name] for f in fields(Books)}
+    limits = computed.segments.limits
+    hard = {x.name for x in limits if x.penalty is None and not (isinstance(x, Limit) and x.report_only)}
+    recounted = usage(limits, use_of(computed.problem, computed.choice))
+    released = summary["status"] == "released"
+    return Evidence(
+        computed.choice,
+        computed.probability,
+        computed.propensity,
+        audience.eligible,
+        audience.held_out,
+        Books(**counts),
+        tuple(x for x in recounted if x.name in hard) if released else (),
+    )
+
+
+def _masked(computed: Computed) -> NDArray[np.float64]:
+    """Values of the pairs that could be chosen, 0 elsewhere: an excluded pair's value means nothing."""
+    return np.where(computed.probability[:, :-1] > 0, computed.worth.value, 0.0)
+
+
+def _sum(values: NDArray[Any]) -> float:
+    return float(values.sum(dtype=np.float64))
+
+
+def _limits(computed: Computed) -> list[dict[str, Any]]:
+    measures = {spec.name: spec.measure for spec in computed.campaign.limits}
+    shares = {spec.name for spec in computed.campaign.limits if spec.whole is not None}
+    return [
+        {
+            "name": x.name,
+            "measure": measures[x.name],
+            "share": x.name in shares,
+            "used": x.used,
+            "minimum": x.minimum,
+            "maximum": x.maximum,
+            "slack": x.slack if np.isfinite(x.slack) else None,
+            "price": x.price,
+        }
+        for x in computed.plan.usage
+    ]
+
+
+def _offers(computed: Computed) -> list[dict[str, Any]]:
+    audience, worth = computed.audience, computed.worth
+    names = audience.offers["name"].to_pylist() if "name" in audience.offers.column_names else audience.offer_ids
+    out = []
+    for a, offer_id in enumerate(audience.offer_ids):
+        picked = computed.choice == a
+        possible = audience.eligible[:, a] & ~audience.held_out
+        out.append(
+            {
+                "offer_id": offer_id,
+                "name": names[a] or offer_id,
+                "chosen": int(picked.sum()),
+                "eligible": int(audience.eligible[:, a].sum()),
+                "planned_value": _sum(worth.value[picked, a]),
+                "planned_cost": _sum(worth.cost[picked, a]),
+                "mean_probability": float(computed.probability[possible, a].mean()) if possible.any() else 0.0,
+                "mean_success": float(worth.success[picked, a].mean()) if picked.any() else None,
+                "mean_sd": float(computed.beliefs.sd[possible, a].mean()) if possible.any() else None,
+                "temperature": float(computed.played[a]),
+            }
+        )
+    return out
+
+
+def _funnel(computed: Computed) -> list[dict[str, Any]]:
+    """How many pairs each rule excludes: as the first rule that does, and in all."""
+    reasons = computed.audience.people.reasons
+    left = np.ones(reasons.shape, bool)
+    out = []
+    for rule in computed.audience.rules.rules:
+        hit = (reasons & np.uint64(rule.mask)) != 0
+        out.append(
+            {
+                "rule": rule.name,
+                "reason": rule.reason,
+                "first_hit": int((hit & left).sum()),
+                "all_hits": int(hit.sum()),
+            }
+        )
+        left &= ~hit
+    return out
+
+
+def _warnings(computed: Computed) -> list[str]:
+    out = []
+    explore = computed.campaign.exploration
+    if computed.plan.mechanism == "deterministic":
+        out.append("temperature 0 gives every choice with probability one: nothing can be learnt from these decisions")
+        if explore.share > 0:
+            out.append(f"exploration.share = {explore.share:g} is ignored at temperature 0")
+    return out

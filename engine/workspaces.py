@@ -1,0 +1,58 @@
+"""Making a workspace and filling it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from allot import DataError
+from engine.stages import Reporter, Stages, silent
+from governance import CONTRACTS
+from warehouse import Store, Workspace
+from warehouse import load as load_tables
+
+TABLES = ("customers", "offers", "exposures", "events")
+_APPENDABLE = ("exposures", "events")
+
+
+def init(root: Path) -> dict[str, Any]:
+    """Make an empty workspace, or find the one that is there. Nothing in it is ever overwritten by this."""
+    workspace = Workspace.init(root)
+    Store.open(workspace.store_path, create=True).close()
+    return {"workspace": str(workspace.root)}
+
+
+def load(
+    workspace: Workspace, sources: Mapping[str, Path], *, append: bool = False, reporter: Reporter = silent
+) -> dict[str, Any]:
+    """Check files against their contracts and make them the workspace's data.
+
+    Args:
+        workspace: where.
+        sources: a file for each table: customers, offers, exposures, events.
+        append: add exposures and events to those that are there; customers and offers are always replaced.
+        reporter: told about progress.
+
+    Returns:
+        rows per table, the data version and warnings.
+
+    Raises:
+        DataError: a breach, with file, column, example and remedy; nothing was loaded.
+    """
+    if not sources:
+        raise DataError("no file was given.", where="allot load", remedy="Give --customers, --offers or --exposures.")
+    stages = Stages(reporter)
+    with stages("check and publish", len(sources)) as done:
+        steps: list[str] = []
+
+        def tell(step: str) -> None:
+            steps.append(step)
+            done(sum(step.endswith("writing") for step in steps))
+
+        kept = _APPENDABLE if append else ()
+        loaded = load_tables(workspace, sources, CONTRACTS, append=kept, progress=tell)
+    return {
+        "tables": list(loaded.counts),
+        **loaded.counts,
+        "version": loaded.version.id,
+        "warnings": list(loaded.warnings),
+    }
