@@ -29,8 +29,8 @@ from warehouse import (
 def allocate(workspace: Workspace, campaign: Campaign, *, now: datetime, reporter: Reporter = silent) -> dict[str, Any]:
     """Decide for everybody in a campaign's audience, and keep the decisions.
 
-    The allocation's id derives from its version stamp, so the same request in the same state is the same allocation: it is
-    not computed again but found. `reproduce` computes it again.
+    The allocation's id derives from its version stamp, so the same request in the same state is the same allocation: it
+    is not computed again but found. `reproduce` computes it again.
 
     Args:
         workspace: with data and a trained model.

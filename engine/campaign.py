@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -98,10 +98,6 @@ class Campaign:
         """Fingerprint of everything in the document."""
         return sha256(json.dumps(self.to_document(), sort_keys=True).encode()).hexdigest()
 
-    def rescaled(self, factor: float) -> "Campaign":
-        """The same campaign for a population `factor` times as large: sums scale, shares stay."""
-        return replace(self, limits=tuple(_rescaled(limit, factor) for limit in self.limits))
-
 
 def _limit_document(limit: LimitSpec) -> dict[str, Any]:
     out: dict[str, Any] = {"name": limit.name, "measure": limit.measure, "minimum": limit.minimum}
@@ -113,13 +109,6 @@ def _limit_document(limit: LimitSpec) -> dict[str, Any]:
 
 def _where_document(where: Where) -> dict[str, Any]:
     return {"offers": {c: list(v) for c, v in where.offers}, "customers": {c: list(v) for c, v in where.customers}}
-
-
-def _rescaled(limit: LimitSpec, factor: float) -> LimitSpec:
-    if limit.whole is not None:
-        return limit
-    low, high = (None if x is None else x * factor for x in (limit.minimum, limit.maximum))
-    return replace(limit, minimum=low, maximum=high)
 
 
 def campaign_from_file(path: Path) -> Campaign:

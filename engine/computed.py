@@ -138,7 +138,7 @@ def compute(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: S
             plan = best_plan(problem)
     else:
         draws = Draws(campaign.seed, campaign.name, campaign.as_of.isoformat(), keys)
-        plan = drawn_plan(_only(setup.worth, active), problem, explore.share, draws, stages)
+        plan = drawn_plan(some_worth(setup.worth, active), problem, explore.share, draws, stages)
     n, k = audience.eligible.shape
     choice = np.full(n, -1, np.int64)
     choice[active] = plan.choice
@@ -159,5 +159,6 @@ def compute(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: S
     )
 
 
-def _only(worth: Worth, rows: NDArray[np.bool_]) -> Worth:
+def some_worth(worth: Worth, rows: NDArray[np.bool_]) -> Worth:
+    """The worth of some customers."""
     return Worth(some_scores(worth.scores, rows), worth.success[rows], worth.value[rows], worth.cost[rows])

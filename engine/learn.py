@@ -142,7 +142,7 @@ def _mark(window: _Window) -> dict[str, Any]:
 
 
 def _windows(log: pa.Table, versions: dict[str, dict[str, Any]]) -> list[_Window]:
-    """Matured rows that say something, by day; digests name decisions, outcomes and the versions they were made from."""
+    """Matured rows that say something, by day; digests name decisions, outcomes and the data they were made from."""
     says = np.asarray(log["answered"], bool) | np.asarray(log["silence_is_failure"], bool)
     rows = log.filter(pa.array(np.asarray(log["matured"], bool) & says))
     day = np.floor(days(rows["decided_at"])).astype(np.int64)
@@ -192,7 +192,7 @@ def _rows(
     foundation: Foundation,
     allocations: dict[str, StoredAllocation],
 ) -> Rows:
-    """The window as the posterior reads it: features as they were served, from the versions of each decision's stamp."""
+    """The window as the posterior reads it: features as they were served, from the versions of each stamp."""
     k = len(foundation.offer_ids)
     arms = {offer_id: arm for arm, offer_id in enumerate(foundation.offer_ids)} | {None: k}
     parts: list[Rows] = []

@@ -104,8 +104,7 @@ def customer_features(
 ) -> pa.Table:
     """The columns a model may read, prefixed by where they come from, for customers at one moment."""
     pairs = _pairs(customers, pa.array([as_of] * len(customers), pa.timestamp("us", "UTC")))
-    connection.register("pairs", pairs)
-    return _prefixed(customer_rows(connection, "pairs"), memory)
+    return _prefixed(customer_rows(connection, pairs), memory)
 
 
 def row_features(
@@ -118,7 +117,7 @@ def row_features(
     """The same for rows (customers, moments) that each have their own moment: what was known of the customer then."""
     pairs = _pairs(*rows)
     memory = _remember(connection, store, workspace, pairs, (past, ()))
-    return _prefixed(customer_rows(connection, "pairs"), memory)
+    return _prefixed(customer_rows(connection, pairs), memory)
 
 
 def _pairs(customers: pa.Array, at: pa.Array) -> pa.Table:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,17 @@ def segmented(
     limits = tuple(_limit(spec, selection) for spec in specs)
     labels = tuple(_label(conditions, pattern) for pattern in patterns)
     return Segmented(limits, cell.reshape(-1).astype(np.int32), labels)
+
+
+def rescaled(limits: Iterable[Limit | Share], factor: float) -> tuple[Limit | Share, ...]:
+    """The same limits for a population `factor` times as large: sums scale, shares stay."""
+
+    def scaled(bound: float | None) -> float | None:
+        return None if bound is None else bound * factor
+
+    return tuple(
+        x if isinstance(x, Share) else replace(x, minimum=scaled(x.minimum), maximum=scaled(x.maximum)) for x in limits
+    )
 
 
 def _limit(spec: LimitSpec, selection: Callable[[Where, str], Selection]) -> Limit | Share:

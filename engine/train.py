@@ -58,8 +58,8 @@ def train(
 ) -> dict[str, Any]:
     """Fit the prior and start the posterior from the cross-fitted log.
 
-    The log is the matured exposures and our own matured decisions, so that nothing is lost by training again and nothing
-    is counted twice.
+    The log is the matured exposures and our own matured decisions, so that nothing is lost by training again and
+    nothing is counted twice.
 
     Args:
         workspace: with customers, offers and exposures.

@@ -1,5 +1,52 @@
 """Which offers can we afford, and at what prices?"""
 
-from portfolio.limits import MEASURES, Limit, Measure, Problem, Rows, Selection, Share, Usage, compile_rows, usage
+from portfolio.conflict import Conflict, diagnose
+from portfolio.draw import Draw, balance
+from portfolio.headroom import Reach, Rehearsal, initial_headroom, reach, rehearse, too_narrow
+from portfolio.limits import (
+    MEASURES,
+    Limit,
+    Measure,
+    Problem,
+    Rows,
+    Selection,
+    Share,
+    Usage,
+    compile_rows,
+    expected_use,
+    usage,
+    use_of,
+)
+from portfolio.prices import Oracle, Prices, Response, solve_prices
+from portfolio.solver import Solution, solve
 
-__all__ = ["MEASURES", "Limit", "Measure", "Problem", "Rows", "Selection", "Share", "Usage", "compile_rows", "usage"]
+__all__ = [
+    "MEASURES",
+    "Conflict",
+    "Draw",
+    "Limit",
+    "Measure",
+    "Oracle",
+    "Prices",
+    "Problem",
+    "Reach",
+    "Rehearsal",
+    "Response",
+    "Rows",
+    "Selection",
+    "Share",
+    "Solution",
+    "Usage",
+    "balance",
+    "compile_rows",
+    "diagnose",
+    "expected_use",
+    "initial_headroom",
+    "reach",
+    "rehearse",
+    "solve",
+    "solve_prices",
+    "too_narrow",
+    "usage",
+    "use_of",
+]

@@ -1,7 +1,7 @@
 """The words for limits, and the linear rows they are made of.
 
-Every limit is linear in three measures of the plan per (cell, offer): contacts, expected cost and value. So the prices of
-any number of limits collapse into three tables of charges, and a pass over customers never sees a limit.
+Every limit is linear in three measures of the plan per (cell, offer): contacts, expected cost and value. So the prices
+of any number of limits collapse into three tables of charges, and a pass over customers never sees a limit.
 """
 
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ class Selection:
 class Limit:
     """minimum <= sum of a measure over the chosen offers of a selection <= maximum.
 
-    `measure` is "count" (contacts), "cost" (expected cost, currency units) or "value" (of the objective, currency units).
+    `measure` is "count" (contacts), "cost" (expected cost, currency units) or "value" (of the objective).
     `penalty` None is hard; else the price per unit of a breach. `report_only` limits are counted, never enforced.
     """
 
@@ -224,7 +224,7 @@ def use_of(problem: Problem, choice: NDArray[np.integer]) -> Floats:
         choice: (n,) or (n, most) integers, -1 = no offer.
     """
     k = problem.value.shape[1]
-    picks = choice.reshape(len(problem.value), -1)
+    picks = choice if choice.ndim == 2 else choice[:, None]
     row, column = np.nonzero(picks >= 0)
     offer = picks[row, column].astype(np.int64)
     where = problem.cell[row].astype(np.int64) * k + offer

@@ -16,6 +16,7 @@ STRONG: Final = "#1d5fa8"
 MARK: Final = "#c2410c"
 WIDTH: Final = 640
 BINS: Final = 20
+LONGEST: Final = 40  # characters of a name on an axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def heat_chart(heat: Heat) -> Chart:
     """Offers by segment; the darker, the more."""
     import altair as alt
 
-    segments, offers = _unique(heat.segment_names), _unique(heat.offer_names)
+    segments, offers = _labels(heat.segment_names), _labels(heat.offer_names)
     rows, columns = len(segments), len(offers)
     values = [
         {"segment": segments[s], "offer": offers[a], "n": int(heat.counts[s, a]), "text": count(heat.counts[s, a])}
@@ -75,7 +76,7 @@ def funnel_chart(funnel: tuple[FunnelLine, ...]) -> Chart:
     """Pairs excluded by each rule: all that it forbids, and of these the ones it was the first to forbid."""
     import altair as alt
 
-    rules = _unique(tuple(line["rule"] for line in funnel))
+    rules = _labels(tuple(line["rule"] for line in funnel))
     kinds = ["all that it excludes", "excluded first by it"]
     values = [
         {"rule": rules[i], "kind": kind, "pairs": pairs}
@@ -86,7 +87,7 @@ def funnel_chart(funnel: tuple[FunnelLine, ...]) -> Chart:
         alt.Chart(alt.InlineData(values=values))
         .mark_bar()
         .encode(
-            x=alt.X("pairs:Q", title="customer-offer pairs", axis=alt.Axis(format=",", tickCount=6)),
+            x=alt.X("pairs:Q", title="customer-offer pairs", axis=alt.Axis(tickCount=6)),
             y=alt.Y("rule:N", sort=list(rules), title=None),
             yOffset=alt.YOffset("kind:N", sort=kinds),
             color=alt.Color("kind:N", sort=kinds, title=None, scale=alt.Scale(domain=kinds, range=[SOFT, STRONG])),
@@ -115,6 +116,7 @@ def probability_chart(bins: Bins) -> Chart:
                     axis=alt.Axis(tickCount=6),
                 ),
                 x2="high:Q",
+                y2=alt.datum(0),
                 y=alt.Y("share:Q", title=f"share of the {title}", axis=alt.Axis(format=".0%", tickCount=5)),
             )
             .properties(width=WIDTH // 2 - 40, height=170)
@@ -129,8 +131,8 @@ def frontier_chart(points: tuple[FrontierPoint, ...], limit: str, now: float | N
 
     values = [{"maximum": float(p["maximum"]), "value": float(p["value"])} for p in points]
     base = alt.Chart(alt.InlineData(values=values)).encode(
-        x=alt.X("maximum:Q", title=f"maximum of {limit}", axis=alt.Axis(format=",", tickCount=6)),
-        y=alt.Y("value:Q", title=title, axis=alt.Axis(format=",", tickCount=6)),
+        x=alt.X("maximum:Q", title=f"maximum of {limit}", axis=alt.Axis(tickCount=6)),
+        y=alt.Y("value:Q", title=title, axis=alt.Axis(tickCount=6)),
     )
     chart: Any = base.mark_line(color=STRONG, strokeWidth=2.5) + base.mark_point(color=STRONG, filled=True, size=45)
     if now is not None:
@@ -191,22 +193,31 @@ def _finished(chart: Any) -> dict[str, Any]:
             "labelColor": INK,
             "titleColor": INK,
             "titleFontWeight": "normal",
-            "labelLimit": 190,
+            "labelLimit": 300,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
             "gridColor": "#e4e9ef",
             "domainColor": "#9aa5b1",
             "tickColor": "#9aa5b1",
         },
-        "legend": {"labelColor": INK, "titleColor": INK, "titleFontWeight": "normal", "orient": "bottom"},
+        "legend": {
+            "labelColor": INK,
+            "titleColor": INK,
+            "titleFontWeight": "normal",
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "orient": "bottom",
+        },
     }
     definition: dict[str, Any] = chart.properties(padding=8).to_dict()
     return {**definition, "config": config}
 
 
-def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Equal names get a number, so that they stay apart on an axis."""
+def _labels(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names for an axis: long ones cut, equal ones numbered so that they stay apart."""
     seen: dict[str, int] = {}
     out = []
-    for name in names:
+    for name in (name if len(name) <= LONGEST else name[: LONGEST - 1] + "…" for name in names):
         seen[name] = seen.get(name, 0) + 1
         out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return tuple(out)

@@ -1,6 +1,7 @@
 """How numbers and sentences are written: the one definition for page, table and chart."""
 
 import math
+from datetime import UTC, datetime
 from html import escape
 from typing import Any, Final
 
@@ -124,6 +125,15 @@ def _limits_in_words(summary: Summary) -> str:
         f"“{main['name']}” is what holds the plan back: {measured(main, main['used'])} of "
         f"{measured(main, main['maximum'])} are used, and one more {unit(main)} would be worth {money(main['price'])}."
     )
+
+
+def moment(value: str) -> str:
+    """A time: 2026-03-01 00:00 UTC. What is no time stays as it is."""
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    return f"{at:%Y-%m-%d %H:%M}" if at.tzinfo is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def sentence(words: str) -> str:

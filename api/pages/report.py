@@ -9,7 +9,7 @@ from pathlib import Path
 from api.pages import charts, sections
 from api.pages.charts import Chart
 from api.pages.evidence import ReportEvidence
-from api.pages.figures import STATUS, named, planned, story, text
+from api.pages.figures import STATUS, moment, named, planned, story, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def render(evidence: ReportEvidence, drawn: dict[str, Chart]) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{name} · allocation</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        f'<header><p class="when">Allocation of {text(summary["campaign"]["as_of"])} · objective: '
+        f'<header><p class="when">Allocation of {text(moment(summary["campaign"]["as_of"]))} · objective: '
         f"{text(summary['campaign']['objective'])} · amounts are in the money units of your offers</p>"
         f'<h1>{name}</h1><p class="story">{text(story(summary))}</p>{_warning(summary["status"])}</header>\n'
         f"{body}</main>\n</body>\n</html>\n"

@@ -11,6 +11,7 @@ from api.pages.figures import (
     count,
     decimal,
     measured,
+    moment,
     money,
     named,
     percent,
@@ -23,7 +24,7 @@ from api.pages.figures import (
 
 _BOOKS: Final = (
     ("a", "chosen", "get an offer"),
-    ("b", "no_offer", "no offer drawn: nothing was worth it at the limits' prices, or the draw gave none"),
+    ("b", "no_offer", "no offer: none was worth its price, or the draw gave none"),
     ("c", "no_eligible", "no eligible offer"),
     ("d", "held_out", "held out, to measure what offers add"),
 )
@@ -89,7 +90,10 @@ def limits(summary: Summary) -> str:
         )
         for line in lines
     ]
-    note = "Used is recounted from the decisions. The last column is what one more unit of room would add to the plan."
+    note = (
+        "Used is recounted from the decisions. The last column is what one more unit of room would add to the plan; "
+        "limits with such a worth have an orange bar."
+    )
     heads = ("limit", "used", "at least", "at most", "room left", "more room is worth")
     return _section("Limits", note, _table(heads, rows))
 
@@ -205,7 +209,7 @@ def reproduce(summary: Summary) -> str:
     exploration = summary["exploration"]
     facts = [
         ("allocation", summary["allocation_id"]),
-        ("campaign as of", summary["campaign"]["as_of"]),
+        ("campaign as of", moment(summary["campaign"]["as_of"])),
         ("mechanism", named(summary["mechanism"])),
         ("attempts", count(summary["attempts"])),
         ("draws rejected", percent(summary["rejection_rate"])),
@@ -215,9 +219,9 @@ def reproduce(summary: Summary) -> str:
         ("holdout", percent(exploration["holdout"])),
         *((f"version of {named(key)}", value) for key, value in sorted(summary["versions"].items())),
     ]
-    rows = [(text(a), f'<span class="left"><code>{text(b)}</code></span>') for a, b in facts if b != NONE]
+    rows = [(text(a), f"<code>{text(b)}</code>") for a, b in facts if b != NONE]
     note = "The same campaign, seed and versions give the same decisions, whatever the order of the customers."
-    return _section("How to reproduce this plan", note, _table(("", ""), rows))
+    return _section("How to reproduce this plan", note, f'<div class="facts">{_table(("", ""), rows)}</div>')
 
 
 def _section(title: str, note: str, body: str) -> str:

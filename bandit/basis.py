@@ -1,0 +1,161 @@
+"""The customer as the residual sees him: one, segments, standardised numbers."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allot import ShapeError
+from bandit.prior import Columns
+
+Floats: TypeAlias = NDArray[np.float64]
+
+INTERCEPT, SEGMENTS, NUMERICS, SLOPE = 0, 1, 2, 3
+"""Blocks of ψ; weights of a block share one prior variance."""
+
+MOST_SEGMENT_LEVELS = 20
+_CLIP = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A category column that becomes `levels` one-hots. Missing and unseen codes are all zeros."""
+
+    column: int
+    levels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Numeric:
+    """A number column: (x − mean) / sd, clipped to ±4. Missing values are 0, the mean."""
+
+    column: int
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """ψ's customer part, learnt on the log and frozen. `width` is the number of columns of the customer matrix."""
+
+    width: int
+    segments: tuple[Segment, ...]
+    numerics: tuple[Numeric, ...]
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """(d,) the block of every column of ψ: the columns of the basis, then the slope on the prior's logit."""
+        hots = sum(segment.levels for segment in self.segments)
+        return (INTERCEPT, *(SEGMENTS,) * hots, *(NUMERICS,) * len(self.numerics), SLOPE)
+
+    def __call__(self, customers: Floats) -> NDArray[np.float32]:
+        """The basis of some customers.
+
+        Args:
+            customers: (n, width) float64, NaN = missing, categories as codes.
+
+        Returns:
+            (n, p) float32; the first column is 1. The slope's column is not among them.
+
+        Raises:
+            ShapeError: the matrix is not (n, width).
+        """
+        if customers.ndim != 2 or customers.shape[1] != self.width:
+            raise ShapeError(
+                f"A customer matrix of shape {customers.shape} does not fit a basis of {self.width} columns.",
+                remedy="Encode customers with the columns that the model was trained on.",
+            )
+        out = np.zeros((len(customers), len(self.blocks) - 1), np.float32)
+        out[:, 0] = 1.0
+        at = 1
+        for segment in self.segments:
+            code = customers[:, segment.column]
+            rows = np.flatnonzero((code >= 0) & (code < segment.levels))
+            out[rows, at + code[rows].astype(np.int64)] = 1.0
+            at += segment.levels
+        for number in self.numerics:
+            z = (customers[:, number.column] - number.mean) / number.sd
+            out[:, at] = np.clip(np.where(np.isfinite(z), z, 0.0), -_CLIP, _CLIP)
+            at += 1
+        return out
+
+    def to_json(self) -> str:
+        """For the model's folder; numbers come back exactly."""
+        return json.dumps(asdict(self), indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> "Basis":
+        """What `to_json` wrote."""
+        data = json.loads(text)
+        return Basis(
+            width=data["width"],
+            segments=tuple(Segment(**row) for row in data["segments"]),
+            numerics=tuple(Numeric(**row) for row in data["numerics"]),
+        )
+
+
+def fit_basis(
+    customers: Floats,
+    columns: Columns,
+    *,
+    levels: Mapping[str, int],
+    gain: Mapping[str, float] | None = None,
+    most: int = 48,
+) -> Basis:
+    """Choose ψ's customer columns from the log and learn their scales.
+
+    Category columns with at most 20 levels become one-hots, number columns that vary are standardised. Where that is
+    more than `most` columns, those with the highest gain in the prior come first.
+
+    Args:
+        customers: (r, d) float64, the log's customers, NaN = missing, categories as codes.
+        columns: their names, and which are categories.
+        levels: number of levels of each category column, by name.
+        gain: total gain of each column in the prior, by name; columns without a gain come last.
+        most: the most columns, the leading 1 included.
+
+    Raises:
+        ShapeError: the matrix does not fit the columns, or a category column has no number of levels.
+    """
+    if customers.ndim != 2 or customers.shape[1] != len(columns.customer):
+        raise ShapeError(f"A matrix of shape {customers.shape} is not one column for {len(columns.customer)} names.")
+    choice = [
+        entry
+        for j, name in enumerate(columns.customer)
+        if (entry := _entry(customers[:, j], j, _levels_of(name, levels) if j in columns.categorical else None))
+    ]
+    importance = [(gain or {}).get(columns.customer[entry.column], 0.0) for entry in choice]
+    room = most - 1
+    kept: list[Segment | Numeric] = []
+    for at in np.argsort(-np.asarray(importance, np.float64), kind="stable"):
+        entry = choice[at]
+        size = entry.levels if isinstance(entry, Segment) else 1
+        if size <= room:
+            kept.append(entry)
+            room -= size
+    kept.sort(key=lambda entry: entry.column)
+    return Basis(
+        width=len(columns.customer),
+        segments=tuple(entry for entry in kept if isinstance(entry, Segment)),
+        numerics=tuple(entry for entry in kept if isinstance(entry, Numeric)),
+    )
+
+
+def _levels_of(name: str, levels: Mapping[str, int]) -> int:
+    if name not in levels:
+        raise ShapeError("A category column without a number of levels.", where=name)
+    return levels[name]
+
+
+def _entry(values: Floats, column: int, levels: int | None) -> Segment | Numeric | None:
+    """What becomes of one column; None if it says nothing that a line could use."""
+    if levels is not None:
+        return Segment(column, levels) if 1 < levels <= MOST_SEGMENT_LEVELS else None
+    seen = values[np.isfinite(values)]
+    if len(seen) == 0:
+        return None
+    mean, sd = float(seen.mean()), float(seen.std())
+    return Numeric(column, mean, sd) if sd > 1e-12 * max(1.0, abs(mean)) else None

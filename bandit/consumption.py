@@ -1,0 +1,211 @@
+"""What a policy consumes in expectation at given prices, and how that moves with them.
+
+All limits' prices collapse into three charges per cell and offer, on each contact, on its cost and on its worth. The
+expected maximum is convex in the charges; minus its gradient is the expected use; minus the use's derivative is the
+curvature.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from allot import ShapeError
+from bandit.choice import no_draws, solve_arms
+from bandit.quadrature import Draws
+from bandit.scores import Floats, Scores, block_arms, in_blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What one contact consumes: 1 contact, its cost and its worth in posterior means, in its customer's cell.
+
+    Attributes:
+        cost: (n, k) expected cost, currency units.
+        worth: (n, k) expected value, currency units.
+        cell: (n,) integer in 0 … n_cells − 1.
+        n_cells: g.
+
+    Raises:
+        ShapeError: the arrays disagree, or a cell is not among the cells.
+    """
+
+    cost: Floats
+    worth: Floats
+    cell: NDArray[np.integer[Any]]
+    n_cells: int
+
+    def __post_init__(self) -> None:
+        if self.cost.ndim != 2 or self.worth.shape != self.cost.shape or self.cell.shape != self.cost.shape[:1]:
+            raise ShapeError(
+                f"cost has shape {self.cost.shape}, worth {self.worth.shape}, cell {self.cell.shape}.",
+                where="use",
+                remedy="They must be (customers, offers) twice and (customers,).",
+            )
+        if not np.issubdtype(self.cell.dtype, np.integer):
+            raise ShapeError(f"cell holds {self.cell.dtype}, not integers.", where="use")
+        if len(self.cell) and (self.cell.min() < 0 or self.cell.max() >= self.n_cells):
+            raise ShapeError(
+                f"cells run from {self.cell.min()} to {self.cell.max()}; there are {self.n_cells}.", where="use"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PricedPolicy:
+    """A policy at given charges.
+
+    Attributes:
+        probability: (n, k + 1) float32; the last column is no offer.
+        expected_maximum: (n,) E max over all offers and no offer, net of fees and charges, currency units.
+        residual: the largest error that a customer's certificate leaves.
+    """
+
+    probability: NDArray[np.float32]
+    expected_maximum: NDArray[np.float64]
+    residual: float
+
+
+@dataclass(frozen=True, slots=True)
+class Consumption:
+    """Expected consumption at given charges, summed over customers by cell.
+
+    With P the probabilities, `q = (1, cost, worth)` and w the weights:
+
+    Attributes:
+        value: Σ w E max, currency units.
+        use: (3, g, k) Σ w P(i,a) q_m(i,a); it is −d value / d charges.
+        curvature: (6, g, k, k) or None. Entry [p, g, a, b] is Σ w q_m(i,a) q_l(i,b) L_ab(i), where
+            L_ab = −dP_a / d charge_b, and p counts the pairs (m, l) = (0,0), (0,1), (1,1), (0,2), (1,2), (2,2).
+            Hence −d use[m,g,a] / d charges[l,g,b] is entry [p, g, a, b] of (m, l) for m ≤ l and, L being symmetric,
+            entry [p, g, b, a] of (l, m) for m > l.
+        residual: the largest error that a customer's certificate leaves.
+    """
+
+    value: float
+    use: NDArray[np.float64]
+    curvature: NDArray[np.float64] | None
+    residual: float
+
+
+@njit(cache=True, nogil=True)
+def _add_use(probability: Any, draws: Any, use: Any) -> None:
+    for i in range(len(draws.cell)):
+        g, weight = draws.cell[i], draws.weight[i]
+        for a in range(draws.cost.shape[1]):
+            if probability[i, a] != 0.0:
+                share = weight * probability[i, a]
+                use[0, g, a] += share
+                use[1, g, a] += share * draws.cost[i, a]
+                use[2, g, a] += share * draws.worth[i, a]
+
+
+def _charge(use: Use, charges: NDArray[np.float64], rows: slice) -> NDArray[np.float64]:
+    """(rows, k): what the limits charge for each pair."""
+    per_contact, per_cost, per_worth = charges
+    cell = use.cell[rows]
+    charge: NDArray[np.float64] = per_cost[cell] * use.cost[rows]
+    charge += per_worth[cell] * use.worth[rows]
+    charge += per_contact[cell]
+    return charge
+
+
+def _check(scores: Scores, use: Use, charges: NDArray[np.float64]) -> None:
+    rows, offers = scores.mean.shape
+    if use.cost.shape != (rows, offers):
+        raise ShapeError(f"cost has shape {use.cost.shape}, the scores {(rows, offers)}.", where="use")
+    if charges.shape != (3, use.n_cells, offers):
+        raise ShapeError(
+            f"charges have shape {charges.shape}.", where="charges", remedy=f"It must be {(3, use.n_cells, offers)}."
+        )
+
+
+def priced_probabilities(
+    scores: Scores, use: Use, charges: NDArray[np.float64], *, tolerance: float = 1e-6, threads: int = 2
+) -> PricedPolicy:
+    """The policy that plays whatever scores highest after charges.
+
+    Args:
+        scores: (n, k).
+        use: (n, k) what a contact consumes.
+        charges: (3, g, k); a pair's charge is charges[0] + charges[1]·cost + charges[2]·worth of its cell and offer.
+        tolerance: each row's probabilities are certified within this, before they are made to sum to 1.
+        threads: how many threads may work; the result does not depend on it.
+
+    Raises:
+        ShapeError: arrays disagree, or hold NaN, or numbers out of range.
+        ConvergenceError: a row did not reach the tolerance at the finest grid.
+    """
+    _check(scores, use, charges)
+    rows, offers = scores.mean.shape
+    probability = np.empty((rows, offers + 1), np.float32)
+    expected = np.empty(rows)
+
+    def work(block: slice) -> float:
+        arms = block_arms(scores, block, _charge(use, charges, block))
+        solved = solve_arms(arms, no_draws(), tolerance, block.start)
+        probability[block] = solved.probability
+        expected[block] = solved.expected_maximum
+        return solved.residual
+
+    residual = max(in_blocks(rows, work, threads), default=0.0)
+    return PricedPolicy(probability, expected, residual)
+
+
+def expected_consumption(
+    scores: Scores,
+    use: Use,
+    charges: NDArray[np.float64],
+    *,
+    weight: NDArray[np.float64] | None = None,
+    curvature: bool = False,
+    tolerance: float = 1e-7,
+    threads: int = 2,
+) -> Consumption:
+    """Expected value and consumption of the policy at these charges; blocks are summed in their order.
+
+    Args:
+        scores: (n, k).
+        use: (n, k) what a contact consumes.
+        charges: (3, g, k), as in `priced_probabilities`.
+        weight: (n,) how many customers each row stands for; default 1.
+        curvature: whether the second derivatives are wanted too.
+        tolerance: each row's probabilities are certified within this.
+        threads: how many threads may work; the result does not depend on it.
+
+    Raises:
+        ShapeError: arrays disagree, or hold NaN, or numbers out of range.
+        ConvergenceError: a row did not reach the tolerance at the finest grid.
+    """
+    _check(scores, use, charges)
+    rows, offers = scores.mean.shape
+    weights = np.ones(rows) if weight is None else np.asarray(weight, np.float64)
+    if weights.shape != (rows,):
+        raise ShapeError(f"weight has shape {weights.shape}.", where="weight", remedy=f"It must be {(rows,)}.")
+    cells = use.n_cells
+    size = (cells, offers, offers, 6) if curvature else (0, 0, 0, 6)
+
+    def work(block: slice) -> Consumption:
+        draws = Draws(
+            np.ascontiguousarray(use.cost[block], np.float64),
+            np.ascontiguousarray(use.worth[block], np.float64),
+            np.ascontiguousarray(use.cell[block], np.int64),
+            weights[block],
+            np.zeros(size),
+        )
+        arms = block_arms(scores, block, _charge(use, charges, block))
+        solved = solve_arms(arms, draws, tolerance, block.start)
+        used = np.zeros((3, cells, offers))
+        _add_use(solved.probability, draws, used)
+        value = float(draws.weight @ solved.expected_maximum)
+        return Consumption(value, used, draws.curvature, solved.residual)
+
+    value, residual, used, curved = 0.0, 0.0, np.zeros((3, cells, offers)), np.zeros(size)
+    for part in in_blocks(rows, work, threads):
+        value += part.value
+        used += part.use
+        if part.curvature is not None:
+            curved += part.curvature
+        residual = max(residual, part.residual)
+    return Consumption(value, used, np.ascontiguousarray(np.moveaxis(curved, -1, 0)) if curvature else None, residual)

@@ -1,0 +1,270 @@
+"""What we have learnt since: a Bayesian logistic residual over the prior's logit, per arm, tied by a hierarchy.
+
+logit p(x, a) = ℓ(x, a) + ψ(x, ℓ)·w_a with ψ = [basis(x), ℓ − mean ℓ]. State in, state out.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allot import ShapeError
+from bandit.hierarchy import Anchor, Group, Sites, em_step
+from bandit.laplace import Batch, mode
+from bandit.posterior_kernels import TILE, beliefs_of
+
+Floats: TypeAlias = NDArray[np.float64]
+
+_WINDOW_STRENGTH = 8.0  # ν, in arms: how much the log's variances weigh against a window's
+_FEWEST_DECISIONS = 1.0  # discounted; below this an arm has no effective data
+_BLOCK = 32 * TILE  # customers per task; fixed, so that the number of threads changes no bit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Decisions with outcomes, in a fixed order (by decision id).
+
+    `basis` (r, p) float32; `logit` (r,) of the arm shown; `arm` (r,) 0..K − 1; `outcome` (r,) 0 or 1;
+    `weight` (r,) ≥ 0, or None for 1.
+    """
+
+    basis: NDArray[np.float32]
+    logit: NDArray[Any]
+    arm: NDArray[np.int64]
+    outcome: NDArray[Any]
+    weight: NDArray[Any] | None = None
+
+    def __post_init__(self) -> None:
+        columns = [self.logit, self.arm, self.outcome, *([] if self.weight is None else [self.weight])]
+        if self.basis.ndim != 2 or any(column.shape != (len(self.basis),) for column in columns):
+            shapes = [column.shape for column in columns]
+            raise ShapeError(
+                f"A basis of shape {self.basis.shape} and columns of shapes {shapes} are not one row each."
+            )
+        if not np.isin(self.outcome, (0.0, 1.0)).all():
+            raise ShapeError("An outcome is neither 0 nor 1.", where="outcome")
+        if not np.isfinite(self.logit).all():
+            raise ShapeError("A logit is not finite.", where="logit")
+        if self.weight is not None and not (np.isfinite(self.weight) & (self.weight >= 0)).all():
+            raise ShapeError("A weight is negative or not finite.", where="weight")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beliefs:
+    """Posterior `mean` and `sd` of the logit, each (n, K) float32."""
+
+    mean: NDArray[np.float32]
+    sd: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """The state after some windows; K arms, d columns of ψ; groups are 0 warm, 1 cold.
+
+    Attributes:
+        precision: (K, d, d) J, each arm's evidence.
+        shift: (K, d) h; the weights of arm a are N(Λ⁻¹(Σ⁻¹μ + h), Λ⁻¹) with Λ = Σ⁻¹ + J.
+        cold: (K,) bool, which group an arm belongs to.
+        mean, variance: (2, d) μ and σ² of the groups.
+        anchor_mean, anchor_variance: (2, d) the values learnt on the log, to which windows stay anchored.
+        block: (d,) block of each column.
+        centre: mean logit, a constant.
+        count: (K,) discounted number of each arm's decisions.
+        discount: γ, what a day leaves of the evidence.
+        window: day number of the last window folded; None before the first.
+    """
+
+    precision: Floats
+    shift: Floats
+    cold: NDArray[np.bool_]
+    mean: Floats
+    variance: Floats
+    anchor_mean: Floats
+    anchor_variance: Floats
+    block: NDArray[np.int64]
+    centre: float
+    count: Floats
+    discount: float
+    window: int | None
+
+    def __post_init__(self) -> None:
+        arms, d = self.shift.shape
+        groups = [a.shape for a in (self.mean, self.variance, self.anchor_mean, self.anchor_variance)]
+        if self.precision.shape != (arms, d, d) or any(shape != (2, d) for shape in groups):
+            raise ShapeError(
+                f"Evidence {self.precision.shape} and groups {groups} do not fit {arms} arms, {d} columns."
+            )
+        if self.cold.shape != (arms,) or self.count.shape != (arms,) or self.block.shape != (d,):
+            raise ShapeError(
+                f"Flags {self.cold.shape}, counts {self.count.shape} or blocks {self.block.shape} do not fit."
+            )
+        if not 0.0 < self.discount <= 1.0:
+            raise ShapeError(f"A discount of {self.discount} a day is not in (0, 1].", where="discount")
+
+    def update(self, rows: Rows, *, window: int) -> "Posterior":
+        """Fold one calendar window of matured rows.
+
+        Evidence is discounted by the days since the last window; an arm with rows keeps its mean through that, an
+        idle one moves towards its group. Then each arm's rows are added at their mode, and the hierarchy takes one
+        step.
+
+        Args:
+            rows: of this window, all of them at once; there may be none.
+            window: day number, later than the last one folded.
+
+        Raises:
+            ShapeError: the window is not later, or rows do not fit the state.
+        """
+        if self.window is not None and window <= self.window:
+            raise ShapeError(
+                f"Window {window} does not come after window {self.window}, the last one folded.",
+                remedy="Fold again from a state before it.",
+            )
+        _check_rows(rows, self)
+        kept = self.discount ** (0 if self.window is None else window - self.window)
+        seen = np.bincount(rows.arm, minlength=len(self.cold)) > 0
+        faded = self._faded(kept, held=seen)
+        added = faded._added(rows)
+        return replace(added._hierarchy_step(), window=window)
+
+    def overlay(self, rows: Rows) -> "Posterior":
+        """A copy that also takes account of rows not yet matured; only for beliefs, never to be folded further.
+
+        Args:
+            rows: successes with weight 1, failures with the share of outcomes that arrive by their age.
+
+        Raises:
+            ShapeError: rows do not fit the state.
+        """
+        _check_rows(rows, self)
+        return self._added(rows)
+
+    def beliefs(self, basis: NDArray[np.float32], logit: NDArray[Any], *, threads: int = 2) -> Beliefs:
+        """What the logits are believed to be.
+
+        Args:
+            basis: (n, p) float32, p = d − 1.
+            logit: (n, K) prior logits.
+            threads: the bits do not depend on it.
+
+        Raises:
+            ShapeError: the arrays do not fit the state.
+        """
+        n = len(basis)
+        arms, d = self.shift.shape
+        if basis.shape != (n, d - 1) or logit.shape != (n, arms):
+            raise ShapeError(f"A basis {basis.shape} and logits {logit.shape} do not fit {arms} arms, {d - 1} columns.")
+        weight, factor = self._weights_for_kernel()
+        base = np.ascontiguousarray(basis, np.float32)
+        prior = np.ascontiguousarray(logit, np.float32)
+        out = Beliefs(np.empty((n, arms), np.float32), np.empty((n, arms), np.float32))
+
+        def block(first: int) -> None:
+            rows = slice(first, first + _BLOCK)
+            beliefs_of(base[rows], prior[rows], np.float32(self.centre), weight, factor, out.mean[rows], out.sd[rows])
+
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            list(pool.map(block, range(0, n, _BLOCK)))
+        return out
+
+    def temperature(self) -> Floats:
+        """(K,) τ = .25 + .45·300/(300 + n_a): new arms explore, known ones hardly."""
+        return 0.25 + 0.45 * 300.0 / (300.0 + self.count)
+
+    def weights(self) -> tuple[Floats, Floats]:
+        """Posterior means (K, d) and covariances (K, d, d) of the arms' residual weights."""
+        group = self.cold.astype(np.int64)
+        prior = 1.0 / self.variance[group]
+        covariance = np.linalg.inv(self.precision + np.eye(prior.shape[1]) * prior[:, None, :])
+        mean: Floats = np.einsum("aij,aj->ai", covariance, self.shift + prior * self.mean[group])
+        return mean, np.asarray(covariance, np.float64)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Plain arrays by name, without pickle."""
+        out = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self) if f.name != "window"}
+        out["window"] = np.array([] if self.window is None else [self.window], np.int64)
+        return out
+
+    @staticmethod
+    def from_arrays(arrays: dict[str, NDArray[Any]]) -> "Posterior":
+        """What `to_arrays` gave.
+
+        Raises:
+            ShapeError: an array is missing.
+        """
+        names = [f.name for f in fields(Posterior)]
+        missing = [name for name in names if name not in arrays]
+        if missing:
+            raise ShapeError("An array of the state is missing.", where=missing[0])
+        values: dict[str, Any] = {name: arrays[name] for name in names}
+        values["centre"] = float(arrays["centre"])
+        values["discount"] = float(arrays["discount"])
+        values["window"] = int(arrays["window"][0]) if len(arrays["window"]) else None
+        return Posterior(**values)
+
+    def _weights_for_kernel(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Means (K, d) and inverse Cholesky factors F (K, d, d) of the precisions: the sd of ψ·w is |Fψ|."""
+        prior = 1.0 / self.variance[self.cold.astype(np.int64)]
+        lower = np.linalg.cholesky(self.precision + np.eye(prior.shape[1]) * prior[:, None, :])
+        return self.weights()[0].astype(np.float32), np.tril(np.linalg.inv(lower)).astype(np.float32)
+
+    def _faded(self, kept: float, *, held: NDArray[np.bool_]) -> "Posterior":
+        """Evidence times `kept`; the means of `held` arms stay where they were."""
+        if kept == 1.0:
+            return self
+        group = self.cold.astype(np.int64)
+        prior = 1.0 / self.variance[group]
+        precision = kept * self.precision
+        weight, _ = self.weights()
+        holding = np.einsum("aij,aj->ai", precision, weight) + prior * (weight - self.mean[group])
+        shift = np.where(held[:, None], holding, kept * self.shift)
+        return replace(self, precision=precision, shift=shift, count=kept * self.count)
+
+    def _added(self, rows: Rows) -> "Posterior":
+        """Each arm's rows as evidence at their mode."""
+        precision, shift, count = self.precision.copy(), self.shift.copy(), self.count.copy()
+        weight, _ = self.weights()
+        for arm, batch in batches(rows, self.centre):
+            group = int(self.cold[arm])
+            prior = np.diag(1.0 / self.variance[group])
+            w, curvature = mode(batch, weight[arm], precision[arm] + prior)
+            precision[arm] += curvature
+            shift[arm] = (precision[arm] + prior) @ w - prior @ self.mean[group]
+            count[arm] += batch.weight.sum()
+        return replace(self, precision=precision, shift=shift, count=count)
+
+    def _hierarchy_step(self) -> "Posterior":
+        """One step on each group's μ and σ², by the arms that have data; the others would only echo the group."""
+        mean, variance = np.empty_like(self.mean), np.empty_like(self.variance)
+        for g in (0, 1):
+            arms = np.flatnonzero((self.cold == bool(g)) & (self.count >= _FEWEST_DECISIONS))
+            anchor = Anchor(self.anchor_mean[g], self.anchor_variance[g], self.anchor_variance[g], _WINDOW_STRENGTH)
+            sites = Sites(self.precision[arms], self.shift[arms])
+            group = em_step(Group(self.mean[g], self.variance[g]), anchor, sites, self.block)
+            mean[g], variance[g] = group.mean, group.variance
+        return replace(self, mean=mean, variance=variance)
+
+
+def batches(rows: Rows, centre: float) -> Iterator[tuple[int, Batch]]:
+    """Each arm that has rows, and its rows in their order."""
+    order = np.argsort(rows.arm, kind="stable")
+    ends = np.cumsum(np.bincount(rows.arm))
+    for arm, (first, last) in enumerate(pairwise([0, *ends.tolist()])):
+        if last > first:
+            at = order[first:last]
+            logit = np.asarray(rows.logit[at], np.float64)
+            weight = np.ones(len(at)) if rows.weight is None else np.asarray(rows.weight[at], np.float64)
+            basis = np.ascontiguousarray(rows.basis[at], np.float32)
+            yield arm, Batch(basis, logit - centre, logit, np.asarray(rows.outcome[at], np.float64), weight)
+
+
+def _check_rows(rows: Rows, state: Posterior) -> None:
+    arms, d = state.shift.shape
+    if rows.basis.shape[1] != d - 1:
+        raise ShapeError(f"A basis of {rows.basis.shape[1]} columns does not fit a state of {d} with the slope.")
+    if len(rows.arm) and not 0 <= rows.arm.min() <= rows.arm.max() < arms:
+        raise ShapeError(f"An arm is not in 0..{arms - 1}.", where="arm")

@@ -1,0 +1,206 @@
+"""The chance that each arm has the highest score, certified row by row.
+
+An arm's score is `shift + value·σ(mean + sd·z)`, z standard normal and independent between arms; no offer is an arm
+like the others. With F the cdfs, f the densities and G = ΠF,
+
+    P(a) = ∫ f_a Π_{b≠a} F_b dt = ∫ h_a G dt,   h_a = f_a / F_a,   E max = t₀ + ∫ (1 − G) dt.
+
+All arms of a customer share one grid of Gauss–Lobatto nodes, in a coordinate y in which `t = L + W·σ(y)`: L lies under
+and L + W over every score that matters, so that both ends keep their digits and an arm that fills the range is a
+normal cdf. What certifies a grid is integration by parts, `∫φ dG = [φG] − ∫φ' G` for φ = 1, x and 2x² − 1 on the same
+nodes; the first alone (the probabilities sum to one) also holds on grids that are wrong. A grid that fails is refined
+from 16 to 64 nodes and then bisected, panel by panel, where it fails.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bandit.quadrature_panel import ALL, LEVELS, PANEL, add_panel, evaluate, make_scratch
+from bandit.quadrature_range import bound_scores, collect, find_bottom, find_floor, place, score_range
+
+_SHARPEST: Final = (22.0, 55.0, 80.0)  # range in standard deviations of the sharpest arm that each level stands
+_MOST_PANELS: Final = 1500
+_DEPTH: Final = 46  # halvings
+COARSEST: Final = 1e-6  # accepted from rows at the limits of float64, where a smaller tolerance was asked for
+_SAFETY: Final = 0.1  # a grid is believed when its residual is below this share of the tolerance
+
+
+class Draws(NamedTuple):
+    """What the kernel is told about consumption, and where it puts what it finds; see `bandit.consumption`."""
+
+    cost: NDArray[np.float64]  # (rows, k)
+    worth: NDArray[np.float64]  # (rows, k)
+    cell: NDArray[np.int64]  # (rows,)
+    weight: NDArray[np.float64]  # (rows,)
+    curvature: NDArray[np.float64]  # (cells, k, k, 6); (0, 0, 0, 6) for none
+
+
+@njit(cache=True, nogil=True)
+def _add_floor(n: Any, count: Any, scratch: Any) -> None:
+    """What the floor gives to each live arm for a little more score: the density at the start of the range."""
+    for j in range(n):
+        scratch.cross[j, j] += scratch.table[ALL, 0] * scratch.hazards[j * count]
+
+
+@njit(cache=True, nogil=True)
+def _clear(n: Any, curved: Any, scratch: Any) -> None:
+    scratch.chance[:n] = 0.0
+    if curved:
+        scratch.cross[:n, :n] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def _bisect(ends: Any, width: Any, n: Any, rule: Any, tolerance: Any, curved: Any, scratch: Any) -> Any:
+    """Halve panels until each meets the tolerance; return G at the start, ∫ (1 − G) dt and the residuals' sum.
+
+    The sum is infinite where too many panels were needed: rounding then stands in the way, not the grid.
+    """
+    _clear(n, curved, scratch)
+    stack = scratch.stack
+    stack[0, 0], stack[0, 1] = ends
+    waiting, panels = 1, 0
+    floor = gain = residual = 0.0
+    while waiting > 0:
+        waiting -= 1
+        start, end = stack[waiting, 0], stack[waiting, 1]
+        error = evaluate((start, end), width, n, rule, scratch)
+        panels += 1
+        if panels > _MOST_PANELS:
+            return 0.0, 0.0, np.inf
+        if error <= tolerance or waiting >= _DEPTH:
+            if start == ends[0]:
+                floor = scratch.table[ALL, 0]
+                if curved:
+                    _add_floor(n, len(rule[0]), scratch)
+            gain += add_panel(n, len(rule[0]), curved, scratch)
+            residual += error
+            continue
+        middle = 0.5 * (start + end)
+        stack[waiting, 0], stack[waiting, 1] = middle, end
+        stack[waiting + 1, 0], stack[waiting + 1, 1] = start, middle
+        waiting += 2
+    return floor, gain, residual
+
+
+@njit(cache=True, nogil=True)
+def _integrate(
+    ends: Any, width: Any, n: Any, sharpness: Any, grid: Any, tolerance: Any, curved: Any, scratch: Any
+) -> Any:
+    """Probabilities of the live arms into `scratch.chance`; return G at the start, ∫ (1 − G) dt and the residual."""
+    level = 0
+    while level < len(LEVELS) and sharpness > _SHARPEST[level]:
+        level += 1
+    for at in range(level, min(level + 2, len(LEVELS))):
+        count = LEVELS[at]
+        rule = (grid.nodes[1 + at, :count], grid.weights[1 + at, :count])
+        residual = evaluate(ends, width, n, rule, scratch)
+        if residual <= _SAFETY * tolerance:
+            _clear(n, curved, scratch)
+            if curved:
+                _add_floor(n, count, scratch)
+            return scratch.table[ALL, 0], add_panel(n, count, curved, scratch), residual
+    rule = (grid.nodes[0, :PANEL], grid.weights[0, :PANEL])
+    # The errors of many panels may add up, or rounding forbid so little: then a row may do with COARSEST.
+    floor = gain = 0.0
+    residual = np.inf
+    for share, goal in ((0.03, tolerance), (0.001, tolerance), (0.1, tolerance), (0.1, max(tolerance, COARSEST))):
+        floor, gain, residual = _bisect(ends, width, n, rule, share * goal, curved, scratch)
+        if residual <= goal:
+            break
+    return floor, gain, residual
+
+
+@njit(cache=True, nogil=True)
+def _solve_row(arms: Any, i: Any, grid: Any, tolerance: Any, curved: Any, scratch: Any) -> Any:
+    """One customer: the number of live arms, the certain arm that is the floor (−1: none), its probability, E max and
+    the residual. The live arms' probabilities stand in `scratch.chance`, in the order of `scratch.live`.
+    """
+    while True:
+        bound_scores(arms.mean[i], arms.sd[i], arms.value[i], arms.shift[i], scratch.bounds)
+        owner, floor = find_floor(scratch.bounds)
+        bottom = find_bottom(scratch.bounds)
+        n = collect(scratch.bounds, bottom, scratch.live)
+        if n == 0:
+            return 0, owner, 1.0, floor, 0.0
+        lower, width, drowned = place(arms, i, n, scratch)
+        if drowned < 0:
+            break
+        arms.sd[i, drowned] = 0.0
+    first, last, sharpness = score_range(bottom, lower, width, n, scratch.constants)
+    rest, gain, residual = _integrate((first, last), width, n, sharpness, grid, tolerance, curved, scratch)
+    if floor < bottom:
+        owner, rest = -1, 0.0
+    total = rest
+    for j in range(n):
+        total += scratch.chance[j]
+    residual = max(residual, abs(total - 1.0))
+    if not residual < 1.0:  # not a number, above all
+        residual = np.inf
+    for j in range(n):
+        scratch.chance[j] /= total
+    return n, owner, rest / total, bottom + gain, residual
+
+
+@njit(cache=True, nogil=True)
+def _add_curvature(draws: Any, i: Any, n: Any, owner: Any, scratch: Any) -> None:
+    """Add one customer's Laplacian, weighted by what its offers consume, to its cell's six tables."""
+    k = draws.cost.shape[1]
+    cross, live = scratch.cross, scratch.live
+    for j in range(n):
+        a = live[j]
+        for other in range(j):
+            _add_pair(draws, i, a, live[other], cross[j, other])
+        _add_pair(draws, i, a, owner if owner >= 0 else k, cross[j, j])
+
+
+@njit(cache=True, nogil=True)
+def _add_pair(draws: Any, i: Any, a: Any, b: Any, rate: Any) -> None:
+    """Mass moves between two arms at this rate: raise both diagonals, lower both cross entries; no offer has none."""
+    k = draws.cost.shape[1]
+    rate *= draws.weight[i]
+    if a < k:
+        _add_entry(draws, i, a, a, rate)
+    if b < k:
+        _add_entry(draws, i, b, b, rate)
+    if a < k and b < k:
+        _add_entry(draws, i, a, b, -rate)
+        _add_entry(draws, i, b, a, -rate)
+
+
+@njit(cache=True, nogil=True)
+def _add_entry(draws: Any, i: Any, a: Any, b: Any, rate: Any) -> None:
+    cost, worth, entry = draws.cost[i], draws.worth[i], draws.curvature[draws.cell[i], a, b]
+    entry[0] += rate
+    entry[1] += rate * cost[b]
+    entry[2] += rate * cost[a] * cost[b]
+    entry[3] += rate * worth[b]
+    entry[4] += rate * cost[a] * worth[b]
+    entry[5] += rate * worth[a] * worth[b]
+
+
+@njit(cache=True, nogil=True)
+def solve_block(arms: Any, draws: Any, grid: Any, tolerance: Any, probability: Any, expected: Any) -> Any:
+    """Every customer of a block: probabilities (rows, arms), expected maxima (rows,), curvature where asked for.
+
+    Spans that drown in rounding have their `sd` set to 0 in place. Returns the largest residual and its row.
+    """
+    rows, count = arms.mean.shape
+    scratch = make_scratch(count)
+    curved = draws.curvature.size > 0
+    worst, where = -1.0, 0
+    for i in range(rows):
+        n, owner, rest, maximum, residual = _solve_row(arms, i, grid, tolerance, curved, scratch)
+        probability[i] = 0.0
+        expected[i] = maximum
+        for j in range(n):
+            probability[i, scratch.live[j]] = scratch.chance[j]
+        if owner >= 0:
+            probability[i, owner] = rest
+        if curved and n > 0:
+            _add_curvature(draws, i, n, owner, scratch)
+        if residual > worst:
+            worst, where = residual, i
+    return worst, where

@@ -1,0 +1,199 @@
+"""What would another policy have earned? From our own decisions or from an exposures file, with a verdict."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allot import CampaignError, DataError
+from engine.campaign import Campaign
+from engine.logs import LoggedRows, log_from_allocation, log_from_file, target_from_file
+from engine.replay import Replayed, replay
+from engine.stages import Reporter, Stages, silent
+from offline_eval import Estimate, Log, Report, difference
+from offline_eval import evaluate as judge
+from warehouse import Store, StoredAllocation, Workspace
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which policy, on which log.
+
+    Args:
+        campaign: the target is this campaign's policy, replayed on the logged customers.
+        log: an exposures file; None = our own decisions.
+        target: a file of customer_id, offer_id, probability.
+        allocation: the allocation whose decisions are the log; None = the latest with outcomes.
+        outcome_days: with `log`, how long an outcome may take.
+        as_of: younger decisions are left out.
+    """
+
+    campaign: Campaign | None
+    log: Path | None
+    target: Path | None
+    allocation: str | None
+    outcome_days: float
+    as_of: datetime
+
+
+def evaluate(workspace: Workspace, question: Question, *, reporter: Reporter = silent) -> dict[str, Any]:
+    """Estimate the mean reward per decision that a policy would have had.
+
+    Without campaign and target the policy is the one that was logged: then the answer compares plan and result.
+
+    Args:
+        workspace: with data and, for our own decisions or a campaign, a trained model.
+        question: which policy on which log.
+        reporter: told about progress.
+
+    Returns:
+        verdict, reasons, the estimates with intervals, diagnostics, the log's own mean, the paired difference to it.
+
+    Raises:
+        DataError: a file breaks its contract, or the target does not cover the log.
+        NotFoundError: no such allocation.
+    """
+    if question.campaign is not None and question.target is not None:
+        raise CampaignError("both a campaign and --target are given.", remedy="Give one of them.")
+    stages = Stages(reporter)
+    with Store.open(workspace.store_path) as store:
+        with stages("log"):
+            rows = _log(workspace, store, question)
+        if rows.unknown_propensity:
+            return _without_propensities(rows)
+        replayed = _target(workspace, store, question, rows, stages)
+        with stages("reward model", len(rows.reward)):
+            q_hat = rows.reward_model()
+    with stages("estimate", len(rows.reward)):
+        log = Log(rows.reward, rows.arm, rows.propensity, rows.cluster)
+        report = judge(
+            log,
+            replayed.probability,
+            q_hat,
+            support=rows.support,
+            planned=_planned(rows, replayed),
+            reasons=replayed.reasons,
+        )
+    return {**_answer(report, rows, replayed), "seconds": stages.seconds}
+
+
+def _log(workspace: Workspace, store: Store, question: Question) -> LoggedRows:
+    if question.log is not None:
+        if question.campaign is None and question.target is None:
+            raise CampaignError(
+                "no policy to evaluate on this file.", where="--log", remedy="Give a campaign document or --target."
+            )
+        return log_from_file(workspace, store, question.log, question.outcome_days, question.as_of)
+    return log_from_allocation(workspace, store, _allocation(store, question), question.as_of)
+
+
+def _allocation(store: Store, question: Question) -> StoredAllocation:
+    if question.allocation is not None:
+        return store.allocation(question.allocation)
+    released = store.allocations(status="released")
+    random = [a for a in released if a.summary["mechanism"] != "deterministic"]
+    due = [a for a in random if question.as_of - a.as_of >= timedelta(days=a.summary["document"]["outcome_days"])]
+    if not due:
+        raise DataError(
+            f"none of {len(released)} released allocations is random and has all its outcomes.",
+            where="evaluate",
+            remedy="Allocate, feed outcomes back and wait for outcome_days; or give --log with an exposures file.",
+        )
+    return max(due, key=lambda a: (a.as_of, a.created_at))
+
+
+def _target(workspace: Workspace, store: Store, question: Question, rows: LoggedRows, stages: Stages) -> Replayed:
+    if question.target is not None:
+        table = target_from_file(workspace, question.target, rows)
+        return Replayed(table, f"the list {question.target.name}", None, (), {})
+    if question.campaign is not None:
+        return replay(workspace, store, question.campaign, rows, stages)
+    if rows.probability is None:
+        raise CampaignError("no policy to evaluate.", remedy="Give a campaign document or --target.")
+    return Replayed(rows.probability, "", rows.success, (), {})
+
+
+def _planned(rows: LoggedRows, replayed: Replayed) -> float | None:
+    """Mean reward per decision that the policy's own beliefs promise, at what a success earned in the log."""
+    if replayed.success is None:
+        return None
+    won = rows.outcome > 0
+    arms = replayed.probability.shape[1]
+    overall = float(rows.reward[won].mean()) if won.any() else 0.0
+    count = np.bincount(rows.arm[won], minlength=arms)
+    total = np.bincount(rows.arm[won], rows.reward[won], arms)
+    worth = np.where(count > 0, total / np.maximum(count, 1), overall)
+    return float((replayed.probability * replayed.success * worth).sum(1).mean())
+
+
+def _answer(report: Report, rows: LoggedRows, replayed: Replayed) -> dict[str, Any]:
+    chosen = report.estimate
+    return {
+        "target": replayed.name,
+        "log": rows.name,
+        "rows": report.rows,
+        "left_out": rows.left_out,
+        "verdict": report.verdict,
+        "reasons": list(report.reasons),
+        "estimator": None if chosen is None else chosen.estimator,
+        "chosen_because": report.chosen_because,
+        "estimate": None if chosen is None else _figures(chosen),
+        "estimates": [_figures(e) for e in report.estimates],
+        "logged": _figures(report.logged),
+        "difference": None if chosen is None else _figures(difference(chosen, report.logged)),
+        "ess": report.ess,
+        "largest_weight": report.largest_weight,
+        "mean_weight": report.mean_weight,
+        "clipped_share": report.clipped_share,
+        "unsupported_mass": report.unsupported_mass,
+        "weighted_successes": report.weighted_successes,
+        "spread": report.spread,
+        "planned": _plus(report.planned_minus_realised, chosen),
+        "realised": None if chosen is None else chosen.value,
+        "planned_minus_realised": report.planned_minus_realised,
+        "warnings": list(rows.notes),
+        **replayed.facts,
+    }
+
+
+def _plus(excess: float | None, chosen: Estimate | None) -> float | None:
+    return None if excess is None or chosen is None else excess + chosen.value
+
+
+def _figures(e: Estimate) -> dict[str, Any]:
+    return {
+        "estimator": e.estimator,
+        "value": e.value,
+        "std_error": e.std_error,
+        "low": e.low,
+        "high": e.high,
+        "level": e.level,
+        "ess": e.ess,
+    }
+
+
+def _without_propensities(rows: LoggedRows) -> dict[str, Any]:
+    """Nothing may be estimated; say what to log next time."""
+    what = f"{rows.unknown_propensity:,} of {len(rows.reward):,} logged rows have no propensity"
+    why = "log with each decision the probability with which it was made"
+    empty = dict.fromkeys(
+        ("estimator", "estimate", "difference", "ess", "planned", "realised", "planned_minus_realised", "target")
+    )
+    mean = float(rows.reward.mean())
+    return {
+        **empty,
+        "log": rows.name,
+        "rows": len(rows.reward),
+        "left_out": rows.left_out,
+        "verdict": "invalid",
+        "reasons": [f"{what}: {why}, and this question can be answered next time."],
+        "chosen_because": "",
+        "estimates": [],
+        "logged": {"estimator": "logged", "value": mean},
+        "warnings": list(rows.notes),
+    }

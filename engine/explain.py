@@ -1,0 +1,95 @@
+"""Why this customer got this offer, and why not the others: read from what was kept, nothing is computed anew."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from allot import DataError
+from bandit import mean_success
+from warehouse import EXCLUSIONS, Store, decision_row, decisions_meta, excluded_by
+
+if TYPE_CHECKING:
+    from warehouse import Workspace
+
+
+def explain(workspace: "Workspace", customer_id: str, allocation_id: str | None) -> dict[str, Any]:
+    """One customer's decision.
+
+    Args:
+        workspace: where.
+        customer_id: whom it is about.
+        allocation_id: of the allocation; None = the latest.
+
+    Returns:
+        `chosen` (None = no offer), `sentence`, and for each offer: eligible, excluded_by, probability, success
+        (posterior mean chance), sd, value, cost, price (what the limits charge) and `behind`: how much more it would
+        have to be worth to equal the best option, in the objective's units.
+
+    Raises:
+        NotFoundError: no such allocation, or the customer is not in it.
+    """
+    with Store.open(workspace.store_path) as store:
+        stored = store.latest_allocation() if allocation_id is None else store.allocation(allocation_id)
+    if stored is None:
+        raise DataError("nothing has been allocated yet.", where="explain", remedy="Run `allot allocate CAMPAIGN`.")
+    path = workspace.root / str(stored.decisions_path)
+    row, meta = decision_row(path, customer_id), decisions_meta(path)
+    names = {rule["rule"]: rule["reason"] for rule in stored.summary["funnel"]}
+    excluded = excluded_by(path.with_name(EXCLUSIONS), customer_id)
+    charges = np.asarray(meta["charges"])[:, row["cell"]] if meta["charges"] else np.zeros((3, len(row["values"])))
+    values, costs = np.asarray(row["values"]), np.asarray(row["costs"])
+    price = charges[0] + charges[1] * costs + charges[2] * values
+    success = mean_success(np.asarray([row["mean"]]), np.asarray([row["sd"]]))[0]
+    net = np.where(row["eligible"], values - price, -np.inf)
+    best = max(0.0, float(net.max(initial=-np.inf)))
+    offers = [
+        {
+            "offer_id": offer_id,
+            "eligible": bool(row["eligible"][a]),
+            "excluded_by": [names.get(rule, rule) for rule in excluded.get(offer_id, [])],
+            "rules": excluded.get(offer_id, []),
+            "probability": row["probability"][a],
+            "success": float(success[a]),
+            "mean": row["mean"][a],
+            "sd": row["sd"][a],
+            "value": float(values[a]),
+            "cost": float(costs[a]),
+            "price": float(price[a]),
+            "behind": best - float(net[a]) if row["eligible"][a] else None,
+            "why": _why(float(values[a]), float(price[a]), best - float(net[a])) if row["eligible"][a] else "",
+        }
+        for a, offer_id in enumerate(meta["offer_ids"])
+    ]
+    nothing = {"offer_id": None, "probability": row["probability"][-1], "behind": best}
+    return {
+        "customer_id": customer_id,
+        "allocation_id": stored.allocation_id,
+        "decision_id": row["decision_id"],
+        "chosen": row["offer_id"],
+        "status": row["status"],
+        "held_out": row["held_out"],
+        "propensity": row["propensity"],
+        "segment": meta["cells"][row["cell"]],
+        "sentence": _sentence(row),
+        "offers": offers,
+        "no_offer": nothing,
+        "versions": stored.versions,
+    }
+
+
+def _why(value: float, price: float, behind: float) -> str:
+    if value <= 0:
+        return "worth less than no offer"
+    if value - price <= 0:
+        return "not worth what the limits charge for it"
+    return "worth most; chance decided" if behind <= 0 else f"behind the best option by {behind:.4g}"
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    if row["status"] == "held_out":
+        return "held out: in the control group, which is never addressed"
+    if row["status"] == "no_eligible":
+        return "no offer: none is eligible"
+    if row["offer_id"] is None:
+        return f"no offer, which had a chance of {row['propensity']:.3g}"
+    return f"{row['offer_id']}, which had a chance of {row['propensity']:.3g}"

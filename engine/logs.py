@@ -1,0 +1,248 @@
+"""Logs as arrays: decisions with their propensities and rewards, from our own allocations or from a file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from allot import DataError
+from bandit import Columns, Log, cross_fitted_rewards, mean_success
+from engine.audience import catalogue
+from engine.features import learn_spec, offer_matrix
+from engine.rows import Past, column_keys, released, row_features
+from engine.stamp import Stamp
+from governance import CONTRACTS
+from warehouse import (
+    Store,
+    StoredAllocation,
+    Workspace,
+    attach,
+    connect,
+    current_version,
+    exposures_log,
+    history,
+    outcomes,
+    read_checked,
+    read_decisions,
+    read_version,
+)
+
+if TYPE_CHECKING:
+    pass
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRows:
+    """r logged decisions over k offers; arm k is no offer.
+
+    Args:
+        name: what to call the log.
+        offer_ids: the k arms.
+        customer_id: (r,) Arrow texts; `cluster` (r,) integers are the same customers.
+        arm, outcome, reward, propensity: (r,).
+        probability: (r, k + 1) the whole logged row, or None.
+        support: (r, k + 1) bool, what could have been chosen, or None.
+        success: (r, k + 1) what was believed at the time, or None.
+        row_key: (r,) uint64, to tell whether a model has seen the row.
+        stamp: of the allocation that was logged, or None.
+        left_out: rows that are held out, too young or unanswered.
+        unknown_propensity: rows without one.
+        reward_model: gives the cross-fitted reward of every arm (r, k + 1).
+    """
+
+    name: str
+    offer_ids: tuple[str, ...]
+    customer_id: pa.Array
+    cluster: NDArray[np.int64]
+    arm: NDArray[np.int64]
+    outcome: Floats
+    reward: Floats
+    propensity: Floats
+    probability: Floats | None
+    support: NDArray[np.bool_] | None
+    success: Floats | None
+    row_key: NDArray[np.uint64]
+    stamp: Stamp | None
+    left_out: int
+    unknown_propensity: int
+    notes: tuple[str, ...]
+    reward_model: Callable[[], Floats]
+
+
+def log_from_file(workspace: Workspace, store: Store, path: Path, outcome_days: float, as_of: datetime) -> LoggedRows:
+    """Read an exposures file without loading it.
+
+    Raises:
+        DataError: it breaks the contract of exposures, or none of its rows is old enough.
+    """
+    version = current_version(workspace)
+    with connect(workspace) as connection:
+        attach(connection, workspace, version)
+        offers = catalogue(connection)
+        table = read_checked(connection, path, CONTRACTS["exposures"], offers["offer_id"].to_pylist())
+    with connect(workspace) as connection:
+        connection.register("exposures", table)
+        log = exposures_log(connection, outcome_days, as_of)
+    old = log.filter(log["matured"])
+    if old.num_rows == 0:
+        raise DataError(
+            f"no row is older than {outcome_days:g} days as of {as_of:%Y-%m-%d}.",
+            where=path.name,
+            remedy="Give a smaller --outcome-days, or wait.",
+        )
+    offer_ids = tuple(offers["offer_id"].to_pylist())
+    customer, at = (old[c].combine_chunks() for c in ("customer_id", "decided_at"))
+    cluster = np.unique(column_keys(customer), return_inverse=True)[1].astype(np.int64)
+    arm = _arms(old["offer_id"], offer_ids)
+    outcome, reward = (np.asarray(old[c].to_numpy(), np.float64) for c in ("outcome", "reward"))
+    propensity = old["propensity"].to_numpy().astype(np.float64)
+
+    def model() -> Floats:
+        with connect(workspace) as own:
+            attach(own, workspace, version)
+            past = Past(tuple(a.allocation_id for a in store.allocations(status="released")), as_of)
+            table = row_features(own, store, workspace, (customer, at), past)
+        return _rewards(table, offers, (arm, outcome, reward, cluster))
+
+    return LoggedRows(
+        name=path.name,
+        offer_ids=offer_ids,
+        customer_id=customer,
+        cluster=cluster,
+        arm=arm,
+        outcome=outcome,
+        reward=reward,
+        propensity=propensity,
+        probability=None,
+        support=None,
+        success=None,
+        row_key=column_keys(old["row_key"]),
+        stamp=None,
+        left_out=log.num_rows - old.num_rows,
+        unknown_propensity=int(np.isnan(propensity).sum()),
+        notes=(),
+        reward_model=model,
+    )
+
+
+def log_from_allocation(
+    workspace: Workspace, store: Store, allocation: StoredAllocation, as_of: datetime
+) -> LoggedRows:
+    """Our own decisions of one allocation: not held out, old enough, with feedback or with silence that says failure.
+
+    Raises:
+        DataError: nothing of it can be evaluated yet.
+    """
+    with connect(workspace) as connection:
+        log = history(connection, released(workspace, [allocation]), outcomes(store), as_of)
+    says = np.asarray(log["answered"], bool) | np.asarray(log["silence_is_failure"], bool)
+    used = says & np.asarray(log["matured"], bool) & ~np.asarray(log["held_out"], bool)
+    rows = log.filter(pa.array(used))
+    if rows.num_rows == 0:
+        raise DataError(
+            f"no decision of {allocation.allocation_id} has an outcome as of {as_of:%Y-%m-%d}.",
+            where="evaluate",
+            remedy="Feed outcomes back, or wait for outcome_days to pass (--as-of).",
+        )
+    offer_ids = tuple(allocation.summary["offer_ids"])
+    columns = ["decision_id", "probability", "mean", "sd"]
+    path = workspace.root / str(allocation.decisions_path)
+    kept = read_decisions(path, columns).filter(pa.array(used))  # both are ordered by decision id
+    if kept["decision_id"].to_pylist() != rows["decision_id"].to_pylist():
+        raise DataError("the decisions and the log are in different orders.", where=str(path))
+    k = len(offer_ids)
+    probability = _matrix(kept["probability"], k + 1)
+    probability /= probability.sum(1, keepdims=True)
+    customer, at = (rows[c].combine_chunks() for c in ("customer_id", "decided_at"))
+    arm = _arms(rows["offer_id"], offer_ids)
+    outcome, reward = (np.asarray(rows[c].to_numpy(), np.float64) for c in ("outcome", "reward"))
+    cluster = np.arange(len(arm))
+    stamp = Stamp.from_json(allocation.versions)
+    ignored = int((~says).sum())
+    notes = (f"{ignored:,} decisions without feedback are left out (no_feedback = ignore)",) if ignored else ()
+
+    def model() -> Floats:
+        with connect(workspace) as own:
+            attach(own, workspace, read_version(workspace, stamp.data))
+            offers = catalogue(own)
+            table = row_features(own, store, workspace, (customer, at), stamp.past)
+        return _rewards(table, offers, (arm, outcome, reward, cluster))
+
+    success = np.zeros((len(arm), k + 1))
+    success[:, :k] = mean_success(_matrix(kept["mean"], k), _matrix(kept["sd"], k))
+    return LoggedRows(
+        name=allocation.allocation_id,
+        offer_ids=offer_ids,
+        customer_id=customer,
+        cluster=cluster,
+        arm=arm,
+        outcome=outcome,
+        reward=reward,
+        propensity=np.asarray(rows["propensity"].to_numpy(), np.float64),
+        probability=probability,
+        support=probability > 0,
+        success=success,
+        row_key=column_keys(rows["decision_id"]),
+        stamp=stamp,
+        left_out=log.num_rows - rows.num_rows,
+        unknown_propensity=0,
+        notes=notes,
+        reward_model=model,
+    )
+
+
+def _matrix(column: pa.ChunkedArray, width: int) -> Floats:
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return flat.astype(np.float64).reshape(-1, width)
+
+
+def _arms(column: pa.ChunkedArray, offer_ids: tuple[str, ...]) -> NDArray[np.int64]:
+    position: dict[str | None, int] = {offer_id: arm for arm, offer_id in enumerate(offer_ids)}
+    position[None] = len(offer_ids)
+    return np.array([position[o] for o in column.to_pylist()], np.int64)
+
+
+def _rewards(table: pa.Table, offers: pa.Table, seen: tuple[NDArray[np.int64], Floats, Floats, NDArray[Any]]) -> Floats:
+    arm, outcome, reward, cluster = seen
+    spec, _ = learn_spec(table)
+    customers = spec.encode(table)
+    matrix, names, categories = offer_matrix(offers)
+    d = len(spec.features)
+    columns = Columns(spec.names, names, (*spec.categories, *(d + j for j in categories)))
+    log = Log(customers, arm, outcome, np.zeros(len(arm)), cluster.astype(np.uint64))
+    return cross_fitted_rewards(log, matrix, columns, reward, seed=0)
+
+
+def target_from_file(workspace: Workspace, path: Path, rows: LoggedRows) -> Floats:
+    """A list of theirs as a table of probabilities on the logged rows, (r, k + 1); missing pairs are 0.
+
+    Raises:
+        DataError: it breaks its contract, leaves out logged customers, or a customer's probabilities do not sum to one.
+    """
+    with connect(workspace) as connection:
+        table = read_checked(connection, path, CONTRACTS["target"], list(rows.offer_ids))
+    k = len(rows.offer_ids)
+    logged, place = np.unique(column_keys(rows.customer_id), return_inverse=True)
+    listed = column_keys(table["customer_id"])
+    at = np.minimum(np.searchsorted(logged, listed), len(logged) - 1)
+    ours = logged[at] == listed
+    by_customer = np.zeros((len(logged), k + 1))
+    arm = _arms(table["offer_id"], rows.offer_ids)
+    np.add.at(by_customer, (at[ours], arm[ours]), table["probability"].to_numpy()[ours])
+    total = by_customer.sum(1)
+    off = np.abs(total - 1.0) > 1e-6
+    if off.any():
+        row = int(np.flatnonzero(off[place])[0])
+        missing = int((total == 0).sum())
+        what = f"the probabilities of customer {rows.customer_id[row].as_py()} sum to {total[place][row]:.6g}, not to 1"
+        more = f" ({int(off.sum()):,} customers; {missing:,} are not listed at all)."
+        remedy = "List every logged customer; give the rest of the probability to a row with empty offer_id."
+        raise DataError(what + more, where=f"{path.name}, column probability", remedy=remedy)
+    return by_customer[place]

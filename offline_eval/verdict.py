@@ -1,0 +1,190 @@
+"""May we believe the estimate? Diagnosis, the choice of one estimator, and a verdict with its reasons."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allot import ShapeError
+from offline_eval.estimate import Estimate, effective_size, standard_error
+from offline_eval.estimators import dr, ips, logged, sndr, snips
+from offline_eval.log import Floats, Log, Table, checked_target, refuse_rows, weights
+
+Verdict: TypeAlias = Literal["supported", "insufficient", "invalid"]
+
+ESS_FLOOR = 500.0
+SUCCESS_FLOOR = 50.0  # nominal 95 % intervals were measured to cover .91 at 6 weighted successes, .94 from 22 on
+UNSUPPORTED_CEILING = 0.01
+LARGE_WEIGHT = 10.0
+WEIGHT_ERRORS = 4.0
+ROUNDING = 1e-12  # values that differ by less, relative to the largest, are one value
+WEIGHT_ROUNDING = 1e-3  # probabilities are often stored with three digits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """An evaluation: what the target would have earned, and whether the log can say so.
+
+    Args:
+        verdict: "supported"; "insufficient": the log is too thin for this target, no winner may be named; "invalid":
+            the estimates do not mean what they say.
+        reasons: why the verdict is not "supported", in sentences; empty when it is.
+        estimate: the chosen one; None when invalid.
+        chosen_because: why this estimator, in a sentence.
+        estimates: ips, snips and, with a reward model, dr and sndr.
+        logged: mean reward of what was done.
+        ess: effective sample size of the weights, in customers where the log names them, else in rows.
+        largest_weight: of all rows.
+        mean_weight: should be 1 less the unsupported mass.
+        clipped_share: share of rows whose weight is above 10, which is what clipping at 10 would touch.
+        unsupported_mass: share of the target's probability on actions that this log cannot speak about.
+        weighted_successes: effective number of rewards other than 0: (sum w)^2 / sum w^2 over those rows, by customer.
+        spread: largest less smallest value of `estimates`, in standard errors of the chosen one.
+        rows: logged decisions.
+        planned_minus_realised: the plan less the chosen estimate, per decision; None without either.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    estimate: Estimate | None
+    chosen_because: str
+    estimates: tuple[Estimate, ...]
+    logged: Estimate
+    ess: float
+    largest_weight: float
+    mean_weight: float
+    clipped_share: float
+    unsupported_mass: float
+    weighted_successes: float
+    spread: float
+    rows: int
+    planned_minus_realised: float | None
+
+
+def evaluate(
+    log: Log,
+    target: Table,
+    q_hat: Table | None = None,
+    *,
+    support: NDArray[np.bool_] | None = None,
+    planned: float | None = None,
+    reasons: tuple[str, ...] = (),
+) -> Report:
+    """What the target policy would have earned on the logged decisions, and whether that may be believed.
+
+    Args:
+        log, target: n decisions and (n, number of actions) probabilities; the last column is no offer.
+        q_hat: (n, number of actions) modelled rewards not shaped by these rows' outcomes, or None.
+        support: (n, number of actions) bool, what had a logged chance above 0; None: what occurs anywhere in the log.
+        planned: the mean reward per decision that the policy planned.
+        reasons: sentences of the caller that make the evaluation invalid, e.g. that the policy has learnt from the log.
+
+    Raises:
+        ShapeError, DataError: inputs do not fit together, or a logged action has no support.
+    """
+    w = weights(log, target)
+    modelled = [] if q_hat is None else [dr(log, target, q_hat), sndr(log, target, q_hat)]
+    estimates = [ips(log, target), snips(log, target), *modelled]
+    chosen, because = _choose(estimates)
+    unsupported = _unsupported(log, target, support)
+    successes = effective_size(np.where(log.reward != 0, w, 0.0), log.cluster)
+    thin = _too_thin(chosen.ess, successes, float(unsupported.mean()))
+    off = _weights_off(w, 1 - unsupported, log)
+    # With few effective rows the error of the mean weight is itself a guess: then it is a symptom, not a proof.
+    broken = (*reasons, *off) if chosen.ess >= ESS_FLOOR else reasons
+    found = chosen if not broken else None
+    return Report(
+        verdict="invalid" if broken else "insufficient" if thin or off else "supported",
+        reasons=(*reasons, *off, *thin),
+        estimate=found,
+        chosen_because=because,
+        estimates=tuple(estimates),
+        logged=logged(log),
+        ess=chosen.ess,
+        largest_weight=chosen.largest_weight,
+        mean_weight=float(w.mean()),
+        clipped_share=float(np.mean(w > LARGE_WEIGHT)),
+        unsupported_mass=float(unsupported.mean()),
+        weighted_successes=successes,
+        spread=_spread(estimates, chosen),
+        rows=len(w),
+        planned_minus_realised=_less(planned, found),
+    )
+
+
+def _choose(estimates: list[Estimate]) -> tuple[Estimate, str]:
+    """DR where there is a model and it does not widen the interval, else SNIPS."""
+    found = {e.estimator: e for e in estimates}
+    if "dr" not in found:
+        return found["snips"], "snips, because there is no reward model."
+    if found["dr"].std_error <= found["snips"].std_error:
+        return found["dr"], "dr, because the reward model does not widen the interval of snips."
+    wider = found["dr"].std_error / found["snips"].std_error if found["snips"].std_error > 0 else np.inf
+    return found["snips"], f"snips, because the reward model makes the interval of dr {wider:.2f} times as wide."
+
+
+def _less(planned: float | None, found: Estimate | None) -> float | None:
+    """The plan less what was found, where there are both."""
+    if planned is None or found is None or not np.isfinite(found.value):
+        return None
+    return planned - found.value
+
+
+def _unsupported(log: Log, target: Table, support: NDArray[np.bool_] | None) -> Floats:
+    """(n,) the target's probability on actions that never occur in the log or had no chance in this row."""
+    table = checked_target(log, target)
+    seen = np.bincount(log.action, minlength=table.shape[1]) > 0
+    possible = np.broadcast_to(seen, table.shape)
+    if support is not None:
+        if support.shape != table.shape or support.dtype != np.bool_:
+            raise ShapeError(
+                f"support must be {table.shape} bool, not {support.shape} {support.dtype}.", where="support"
+            )
+        refuse_rows(
+            ~support[np.arange(len(table)), log.action],
+            log.action,
+            "action {} was logged, yet it is marked as having had no chance",
+            "Mark every action whose logged probability is above 0.",
+            where="support",
+        )
+        possible = support & seen
+    lost: Floats = np.where(possible, 0.0, table).sum(axis=1, dtype=np.float64)
+    return lost
+
+
+def _weights_off(w: Floats, expected: Floats, log: Log) -> list[str]:
+    """A sentence if the mean weight is not what right propensities give: the target's supported probability."""
+    gap = w - expected
+    off = float(gap.mean())
+    error = standard_error(gap - off, log.cluster)
+    if abs(off) <= WEIGHT_ERRORS * error + WEIGHT_ROUNDING:
+        return []
+    should = f"{expected.mean():.3g}"
+    why = "the logged propensities do not match the log"
+    if off < 0:
+        why += ", or the target favours actions that hardly ever occur where it would take them"
+    return [f"Weights average {w.mean():.3g} (should be {should}): {why}."]
+
+
+def _too_thin(ess: float, successes: float, unsupported: float) -> list[str]:
+    found = []
+    if ess < ESS_FLOOR:
+        found.append(f"The effective sample size is {int(ess):,}, below the floor of {ESS_FLOOR:.0f}.")
+    if successes < SUCCESS_FLOOR:
+        found.append(f"There are {successes:,.1f} weighted successes, below the floor of {SUCCESS_FLOOR:.0f}.")
+    if unsupported > UNSUPPORTED_CEILING:
+        found.append(
+            f"{unsupported:.1%} of the target's probability is on actions that the log cannot speak about; "
+            f"at most {UNSUPPORTED_CEILING:.0%} is allowed."
+        )
+    return found
+
+
+def _spread(estimates: list[Estimate], chosen: Estimate) -> float:
+    """How far the estimators are apart, in standard errors of the chosen one."""
+    values = np.array([e.value for e in estimates])
+    apart = float(values.max() - values.min())  # NaN if one has no value
+    if apart <= ROUNDING * np.abs(values).max():
+        return 0.0
+    return apart / chosen.std_error if chosen.std_error > 0 and np.isfinite(apart) else np.inf

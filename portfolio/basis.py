@@ -1,0 +1,211 @@
+"""One basis of fractional customers, kept up to date step by step: the engine room of the balanced draw.
+
+A customer with chances strictly between 0 and 1 sits on a *seat*. One of the options is the seat's *reference*; every
+other option is a column, the change in the limits' rows when chance moves from the reference to it. The basis holds m
+columns, those of seats or slacks of rows. A column that enters moves together with the basis so that every row stays
+where it is: the cube method (Deville and Tillé, Biometrika 91, 2004) with a rank-one update of the inverse per step,
+O(m²), in place of an elimination per step, O(m³). The move itself is in `portfolio.basis_step`.
+
+The state is a named tuple of few arrays because compiled kernels take those, and every array costs compile time; the
+kernels change the arrays in place.
+"""
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Integers: TypeAlias = NDArray[np.int64]
+
+CHANCE, COST, VALUE = 0, 1, 2  # State.seated
+REFERENCE, COLUMNS, CUSTOMER, CELL = 0, 1, 2, 3  # State.who
+NOW, LOW, HIGH = 0, 1, 2  # State.slack
+COLUMN, DIRECTION = 0, 1  # State.aim
+FREE, TOUCHED, MARKED = 0, 1, 2  # State.scratch
+FREE_SEATS, TOUCHED_SEATS, PIVOTS = 0, 1, 2  # State.count
+
+PIVOTS_PER_INVERSE = 1000  # then the inverse is computed afresh
+_SMALL_PIVOT = 1e-5  # a pivot below this is believed only from a fresh inverse
+_IDLE = 1e-9  # a direction within this of zero does not touch the row
+_SINGULAR = 1e-13
+
+
+class Coefficients(NamedTuple):
+    """Rows by (cell, offer): entries start[q]:start[q + 1] of q = cell * k + offer.
+
+    A row's coefficient is factor[e, 0] + factor[e, 1] * cost + factor[e, 2] * value.
+    """
+
+    start: Integers
+    row: Integers
+    factor: Floats
+
+
+class State(NamedTuple):
+    """m rows, s = m + 2 seats, k offers.
+
+    Args:
+        inverse: (m, m) of the basis, transposed: inverse[q, j] says how column j answers row q.
+        seat, option: (m,) whose column it is and which option's; seat -1 = the slack of row `option`.
+        seated: (3, s, k + 1) chance, cost and value of the seated customers; the last column is no offer.
+        who: (4, s) the reference option, number of columns in the basis, row number of the customer, cell.
+        slack: (3, m) how far a row has fallen since the landing began, and its bounds.
+        frozen: (m,) bool; the row's slack stands at a bound.
+        aim: (2, m) the entering column in the rows, and how fast the basis gives way to it.
+        rate: (s,) how fast the reference gives way.
+        scratch, tally: (3, s) free seats, touched seats, marks; (3,) how many of these, pivots since the last inverse.
+    """
+
+    inverse: Floats
+    seat: Integers
+    option: Integers
+    seated: Floats
+    who: Integers
+    slack: Floats
+    frozen: NDArray[np.bool_]
+    aim: Floats
+    rate: Floats
+    scratch: Integers
+    tally: Integers
+
+    def copied(self) -> "State":
+        """The same state in arrays of its own."""
+        arrays: list[Any] = [array.copy() for array in self]
+        return State(*arrays)
+
+
+def empty_state(m: int, k: int) -> State:
+    """Nobody seated, all columns slacks, no bounds."""
+    s = m + 2
+    slack = np.zeros((3, m))
+    slack[LOW], slack[HIGH] = -np.inf, np.inf
+    scratch = np.zeros((3, s), np.int64)
+    scratch[FREE] = np.arange(s)[::-1]
+    return State(
+        inverse=np.eye(m),
+        seat=np.full(m, -1),
+        option=np.arange(m),
+        seated=np.zeros((3, s, k + 1)),
+        who=np.zeros((4, s), np.int64),
+        slack=slack,
+        frozen=np.zeros(m, np.bool_),
+        aim=np.zeros((2, m)),
+        rate=np.zeros(s),
+        scratch=scratch,
+        tally=np.array([s, 0, 0]),
+    )
+
+
+def compile_coefficients(table: Floats) -> Coefficients:
+    """Rows (m, 3, g, k) by (cell, offer)."""
+    m, _, g, k = table.shape
+    by_pair = np.ascontiguousarray(table.transpose(2, 3, 0, 1)).reshape(g * k, m, 3)
+    pair, row = np.nonzero((by_pair != 0).any(2))
+    start = np.concatenate([[0], np.cumsum(np.bincount(pair, minlength=g * k))]).astype(np.int64)
+    return Coefficients(start, row.astype(np.int64), np.ascontiguousarray(by_pair[pair, row], np.float64))
+
+
+@njit(cache=True, nogil=True)
+def _add_column(st: Any, co: Any, seat: int, option: int, sign: float, into: Any) -> None:
+    k = st.seated.shape[2] - 1
+    if option == k:
+        return
+    at = st.who[CELL, seat] * k + option
+    for e in range(co.start[at], co.start[at + 1]):
+        into[co.row[e]] += sign * (
+            co.factor[e, 0]
+            + co.factor[e, 1] * st.seated[COST, seat, option]
+            + co.factor[e, 2] * st.seated[VALUE, seat, option]
+        )
+
+
+@njit(cache=True, nogil=True)
+def invert(st: Any, co: Any) -> bool:
+    """Inverse from the columns themselves, by Gauss-Jordan; False (and no change) where they are dependent."""
+    m = len(st.seat)
+    work = np.zeros((m, 2 * m))
+    column = np.zeros(m)
+    for j in range(m):
+        column[:] = 0.0
+        if st.seat[j] < 0:
+            column[st.option[j]] = 1.0
+        else:
+            _add_column(st, co, st.seat[j], st.option[j], 1.0, column)
+            _add_column(st, co, st.seat[j], st.who[REFERENCE, st.seat[j]], -1.0, column)
+        for q in range(m):
+            work[q, j] = column[q]
+        work[j, m + j] = 1.0
+    for j in range(m):
+        p = j
+        for q in range(j + 1, m):
+            if abs(work[q, j]) > abs(work[p, j]):
+                p = q
+        if abs(work[p, j]) < _SINGULAR:
+            return False
+        x = 1.0 / work[p, j]
+        for c in range(2 * m):
+            work[p, c], work[j, c] = work[j, c], x * work[p, c]
+        for q in range(m):
+            y = work[q, j]
+            if q != j and y != 0.0:
+                for c in range(2 * m):
+                    work[q, c] -= y * work[j, c]
+    for j in range(m):
+        for q in range(m):
+            st.inverse[q, j] = work[j, m + q]
+    st.tally[PIVOTS] = 0
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _aim(st: Any, co: Any, seat: int, option: int) -> int:
+    """How the basis answers the entering column; the idle row it touches most, or -1."""
+    m = len(st.seat)
+    st.aim[COLUMN, :] = 0.0
+    st.aim[DIRECTION, :] = 0.0
+    _add_column(st, co, seat, option, 1.0, st.aim[COLUMN])
+    _add_column(st, co, seat, st.who[REFERENCE, seat], -1.0, st.aim[COLUMN])
+    for q in range(m):
+        x = st.aim[COLUMN, q]
+        if x != 0.0:
+            for j in range(m):
+                st.aim[DIRECTION, j] += x * st.inverse[q, j]
+    best = -1
+    most = _IDLE
+    for j in range(m):
+        if st.seat[j] < 0 and abs(st.aim[DIRECTION, j]) > most:
+            most = abs(st.aim[DIRECTION, j])
+            best = j
+    return best
+
+
+@njit(cache=True, nogil=True)
+def enter(st: Any, co: Any, seat: int, option: int) -> bool:
+    """Seat the column on an idle row, if it touches one: nothing moves. Else leaves the direction for `step`."""
+    at = _aim(st, co, seat, option)
+    if at >= 0 and abs(st.aim[DIRECTION, at]) < _SMALL_PIVOT and st.tally[PIVOTS] > 0 and invert(st, co):
+        at = _aim(st, co, seat, option)
+    if at < 0:
+        return False
+    pivot(st, at)
+    st.seat[at] = seat
+    st.option[at] = option
+    st.who[COLUMNS, seat] += 1
+    return True
+
+
+@njit(cache=True, nogil=True)
+def pivot(st: Any, at: int) -> None:
+    """The entering column, whose direction is known, takes the place of column `at`."""
+    m = len(st.seat)
+    x = 1.0 / st.aim[DIRECTION, at]
+    for q in range(m):
+        y = st.inverse[q, at]
+        if y != 0.0:
+            y *= x
+            for j in range(m):
+                st.inverse[q, j] -= st.aim[DIRECTION, j] * y
+            st.inverse[q, at] = y
+    st.tally[PIVOTS] += 1 if abs(st.aim[DIRECTION, at]) > _SMALL_PIVOT else PIVOTS_PER_INVERSE

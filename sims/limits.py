@@ -1,0 +1,31 @@
+"""The limits of the reference campaign."""
+
+from typing import Final
+
+import numpy as np
+
+from portfolio import Limit
+from sims.people import Ints
+from sims.world import OFFERS, World
+
+BUDGET_SHARE: Final = 0.40
+CAP_SHARE: Final = 0.50
+
+
+def reference_limits(world: World, day: int, *, rows: Ints | None = None) -> tuple[Limit, ...]:
+    """The limits of the reference campaign, from the true optimum without limits.
+
+    A budget of 40 % of what that optimum spends, and for each offer a cap of 50 % of those who would get it. An offer
+    that fewer than two customers would get has no cap.
+    """
+    n = len(world.customers) if rows is None else len(rows)
+    eligible = world.eligible if rows is None else world.eligible[rows]
+    value = world.value(day, rows)
+    value[:, :-1][~eligible] = -np.inf
+    best = value.argmax(1)
+    spend = np.column_stack([world.cost(day, rows), np.zeros(n)])[np.arange(n), best].sum()
+    demand = np.bincount(best, minlength=OFFERS + 1)[:OFFERS]
+    caps = np.floor(CAP_SHARE * demand)
+    budget = Limit("budget", "cost", maximum=float(BUDGET_SHARE * spend))
+    capped = (Limit(f"cap {world.offers.ids[a]}", "count", maximum=float(caps[a]), offers=(a,)) for a in range(OFFERS))
+    return (budget, *(limit for limit in capped if limit.maximum))

@@ -1,0 +1,71 @@
+"""The people of a world: six segments and twelve numbers.
+
+The first two numbers are raw, the others standard scores shifted by segment.
+"""
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+
+SEGMENTS: Final = ("starter", "family", "urban", "senior", "business", "premium")
+SEGMENT_SHARE: Final = (0.30, 0.22, 0.18, 0.14, 0.10, 0.06)
+SPEND, VISITS, TENURE = 0, 1, 2
+NUMBERS: Final = (
+    "monthly_spend",
+    "visits_90d",
+    "tenure_score",
+    "data_use_score",
+    "call_use_score",
+    "price_sensitivity",
+    "digital_affinity",
+    "device_age_score",
+    "service_contact_score",
+    "travel_score",
+    "household_score",
+    "payment_score",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Customers:
+    """Customers of a world: `segment` (n,) codes into `SEGMENTS`, `numeric` (n, d) in the order of `NUMBERS`."""
+
+    segment: Ints
+    numeric: Floats
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.segment)
+
+    @property
+    def standardised(self) -> Floats:
+        """(n, d) numbers with mean 0 and sd 1 over these customers."""
+        z: Floats = (self.numeric - self.numeric.mean(0)) / self.numeric.std(0)
+        return z
+
+    def joined(self, others: "Customers") -> "Customers":
+        """These customers, then the others."""
+        return Customers(np.concatenate([self.segment, others.segment]), np.concatenate([self.numeric, others.numeric]))
+
+
+def draw_segments(r: np.random.Generator, n: int) -> Ints:
+    """(n,) segment codes."""
+    return r.choice(len(SEGMENTS), n, p=SEGMENT_SHARE)
+
+
+def draw_centre(r: np.random.Generator) -> Floats:
+    """(segments, d) where the numbers of each segment lie."""
+    return r.normal(size=(len(SEGMENTS), len(NUMBERS))) * 0.5
+
+
+def draw_customers(r: np.random.Generator, centre: Floats, segment: Ints) -> Customers:
+    """Customers of given segments: spend is log-normal, visits a count, the rest normal."""
+    x: Floats = r.normal(size=(len(segment), len(NUMBERS))) + centre[segment]
+    x[:, SPEND] = np.exp(0.5 * x[:, SPEND])
+    x[:, VISITS] = np.floor(np.abs(x[:, VISITS]) * 3)
+    return Customers(segment, x)

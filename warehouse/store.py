@@ -1,0 +1,230 @@
+"""What must be transactional: campaigns, allocations, models, checkpoints, the audit trail. The clock is passed in."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self, TypeVar, final
+
+from sqlalchemy import Engine, delete, func, update
+from sqlmodel import Session, SQLModel, col, select
+
+from allot import NotFoundError, WorkspaceError
+from warehouse.database import REVISION, in_words, make_engine, migrate, revision_of, writing
+from warehouse.records import AuditEntry, Checkpoint, ModelKind, StoredAllocation, StoredCampaign, StoredModel
+from warehouse.tables import AllocationRow, AuditRow, CampaignRow, CheckpointRow, ModelRow
+
+Record = TypeVar("Record", StoredCampaign, StoredAllocation, Checkpoint, AuditEntry)
+
+
+def _record(kind: type[Record], row: SQLModel) -> Record:
+    return kind(**{name: getattr(row, name) for name in kind.__dataclass_fields__})
+
+
+@final
+class Store:
+    """One SQLite file. Every method is a transaction of its own, or joins the `transaction()` it is called in."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self.path = path
+        self._engine = engine
+        self._writing = writing(engine)
+        self._open = threading.local()
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False) -> Self:
+        """Open the file and bring its tables up to date.
+
+        Args:
+            path: the file.
+            create: make it where it is missing.
+
+        Raises:
+            WorkspaceError: missing, damaged, locked, or made by a newer version.
+        """
+        if not create and not path.is_file():
+            remedy = "Run `allot init` or name another workspace."
+            raise WorkspaceError("the workspace has no database.", where=str(path), remedy=remedy)
+        engine = make_engine(path)
+        with in_words(path):
+            if revision_of(engine) != REVISION:
+                migrate(engine)
+        return cls(engine, path)
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self, *, write: bool = True) -> Iterator[Session]:
+        """One transaction: durable when the block ends, and as if it had never begun when the block fails.
+
+        Blocks may nest; the outermost one commits.
+
+        Raises:
+            WorkspaceError: the file is locked, full or damaged, or a writing block stands inside a reading one.
+        """
+        outer: tuple[Session, bool] | None = getattr(self._open, "session", None)
+        if outer is not None:
+            if write and not outer[1]:
+                raise WorkspaceError("a reading transaction cannot write.", remedy="Open it with write=True.")
+            yield outer[0]
+            outer[0].flush()
+            return
+        with in_words(self.path), Session(self._writing if write else self._engine, expire_on_commit=False) as session:
+            self._open.session = (session, write)
+            try:
+                with session.begin():
+                    yield session
+            finally:
+                self._open.session = None
+
+    def put_campaign(self, name: str, document: dict[str, Any], *, digest: str, at: datetime) -> StoredCampaign:
+        """Store a campaign's document as its next version; a document already stored keeps its version.
+
+        Args:
+            name: of the campaign.
+            document: finite JSON.
+            digest: names the document; equal documents have equal digests.
+            at: now.
+        """
+        with self.transaction() as session:
+            known = session.exec(
+                select(CampaignRow).where(CampaignRow.name == name, CampaignRow.digest == digest)
+            ).first()
+            if known is None:
+                last = session.exec(select(func.max(CampaignRow.version)).where(CampaignRow.name == name)).one()
+                known = CampaignRow(name=name, version=(last or 0) + 1, document=document, digest=digest, created_at=at)
+                session.add(known)
+                session.flush()
+            return _record(StoredCampaign, known)
+
+    def campaign(self, name: str, *, digest: str | None = None) -> StoredCampaign:
+        """A campaign by name: the version of that digest, else the newest.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        query = select(CampaignRow).where(CampaignRow.name == name).order_by(col(CampaignRow.version).desc())
+        with self.transaction(write=False) as session:
+            row = session.exec(query if digest is None else query.where(CampaignRow.digest == digest)).first()
+        if row is None:
+            raise NotFoundError(f"there is no campaign {name!r}.", remedy="See `allot allocate --help`.")
+        return _record(StoredCampaign, row)
+
+    def campaigns(self) -> tuple[StoredCampaign, ...]:
+        """The newest version of every campaign, by name."""
+        query = select(CampaignRow).order_by(CampaignRow.name, col(CampaignRow.version))
+        with self.transaction(write=False) as session:
+            newest = {row.name: row for row in session.exec(query)}
+        return tuple(_record(StoredCampaign, row) for row in newest.values())
+
+    def put_allocation(self, allocation: StoredAllocation) -> None:
+        """Store an allocation, or replace the one of the same id.
+
+        Raises:
+            WorkspaceError: its campaign is not stored.
+        """
+        with self.transaction() as session:
+            session.merge(AllocationRow(**asdict(allocation)))
+
+    def allocation(self, allocation_id: str) -> StoredAllocation:
+        """An allocation by id.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with self.transaction(write=False) as session:
+            row = session.get(AllocationRow, allocation_id)
+        if row is None:
+            raise NotFoundError(f"there is no allocation {allocation_id!r}.", remedy="Run `allot allocate`.")
+        return _record(StoredAllocation, row)
+
+    def allocations(self, *, campaign: str | None = None, status: str | None = None) -> tuple[StoredAllocation, ...]:
+        """All allocations, of one campaign and status where given, newest first."""
+        newest = (col(AllocationRow.created_at).desc(), col(AllocationRow.as_of).desc(), AllocationRow.allocation_id)
+        query = select(AllocationRow).order_by(*newest)
+        if campaign is not None:
+            query = query.where(AllocationRow.campaign == campaign)
+        if status is not None:
+            query = query.where(AllocationRow.status == status)
+        with self.transaction(write=False) as session:
+            return tuple(_record(StoredAllocation, row) for row in session.exec(query))
+
+    def latest_allocation(self, *, campaign: str | None = None, status: str | None = None) -> StoredAllocation | None:
+        """The newest allocation, of one campaign and status where given."""
+        return next(iter(self.allocations(campaign=campaign, status=status)), None)
+
+    def put_model(self, model: StoredModel, *, make_current: bool = True) -> None:
+        """Store a model, or replace the one of the same kind and id; decisions use the current one of its kind."""
+        with self.transaction() as session:
+            if make_current:
+                session.execute(update(ModelRow).where(col(ModelRow.kind) == model.kind).values(is_current=False))
+            old = session.get(ModelRow, (model.kind, model.model_id), populate_existing=True)
+            values = asdict(model) | {"parents": list(model.parents)}
+            current = make_current or (old is not None and old.is_current)
+            session.merge(ModelRow(**values, is_current=current))
+
+    def model(self, kind: ModelKind, model_id: str) -> StoredModel:
+        """A model by kind and id.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with self.transaction(write=False) as session:
+            row = session.get(ModelRow, (kind, model_id))
+        if row is None:
+            raise NotFoundError(f"there is no {kind} {model_id!r}.", remedy="Run `allot train`.")
+        return _model(row)
+
+    def current(self, kind: ModelKind) -> StoredModel | None:
+        """The model that decisions use now; None before the first."""
+        query = select(ModelRow).where(ModelRow.kind == kind, col(ModelRow.is_current))
+        with self.transaction(write=False) as session:
+            row = session.exec(query).first()
+        return None if row is None else _model(row)
+
+    def put_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Store the fold's state after a window, or replace the one of the same base and window."""
+        with self.transaction() as session:
+            session.merge(CheckpointRow(**asdict(checkpoint)))
+
+    def checkpoints(self, base_id: str) -> tuple[Checkpoint, ...]:
+        """The checkpoints over a base model, by window."""
+        query = select(CheckpointRow).where(CheckpointRow.base_id == base_id).order_by(col(CheckpointRow.window))
+        with self.transaction(write=False) as session:
+            return tuple(_record(Checkpoint, row) for row in session.exec(query))
+
+    def drop_checkpoints(self, base_id: str, *, from_window: int) -> None:
+        """Forget the checkpoints of a base model at and after a window, as a late outcome demands."""
+        late = delete(CheckpointRow).where(
+            col(CheckpointRow.base_id) == base_id, col(CheckpointRow.window) >= from_window
+        )
+        with self.transaction() as session:
+            session.execute(late)
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Add to the audit trail."""
+        with self.transaction() as session:
+            session.add(AuditRow(**asdict(entry)))
+
+    def audit_trail(self, *, subject: str | None = None) -> Sequence[AuditEntry]:
+        """The audit trail, of one subject where given, oldest first."""
+        query = select(AuditRow).order_by(col(AuditRow.entry))
+        if subject is not None:
+            query = query.where(AuditRow.subject == subject)
+        with self.transaction(write=False) as session:
+            return tuple(_record(AuditEntry, row) for row in session.exec(query))
+
+
+def _model(row: ModelRow) -> StoredModel:
+    kind: ModelKind = "prior" if row.kind == "prior" else "posterior"
+    return StoredModel(kind, row.model_id, row.created_at, tuple(row.parents), row.manifest, row.watermark, row.blob)
