@@ -171,10 +171,9 @@ def evaluate(
     output: Format = Output.TABLE,
 ) -> None:
     """Estimate from logged decisions what a policy would have earned, with interval, diagnostics and verdict."""
+    from engine.campaign import campaign_from_file
     from engine.evaluate import Question
     from engine.evaluate import evaluate as use_case
-
-    from engine.campaign import campaign_from_file
 
     question = Question(
         campaign=None if campaign is None else campaign_from_file(campaign),
@@ -230,7 +229,7 @@ def simulate(
     from sims.run import simulate as use_case
 
     with console.progress(quiet=output is Output.JSON) as reporter:
-        document = use_case(world, seeds, customers=customers, rounds=rounds, write=write, reporter=reporter)
+        document = use_case(world, seeds, customers=customers, rounds=rounds, write_to=write, reporter=reporter)
     _answer(document, output, tables.simulated)
 
 

@@ -141,7 +141,7 @@ def simulated(d: Document) -> None:
     s = d["summary"]
     say(
         f"Share of the oracle: first round {s['first']:.3f}, last round {s['last']:.3f} "
-        f"(paired difference {s['gain']:+.4f} ± {s['gain_std_error']:.4f} over {s['seeds']} seeds)."
+        f"(paired difference {s['gain']:+.4f}, standard error {number(s['gain_std_error'])}, {s['seeds']} seeds)."
     )
 
 

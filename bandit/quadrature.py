@@ -19,7 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bandit.quadrature_panel import ALL, LEVELS, PANEL, add_panel, evaluate, make_scratch
-from bandit.quadrature_range import bound_scores, collect, find_bottom, find_floor, place, score_range
+from bandit.quadrature_range import bound_scores, collect, find_bottom, find_floor, find_knees, place, score_range
 
 _SHARPEST: Final = (22.0, 55.0, 80.0)  # range in standard deviations of the sharpest arm that each level stands
 _MOST_PANELS: Final = 1500
@@ -103,10 +103,10 @@ def _integrate(
                 _add_floor(n, count, scratch)
             return scratch.table[ALL, 0], add_panel(n, count, curved, scratch), residual
     rule = (grid.nodes[0, :PANEL], grid.weights[0, :PANEL])
-    # The errors of many panels may add up, or rounding forbid so little: then a row may do with COARSEST.
+    # Small probabilities want small errors. Where rounding forbids them, less must do, at worst COARSEST.
     floor = gain = 0.0
     residual = np.inf
-    for share, goal in ((0.03, tolerance), (0.001, tolerance), (0.1, tolerance), (0.1, max(tolerance, COARSEST))):
+    for share, goal in ((0.001, tolerance), (0.1, tolerance), (0.1, max(tolerance, COARSEST))):
         floor, gain, residual = _bisect(ends, width, n, rule, share * goal, curved, scratch)
         if residual <= goal:
             break
@@ -119,7 +119,8 @@ def _solve_row(arms: Any, i: Any, grid: Any, tolerance: Any, curved: Any, scratc
     the residual. The live arms' probabilities stand in `scratch.chance`, in the order of `scratch.live`.
     """
     while True:
-        bound_scores(arms.mean[i], arms.sd[i], arms.value[i], arms.shift[i], scratch.bounds)
+        find_knees(arms.sd[i], arms.value[i], arms.shift[i], scratch.knees)
+        bound_scores(arms.mean[i], arms.sd[i], arms.value[i], arms.shift[i], scratch.knees, scratch.bounds)
         owner, floor = find_floor(scratch.bounds)
         bottom = find_bottom(scratch.bounds)
         n = collect(scratch.bounds, bottom, scratch.live)
@@ -129,7 +130,7 @@ def _solve_row(arms: Any, i: Any, grid: Any, tolerance: Any, curved: Any, scratc
         if drowned < 0:
             break
         arms.sd[i, drowned] = 0.0
-    first, last, sharpness = score_range(bottom, lower, width, n, scratch.constants)
+    first, last, sharpness = score_range(bottom, lower, width, n, scratch.constants, scratch.knees)
     rest, gain, residual = _integrate((first, last), width, n, sharpness, grid, tolerance, curved, scratch)
     if floor < bottom:
         owner, rest = -1, 0.0

@@ -18,7 +18,7 @@ SUMS = {"nsz", "arcp", "contract", "reassoc"}
 
 SQRT_HALF = 0.7071067811865476
 DENSITY_AT_ZERO = 0.3989422804014327  # of the standard normal
-SQUEEZED, SQUEEZE = 18.0, 6.0  # logits beyond 18 are squeezed into the next 6, see `bounded`
+KNEE, SQUEEZE = 18.0, 6.0  # logits beyond 18 may be squeezed into the next 6, see `bounded`
 FARTHEST = 8.5  # standard normal quantiles are clamped here: the density is 8e-17
 
 _LOG2_E = 1.4426950408889634
@@ -119,7 +119,7 @@ def sigmoid(x: Any) -> Any:
 
 @njit(nogil=True, fastmath=FAST, error_model="numpy")
 def normal_cdf(x: Any) -> Any:
-    """Φ(x), error below 1e-11; x is clamped to ±8.5."""
+    """Φ(x), error below 2e-11; x is clamped to ±8.5."""
     x = x if x < FARTHEST else FARTHEST
     x = x if x > -FARTHEST else -FARTHEST
     distance = x if x > 0.0 else -x
@@ -128,16 +128,16 @@ def normal_cdf(x: Any) -> Any:
 
 
 @njit(nogil=True, fastmath=FAST, error_model="numpy")
-def bounded(x: Any) -> Any:
-    """A logit squeezed into ±24, unchanged within ±18.
+def bounded(x: Any, knees: Any) -> Any:
+    """A logit squeezed by at most 6 beyond its knees (−lower, upper), unchanged between them.
 
-    Float64 holds no score between value·σ(37) and value, where a wide belief may have much of its mass. Squeezed, that
-    mass keeps its order and stays apart; no score moves by more than 2e-8 of its value.
+    Between value·σ(37) and value, float64 holds no score; a wide belief may have much of its mass there. Squeezed
+    beyond ±18, that mass keeps its order and stays apart; no score moves by more than 2e-8 of its value.
     """
-    excess = abs(x) - SQUEEZED
-    squeezed = SQUEEZED + excess / (1.0 + excess * (1.0 / SQUEEZE))
-    squeezed = squeezed if x > 0.0 else -squeezed
-    return squeezed if excess > 0.0 else x
+    excess = x - knees[1] if x > 0.0 else -x - knees[0]
+    excess = excess if excess > 0.0 else 0.0
+    less = excess - excess / (1.0 + excess * (1.0 / SQUEEZE))
+    return x - less if x > 0.0 else x + less
 
 
 def lobatto(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -10,8 +10,8 @@ from bandit.quadrature_math import (
     DENSITY_AT_ZERO,
     FARTHEST,
     FAST,
+    KNEE,
     SQUEEZE,
-    SQUEEZED,
     SUMS,
     exponential,
     lobatto,
@@ -46,6 +46,7 @@ class Scratch(NamedTuple):
     live: NDArray[np.int64]  # (arms,) the live arms
     chance: NDArray[np.float64]  # (arms,) by live arm
     cross: NDArray[np.float64]  # (arms, arms) by live arm: ∫ h_a h_b G dt for b < a; the floor's part on the diagonal
+    knees: NDArray[np.float64]  # (2,) where the row's logits are squeezed, see `bounded`
     stack: NDArray[np.float64]  # (64, 2) panels that wait
 
 
@@ -70,6 +71,7 @@ def make_scratch(arms: Any) -> Any:
         np.zeros(arms, np.int64),
         np.zeros(arms),
         np.zeros((arms, arms)),
+        np.zeros(2),
         np.zeros((64, 2)),
     )
 
@@ -105,10 +107,10 @@ def _logits(one: Any, above: Any, below: Any, logit: Any, slope: Any) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def _stretch(logit: Any, slope: Any) -> None:
+def _stretch(knees: Any, logit: Any, slope: Any) -> None:
     """Undo `bounded` on one arm's logits."""
     for q in range(len(logit)):
-        excess = abs(logit[q]) - SQUEEZED
+        excess = logit[q] - knees[1] if logit[q] > 0.0 else -logit[q] - knees[0]
         excess = excess if excess > 0.0 else 0.0
         excess = excess if excess < 0.9999 * SQUEEZE else 0.9999 * SQUEEZE
         growth = 1.0 / (1.0 - excess * (1.0 / SQUEEZE))
@@ -182,8 +184,8 @@ def evaluate(panel: Any, width: Any, n: Any, rule: Any, scratch: Any) -> Any:
     for j in range(n):
         one, own = constants[j], slice(j * count, (j + 1) * count)
         _logits(one, above, below, z[own], hazards[own])
-        if abs(one[MEAN]) + FARTHEST / one[PRECISION] > SQUEEZED:
-            _stretch(z[own], hazards[own])
+        if abs(one[MEAN]) + FARTHEST / one[PRECISION] > KNEE:
+            _stretch(scratch.knees, z[own], hazards[own])
         _standardise(one, z[own])
     _normal(z[: n * count], hazards[: n * count])
     for j in range(n):

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bandit.quadrature_math import FAST, bounded, logarithm, sigmoid
+from bandit.quadrature_math import FAST, KNEE, bounded, logarithm, sigmoid
 from bandit.quadrature_panel import FALL, MEAN, PRECISION, RISE, VALUE
 
 NEVER: Final = -1e300  # the score of an arm that may not be played
@@ -32,14 +32,31 @@ class Arms(NamedTuple):
     shift: NDArray[np.float64]
 
 
+@njit(cache=True, nogil=True)
+def find_knees(sd: Any, value: Any, shift: Any, knees: Any) -> None:
+    """Squeeze logits at the lower end unless all uncertain arms start there together, at the upper end likewise.
+
+    Together, they are told apart by their logits, which need no squeezing.
+    """
+    lowest = top_lowest = -NEVER
+    highest = top_highest = NEVER
+    for a in range(len(sd)):
+        if sd[a] > 0.0:
+            lowest, highest = min(lowest, shift[a]), max(highest, shift[a])
+            top = shift[a] + value[a]
+            top_lowest, top_highest = min(top_lowest, top), max(top_highest, top)
+    knees[0] = KNEE if lowest < highest else -NEVER
+    knees[1] = KNEE if top_lowest < top_highest else -NEVER
+
+
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def bound_scores(mean: Any, sd: Any, value: Any, shift: Any, bounds: Any) -> None:
+def bound_scores(mean: Any, sd: Any, value: Any, shift: Any, knees: Any, bounds: Any) -> None:
     """Scores at 6.5, 4.5 and 3 standard deviations below the mean and at 6.5 above."""
     for a in range(len(mean)):
-        bounds[_LOW, a] = shift[a] + value[a] * sigmoid(bounded(mean[a] - _REACH * sd[a]))
-        bounds[_PAIR, a] = shift[a] + value[a] * sigmoid(bounded(mean[a] - _PAIR_REACH * sd[a]))
-        bounds[_FOUR, a] = shift[a] + value[a] * sigmoid(bounded(mean[a] - _FOUR_REACH * sd[a]))
-        bounds[_UP, a] = shift[a] + value[a] * sigmoid(bounded(mean[a] + _REACH * sd[a]))
+        bounds[_LOW, a] = shift[a] + value[a] * sigmoid(bounded(mean[a] - _REACH * sd[a], knees))
+        bounds[_PAIR, a] = shift[a] + value[a] * sigmoid(bounded(mean[a] - _PAIR_REACH * sd[a], knees))
+        bounds[_FOUR, a] = shift[a] + value[a] * sigmoid(bounded(mean[a] - _FOUR_REACH * sd[a], knees))
+        bounds[_UP, a] = shift[a] + value[a] * sigmoid(bounded(mean[a] + _REACH * sd[a], knees))
 
 
 @njit(cache=True, nogil=True)
@@ -116,28 +133,28 @@ def place(arms: Any, i: Any, n: Any, scratch: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _coordinate(constants: Any, z: Any) -> Any:
+def _coordinate(constants: Any, knees: Any, z: Any) -> Any:
     """y of an arm's score at z; −400 where that lies under L."""
-    x = bounded(constants[MEAN] + z / constants[PRECISION])
+    x = bounded(constants[MEAN] + z / constants[PRECISION], knees)
     above = constants[VALUE] * sigmoid(x) - constants[RISE]
     below = constants[VALUE] * sigmoid(-x) - constants[FALL]
     return logarithm(above / below) if above > 0.0 else -400.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def score_range(bottom: Any, lower: Any, width: Any, n: Any, constants: Any) -> Any:
+def score_range(bottom: Any, lower: Any, width: Any, n: Any, constants: Any, knees: Any) -> Any:
     """The range of y, and how many standard deviations of the sharpest live arm it spans."""
     above, below = bottom - lower, (lower + width) - bottom
     first = logarithm(above / below) if above > 0.0 else -400.0
     last = -400.0
     for j in range(n):
-        first = max(first, _coordinate(constants[j], -_REACH))
-        last = max(last, _coordinate(constants[j], _REACH))
+        first = max(first, _coordinate(constants[j], knees, -_REACH))
+        last = max(last, _coordinate(constants[j], knees, _REACH))
     above, below = width * sigmoid(first), width * sigmoid(-first)
     sharpest = 1.0  # the coordinate's own scale
     for j in range(n):
         one = constants[j]
-        room = _coordinate(one, _REACH) - first
+        room = _coordinate(one, knees, _REACH) - first
         odds = (above + one[RISE]) / (below + one[FALL])
         z = (logarithm(odds) - one[MEAN]) * one[PRECISION] if odds > 0.0 else -_REACH
         if room > 0.0:

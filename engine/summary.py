@@ -1,6 +1,6 @@
 """An allocation in figures: one definition of each, for JSON, tables and pages alike."""
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from engine.computed import Computed
 from engine.stamp import Stamp
 from governance import Books, Evidence, books_of
-from portfolio import Limit, usage, use_of
+from portfolio import Limit, Selection, Share, usage, use_of
 
 
 def facts(computed: Computed, stamp: Stamp) -> dict[str, Any]:
@@ -26,12 +26,13 @@ def facts(computed: Computed, stamp: Stamp) -> dict[str, Any]:
         "exploration": campaign.to_document()["exploration"],
         "temperature_played": computed.played.tolist(),
         "seed": campaign.seed,
-        "attempt": plan.attempts,
+        "attempts": plan.attempts,
         "rejection_rate": plan.rejection_rate,
         "quadrature_residual": plan.residual,
         "price_version": stamp.allocation_id,
         "cells": list(computed.segments.labels),
         "charges": plan.charges.tolist(),
+        "limits": [_compiled(x) for x in computed.segments.limits],
     }
 
 
@@ -46,7 +47,7 @@ def summarise(computed: Computed, stamp: Stamp) -> dict[str, Any]:
     chosen = computed.choice >= 0
     row, offer = np.flatnonzero(chosen), computed.choice[chosen]
     return {
-        **{key: value for key, value in facts(computed, stamp).items() if key not in ("charges", "campaign")},
+        **{key: value for key, value in facts(computed, stamp).items() if key not in ("charges", "campaign", "limits")},
         "campaign": {"name": campaign.name, "as_of": campaign.as_of.isoformat(), "objective": campaign.objective},
         "document": campaign.to_document(),
         "status": plan.status,
@@ -92,6 +93,28 @@ def evidence_of(computed: Computed, summary: dict[str, Any]) -> Evidence:
         Books(**counts),
         tuple(x for x in recounted if x.name in hard) if released else (),
     )
+
+
+def _compiled(limit: Limit | Share) -> dict[str, Any]:
+    """A limit over the file's own cells and offers, so that the file alone can recount it; see `limits_of`."""
+    return {"kind": type(limit).__name__.lower(), **asdict(limit)}
+
+
+def limits_of(meta: dict[str, Any]) -> tuple[Limit | Share, ...]:
+    """The limits that a decisions file was drawn under, over its cells and offers."""
+    out: list[Limit | Share] = []
+    for stored in meta["limits"]:
+        kind, rest = stored["kind"], {key: value for key, value in stored.items() if key != "kind"}
+        if kind == "share":
+            part, whole = (Selection(**_tuples(rest.pop(key))) for key in ("part", "whole"))
+            out.append(Share(part=part, whole=whole, **rest))
+        else:
+            out.append(Limit(**_tuples(rest)))
+    return tuple(out)
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _masked(computed: Computed) -> NDArray[np.float64]:

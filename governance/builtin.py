@@ -1,11 +1,13 @@
 """Rules that come with the house: consent, offer dates, eligible_when, contact policy, one per household."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from governance.compiler import compile_rule
 from governance.rules import CompiledRule, Rule, Vocabulary
+from governance.types import literal
 
 HOUSEHOLD = Rule("household", "Another member of the household is addressed", "true", scope="house")
 
@@ -33,7 +35,12 @@ def house_rules(vocabulary: Vocabulary) -> tuple[Rule, ...]:
 
 
 def contact_rules(
-    *, most: int | None = None, days: int = 30, quiet_days: int | None = None, channels: Mapping[str, int] | None = None
+    *,
+    most: int | None = None,
+    days: int = 30,
+    quiet_days: int | None = None,
+    channels: Mapping[str, int] | None = None,
+    memory: Collection[str] | None = None,
 ) -> tuple[Rule, ...]:
     """A contact policy over the memory columns contacts_{d}d, contacts_{d}d_{channel} and days_since_refusal.
 
@@ -42,24 +49,32 @@ def contact_rules(
         days: the length of that window; memory must hold it.
         quiet_days: no offer for so many days after a refusal; None is no rule.
         channels: the same as `most` for single channels, for offers of that channel.
+        memory: the memory columns that there are. A house that has never contacted anybody has none about contacts, and
+            then these rules pass; None leaves it to the compiler to complain about missing columns.
     """
+    never = memory is not None and not any(column.startswith("contacts_") for column in memory)
     rules = []
     if most is not None:
-        reason = f"Already contacted {most} times in {days} days"
-        rules.append(Rule("contacts", reason, f"coalesce(memory.contacts_{days}d, 0) < {int(most)}", scope="house"))
+        predicate = "true" if never else f"coalesce(memory.contacts_{days}d, 0) < {int(most)}"
+        rules.append(Rule("contacts", f"Already contacted {most} times in {days} days", predicate, scope="house"))
     for channel, cap in sorted((channels or {}).items()):
-        column = f'memory."contacts_{days}d_{channel.replace(chr(34), chr(34) * 2)}"'
-        other = f"offer.channel IS DISTINCT FROM '{channel.replace(chr(39), chr(39) * 2)}'"
+        column = f'memory."contacts_{days}d_{_word(channel)}"'
+        other = f"offer.channel IS DISTINCT FROM {literal(channel)}"
+        predicate = "true" if never else f"{other} OR coalesce({column}, 0) < {int(cap)}"
         reason = f"Already contacted {cap} times by {channel} in {days} days"
-        rules.append(
-            Rule(f"contacts_{channel}", reason, f"{other} OR coalesce({column}, 0) < {int(cap)}", scope="house")
-        )
+        rules.append(Rule(f"contacts_{channel}", reason, predicate, scope="house"))
     if quiet_days is not None:
-        predicate = f"coalesce(memory.days_since_refusal >= {int(quiet_days)}, true)"
+        unknown = memory is not None and "days_since_refusal" not in memory
+        predicate = "true" if unknown else f"coalesce(memory.days_since_refusal >= {int(quiet_days)}, true)"
         rules.append(
             Rule("quiet_period", f"Refused an offer less than {quiet_days} days ago", predicate, scope="house")
         )
     return tuple(rules)
+
+
+def _word(channel: str) -> str:
+    """A channel as it stands in the names of memory columns: lower case, letters, digits and single underscores."""
+    return re.sub(r"[\W_]+", "_", channel.lower()).strip("_") or "unnamed"
 
 
 def compile_eligible_when(

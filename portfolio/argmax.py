@@ -70,20 +70,9 @@ class Shelf:
 
 
 @njit(cache=True, nogil=True)
-def _soft_pass(
-    value: Any,
-    cost: Any,
-    eligible: Any,
-    cell: Any,
-    weight: Any,
-    charges: Any,
-    worth: Any,
-    tau: Any,
-    use: Any,
-    tables: Any,
-    totals: Any,
-) -> None:
+def _soft_pass(shelf: Any, charges: Any, tau: Any, use: Any, tables: Any, totals: Any) -> None:
     """Adds use (3, g, k), tables (0, 1, 3 or 6, g, k, k) and totals (softened value, exact value, value reached)."""
+    value, worth, cost, eligible, cell, weight = shelf
     n, k = value.shape
     chance = np.empty(k)
     live = np.empty(k, np.int64)
@@ -203,9 +192,8 @@ class SoftCrowd:
         use = np.zeros((3, s.n_cells, k))
         tables = np.zeros(((0, 1, 3, 6)[self.measures if curvature else 0], s.n_cells, k, k))
         totals = np.zeros(3)
-        _soft_pass(
-            s.value, s.cost, s.eligible, s.cell, s.weight, charges, s.worth, self.temperature, use, tables, totals
-        )
+        arrays = (s.value, s.worth, s.cost, s.eligible, s.cell, s.weight)
+        _soft_pass(arrays, charges, self.temperature, use, tables, totals)
         full = np.zeros((6, s.n_cells, k, k)) if curvature else None
         if full is not None:
             full[: len(tables)] = tables

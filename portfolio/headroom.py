@@ -10,6 +10,7 @@ from portfolio.landing import land, landing_stream, require_inside, tight_bounds
 from portfolio.limits import Floats, Problem, Rows
 
 WANTED, TOLERATED = 0.97, 0.85  # acceptance of a rehearsal
+_BLOCK = 16_384  # customers looked at a time
 _FEW, _MANY = 30, 200  # numbers of limits between which the headroom grows
 _COUNT = (2.0, 3.0)  # largest coefficients kept free in rows of contacts, at few and at many limits
 _MONEY = (1.0, 1.5)  # the same in rows of cost or value
@@ -43,36 +44,39 @@ class Rehearsal:
 
 def reach(rows: Rows, problem: Problem) -> Reach:
     """Bounds on the rows of any plan of one offer per customer. They are bounds, not always attained."""
-    eligible = problem.eligible
-    g = problem.n_cells
-    order = np.argsort(problem.cell, kind="stable")
-    starts = np.searchsorted(problem.cell[order], np.arange(g))
-    size = np.bincount(problem.cell, minlength=g)
+    size = np.bincount(problem.cell, minlength=problem.n_cells)
     least, most, largest = (np.zeros(len(rows.names)) for _ in range(3))
     for t, measure in enumerate((None, problem.cost, problem.value)):
         touched = (rows.coefficient[:, t] != 0).any((1, 2))
         if not touched.any():
             continue
-        x = np.where(eligible, 1.0 if measure is None else measure, 0.0)[order]
-        gain, loss = _per_cell(np.maximum(x, 0), starts, size), _per_cell(np.maximum(-x, 0), starts, size)
+        gain, loss = _per_cell(problem, measure)
         for r in np.flatnonzero(touched):
             c = rows.coefficient[r, t]
             rise = (np.maximum(c, 0) * gain, np.maximum(-c, 0) * loss)
             fall = (np.maximum(c, 0) * loss, np.maximum(-c, 0) * gain)
-            up, down = (np.maximum(part[0], part[1]) for part in (rise, fall))
-            most[r] += np.minimum((rise[0][0] + rise[1][0]).sum(1), size * up[1].max(1, initial=0.0)).sum()
-            least[r] -= np.minimum((fall[0][0] + fall[1][0]).sum(1), size * down[1].max(1, initial=0.0)).sum()
-            largest[r] += max(up[1].max(initial=0.0), down[1].max(initial=0.0))
+            up, down = (np.maximum(part[0][1], part[1][1]).max(1, initial=0.0) for part in (rise, fall))
+            most[r] += np.minimum((rise[0][0] + rise[1][0]).sum(1), size * up).sum()
+            least[r] -= np.minimum((fall[0][0] + fall[1][0]).sum(1), size * down).sum()
+            largest[r] += max(up.max(initial=0.0), down.max(initial=0.0))
     return Reach(least, most, largest)
 
 
-def _per_cell(x: Floats, starts: NDArray[np.integer], size: NDArray[np.integer]) -> Floats:
-    """(2, g, k): sums and maxima of (n, k) over the customers of each cell; 0 for an empty cell."""
-    out = np.zeros((2, len(size), x.shape[1]))
-    some = size > 0
-    if some.any():
-        out[0, some] = np.add.reduceat(x, starts[some], axis=0)
-        out[1, some] = np.maximum.reduceat(x, starts[some], axis=0)
+def _per_cell(problem: Problem, measure: NDArray[np.floating] | None) -> Floats:
+    """(2, 2, g, k): sums and maxima per cell of what eligible pairs add (first) and take away (second); in blocks."""
+    g, k = problem.n_cells, problem.value.shape[1]
+    out = np.zeros((2, 2, g, k))
+    for first in range(0, len(problem.cell), _BLOCK):
+        some = slice(first, first + _BLOCK)
+        order = np.argsort(problem.cell[some], kind="stable")
+        cell = problem.cell[some][order]
+        start = np.flatnonzero(np.diff(cell, prepend=-1))
+        here = cell[start]
+        x = np.where(problem.eligible[some], 1.0 if measure is None else measure[some], 0.0)[order]
+        for side, part in enumerate((np.maximum(x, 0), np.maximum(-x, 0) if x.min(initial=0.0) < 0 else None)):
+            if part is not None:
+                out[side, 0, here] += np.add.reduceat(part, start, axis=0)
+                out[side, 1, here] = np.maximum(out[side, 1, here], np.maximum.reduceat(part, start, axis=0))
     return out
 
 

@@ -1,5 +1,6 @@
 """Small problems exactly: one linear or integer program over (customer, offer) pairs, by cvxpy and HiGHS."""
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -137,15 +138,10 @@ def solve_pairs(
         constraints.append(over[np.nonzero(~elastic)[0]] == 0)
     price_of_breach = np.where(elastic, bounds.penalty, 0.0) * size
     objective = price_of_breach @ over - pairs.value @ x
-    duals = []
-    for sign, side in ((1.0, bounds.upper), (-1.0, bounds.lower)):
-        rows = np.nonzero(np.isfinite(side))[0]
-        if len(rows):
-            row = sign * (effect[rows] @ x) - over[rows] <= sign * side[rows] / size[rows]
-            constraints.append(row)
-            duals.append((sign, rows, row))
+    duals = _rows(effect, bounds, size, x, over)
+    constraints += [row for _, _, row in duals]
     problem = cp.Problem(cp.Minimize(objective), constraints)
-    status, info = _run(problem, effort)
+    status, info = _run(problem, effort, presolve=not (effort.integer and elastic.any()))
     if status == "infeasible" or x.value is None or not np.isfinite(info.objective_function_value):
         return Answer(np.zeros(0), -np.inf, np.inf, np.zeros(m), np.zeros(m), status)
     price = np.zeros(m)
@@ -158,12 +154,27 @@ def solve_pairs(
     return Answer(share, value, bound, breach * size, price, status)
 
 
-def _run(problem: Any, effort: Effort) -> tuple[Literal["optimal", "infeasible", "stopped"], Any]:
-    """HiGHS on a cvxpy problem, one thread, so that equal problems have equal answers."""
+def _rows(effect: Any, bounds: Bounds, size: Floats, x: Any, over: Any) -> list[tuple[float, NDArray[np.intp], Any]]:
+    """One cvxpy constraint per kind of bound: its sign, its rows and itself. `over` is the breach in row sizes."""
+    out = []
+    for sign, side in ((1.0, bounds.upper), (-1.0, bounds.lower)):
+        rows = np.nonzero(np.isfinite(side))[0]
+        if len(rows):
+            out.append((sign, rows, sign * (effect[rows] @ x) - over[rows] <= sign * side[rows] / size[rows]))
+    return out
+
+
+def _run(problem: Any, effort: Effort, *, presolve: bool) -> tuple[Literal["optimal", "infeasible", "stopped"], Any]:
+    """HiGHS on a cvxpy problem, one thread, so that equal problems have equal answers.
+
+    Without presolve where whole numbers meet elastic rows: HiGHS 1.14 then calls a plan optimal that is not. (Values
+    10, 5 and 3; one is free, each more costs 4: it answers 10 instead of 11.)
+    """
     import cvxpy as cp
 
     options: dict[str, Any] = {
         "threads": 1,
+        "presolve": "on" if presolve else "off",
         "primal_feasibility_tolerance": _EXACT,
         "mip_feasibility_tolerance": _EXACT,
         "mip_rel_gap": 0.0,
@@ -173,7 +184,9 @@ def _run(problem: Any, effort: Effort) -> tuple[Literal["optimal", "infeasible",
         options["mip_max_nodes"] = effort.nodes
     if effort.seconds is not None:
         options["time_limit"] = effort.seconds
-    problem.solve(solver=cp.HIGHS, highs_options=options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # says that a limit on effort was met; the status says so too
+        problem.solve(solver=cp.HIGHS, highs_options=options)
     info = problem.solver_stats.extra_stats
     if problem.status in ("optimal", "optimal_inaccurate"):
         return "optimal", info

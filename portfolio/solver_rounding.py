@@ -21,7 +21,7 @@ from portfolio.referee import Bounds, Effort, Pairs, solve_pairs
 _SPLIT = 1e-9  # a customer whose largest share misses 1 by more is split
 _NEIGHBOURS, _PAIRS = 300, 3_000  # how many neighbours to begin with; where to stop asking more
 _BAND = 0.05  # offers within this share of a typical value may be swapped
-_NODES = 300
+_NODES = 100
 
 
 @njit(cache=True, nogil=True)
@@ -271,15 +271,14 @@ def _program(
     fixed = np.where(choice == k, -1, choice)
     fixed[some] = -1
     consumed = rows.consumption(use_of(problem, fixed))
-    penalty = np.where(np.isinf(rows.penalty), 2.0 * domain.box, rows.penalty)
-    bounds = Bounds(rows.lower - consumed, rows.upper - consumed, penalty)
+    bounds = Bounds(rows.lower - consumed, rows.upper - consumed, rows.penalty)
     pairs = Pairs.of(problem, rows, allowed)
     worth = float(use_of(problem, fixed)[2].sum())
     linear = solve_pairs(pairs, bounds, Effort(integer=False))
-    slack = max(linear.value + worth - goal, 0.0)
+    slack = max(linear.value + worth - goal, 0.0) if linear.status == "optimal" else 0.0
     answer = solve_pairs(pairs, bounds, Effort(gap=max(0.5 * slack, 1e-9 * abs(goal)), nodes=_NODES))
     out = fixed.copy()
-    taken = answer.share > 0.5
+    taken = np.nonzero(answer.share > 0.5)[0]
     out[pairs.customer[taken]] = pairs.offer[taken]
     value, kept = recount(problem, rows, out)
     return Finish(out, value, kept, domain.clip(linear.price), answer.status == "optimal")

@@ -79,6 +79,7 @@ def campaign_text(world: World, day: int = 0) -> str:
         f"seed = {world.seed}",
         "audience = \"starts_with(customer_id, 'c')\"",
         'objective = "profit"',
+        f"outcome_days = {OUTCOME_DAYS}",
     ]
     for limit in reference_limits(world, day):
         lines += ["", "[[limits]]", f'name = "{limit.name}"', f'measure = "{limit.measure}"']

@@ -1,13 +1,14 @@
 """DuckDB, always in memory: it reads the workspace's files, not the network, and locks itself up for user SQL."""
 
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from warehouse.workspace import Workspace, disk_full, full_disk_in_words
+from warehouse.workspace import Workspace, claim, disk_full, full_disk_in_words
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -33,10 +34,10 @@ def connect(
     """
     import duckdb
 
-    spill = workspace.root / "tmp" / token_hex(8)
+    spill = workspace.spills / token_hex(8)
+    held = claim(spill)
     connection = duckdb.connect(":memory:", config={"threads": threads})
     try:
-        spill.parent.mkdir(exist_ok=True)
         _settle(connection, spill, memory_limit)
         if user_sql:
             _lock_up(connection, [spill, workspace.data, workspace.decisions])
@@ -44,9 +45,8 @@ def connect(
             yield connection
     finally:
         connection.close()
+        os.close(held)
         shutil.rmtree(spill, ignore_errors=True)
-        with suppress(OSError):
-            spill.parent.rmdir()
 
 
 def _settle(connection: "DuckDBPyConnection", spill: Path, memory_limit: str | None) -> None:

@@ -126,9 +126,9 @@ def read_source(
             )
         columns = columns_of(connection, relation)
     except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.BinderException) as error:
-        what = str(error).splitlines()[0].partition("Error: ")[2]
+        what = " ".join(str(error).splitlines()[:2]).partition("Error: ")[2]
         raise DataError(
-            f"cannot be read: {what}.", where=path.name, remedy="Save it again as CSV or Parquet."
+            f"cannot be read: {what}", where=path.name, remedy="Save it again as CSV or Parquet."
         ) from error
     return Source(contract.table, path, relation, columns, contract.bind(columns, offers))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from allot import WorkspaceError
 
 FORMAT = 1
-_FOLDERS = ("data/files", "data/versions", "decisions", "models", "reports")
+_FOLDERS = ("data/files", "data/versions", "decisions", "models", "reports", "tmp")
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -86,6 +86,11 @@ class Workspace:
         return self.root / "allot.db"
 
     @property
+    def spills(self) -> Path:
+        """One claimed folder per open connection, for what does not fit into memory."""
+        return self.root / "tmp"
+
+    @property
     def data(self) -> Path:
         """Loaded tables and their versions."""
         return self.root / "data"
@@ -123,6 +128,7 @@ class Workspace:
                     remedy="Wait for it to end and try again.",
                 ) from error
             shutil.rmtree(self.root / "staging", ignore_errors=True)
+            _sweep_unclaimed(self.spills)
             yield
         finally:
             os.close(handle)
@@ -147,6 +153,30 @@ class Workspace:
 
 def _settings(root: Path) -> Path:
     return root / "workspace.toml"
+
+
+def claim(folder: Path) -> int:
+    """Make a temporary folder that is ours until the returned handle is closed, also by our death."""
+    folder.mkdir(parents=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    return handle
+
+
+def _sweep_unclaimed(parent: Path) -> None:
+    """Remove the temporary folders whose owners are gone."""
+    for folder in parent.iterdir() if parent.exists() else ():
+        try:
+            handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # its owner has just removed it
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(handle)
 
 
 def sync(path: Path) -> None:

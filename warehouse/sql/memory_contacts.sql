@@ -16,7 +16,7 @@ seen AS (
         c.outcome,
         coalesce(c.refused, c.outcome = 0) AS refused
     FROM ${pairs} AS p
-    JOIN contact AS c ON c.customer_id = p.customer_id AND c.at <= p.at
+    JOIN contact AS c ON c.customer_id = p.customer_id AND c.at < p.at
 )
 SELECT
     pair_id, channel, category, span,

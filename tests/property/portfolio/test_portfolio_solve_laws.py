@@ -124,6 +124,7 @@ def test_tiny_problems_agree_with_trying_every_plan(seed):
         Limit("budget", "cost", maximum=float(rng.uniform(1, 6))),
         Limit("floor", "count", minimum=float(rng.choice([0.3, 1.0, 2.4])), offers=(1,)),
         Limit("cap", "count", maximum=float(rng.choice([0.9, 1.5, 3.0])), offers=(0,)),
+        Limit("soft", "count", maximum=1.0, penalty=float(rng.uniform(0.5, 3))),
     )
     eligible = rng.random((n, k)) < 0.7
     problem = Problem(rng.normal(3, 3, (n, k)), rng.uniform(0.5, 3, (n, k)), eligible, np.zeros(n, int), limits)

@@ -176,14 +176,24 @@ def test_house_rules_follow_the_columns_that_exist():
 
 
 def test_every_contact_rule_compiles():
-    words = Vocabulary(offer=WORDS.offer, memory={**WORDS.memory, "contacts_30d_e-mail": "BIGINT"})
-    rules = contact_rules(most=2, days=30, quiet_days=10, channels={"e-mail": 1})
-    assert [rule.name for rule in rules] == ["contacts", "contacts_e-mail", "quiet_period"]
+    words = Vocabulary(offer=WORDS.offer, memory={**WORDS.memory, "contacts_30d_e_mail": "BIGINT"})
+    rules = contact_rules(most=2, days=30, quiet_days=10, channels={"E-mail": 1})
+    assert [rule.name for rule in rules] == ["contacts", "contacts_E-mail", "quiet_period"]
     assert [sorted(compile_rule(r, words, as_of=AS_OF).reads) for r in rules] == [
         ["memory"],
         ["memory", "offer"],
         ["memory"],
     ]
+
+
+def test_a_house_that_never_contacted_anybody_passes_its_contact_policy():
+    rules = contact_rules(most=2, quiet_days=10, channels={"email": 1}, memory=["amount_decayed_30d"])
+    assert [(r.name, r.predicate) for r in rules] == [
+        (n, "true") for n in ("contacts", "contacts_email", "quiet_period")
+    ]
+    known = contact_rules(most=2, days=14, memory=["contacts_30d"])
+    with pytest.raises(RuleError, match="contacts_14d"):
+        compile_rule(known[0], WORDS, as_of=AS_OF)
 
 
 def test_an_offer_with_a_wrong_predicate_is_named():

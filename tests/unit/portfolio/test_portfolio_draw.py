@@ -8,7 +8,7 @@ from portfolio_instances import Instance, families, placed, policy
 
 from allot import LimitError, ShapeError
 from allot.uniforms import stream
-from portfolio import Limit, Problem, balance, compile_rows, usage
+from portfolio import Limit, Problem, balance, compile_rows, rehearse, usage
 from portfolio import flight as flight_module
 from portfolio.basis import invert
 from portfolio.flight import Flight, take_off
@@ -160,15 +160,21 @@ def test_elastic_limits_reject_nothing_and_report_only_limits_do_not_count() -> 
 
 
 def test_dependent_limits_hold_too() -> None:
-    """Caps, their sum, the sum again and twice over: dependent rows give way with the others and still must hold."""
-    caps = tuple(Limit(f"cap {a}", "count", maximum=22.0, offers=(a,)) for a in range(4))
-    total = Limit("total", "count", 78.0, 82.0)
-    again = Limit("again", "count", 78.0, 82.0)
-    halves = tuple(Limit(f"half {h}", "count", 38.0, 42.0, offers=(2 * h, 2 * h + 1)) for h in range(2))
-    instance = everybody(100, 4, 0.2, *caps, total, again, *halves)
-    for seed in range(30):
-        draw = balance(*instance, seed=seed)
-        assert draw.status == "released" and draw.rejection_rate < 0.1
+    """A band of one on every (cell, offer) and on all their sums: rows that depend on others must hold too."""
+    g, k, n = 4, 6, 600
+    probability, base = policy(n, k, g, 3, sure=0.0)
+    use = expected_use(base, probability)[0]
+    limits = []
+    for cells in (*((c,) for c in range(g)), None):
+        for offers in (*((a,) for a in range(k)), None):
+            level = use[np.ix_(cells or range(g), offers or range(k))].sum()
+            low, high = float(np.floor(level - 1)), float(np.ceil(level + 1))
+            limits.append(Limit(f"{cells} {offers}", "count", low, high, offers, cells))
+    problem = replace(base, limits=tuple(limits))
+    rows = compile_rows(limits, g, k)
+    rehearsal = rehearse(probability, problem, rows, seed=1, keys=np.arange(n, dtype=np.uint64), landings=100)
+    assert rehearsal.fractional <= g * k
+    assert rehearsal.acceptance >= 0.97
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])

@@ -118,9 +118,9 @@ def test_training_and_serving_see_the_same_through_different_pairs(connection):
     assert sum(served["contacts_90d_mail"].to_pylist()) == 80
 
 
-def test_threads_change_no_bit(connection):
+def test_threads_and_the_order_of_rows_change_no_bit(connection):
     rng = np.random.default_rng(5)
-    n = 60_000
+    n = 20_000
     events = pa.table(
         {
             "customer_id": rng.choice([f"c{i}" for i in range(50)], n),
@@ -129,13 +129,13 @@ def test_threads_change_no_bit(connection):
             "amount": rng.normal(size=n) * 1e3,
         }
     )
-    connection.register("source", events)
-    connection.execute("CREATE TABLE events AS FROM source")
     wanted = pairs(*((f"c{i}", NOW) for i in range(50)))
     spec = MemorySpec(categories=("a", "b"))
     found = []
     for threads in (1, 2, 2):
         connection.execute(f"SET threads = {threads}")
+        connection.register("source", events.take(rng.permutation(n)))
+        connection.execute("CREATE OR REPLACE TABLE events AS FROM source")
         found.append(memory_features(connection, wanted, spec, contacts=None))
     assert found[0] == found[1] == found[2]
 

@@ -1,0 +1,145 @@
+"""Gather what a report shows about an allocation, and write it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from allot import DataError
+from engine.evaluate import Question, evaluate
+from engine.frontier import frontier
+from engine.stages import Reporter, Stages, silent
+from warehouse import Store, attach, connect, customer_rows, read_decisions, read_version
+
+if TYPE_CHECKING:
+    from api.pages.evidence import Heat, ReportEvidence
+    from warehouse import StoredAllocation, Workspace
+
+_MOST_SEGMENTS = 20
+
+
+def write(
+    workspace: "Workspace", allocation_id: str | None, folder: Path | None, *, reporter: Reporter = silent
+) -> dict[str, Any]:
+    """Write the page and its charts.
+
+    Args:
+        workspace: where.
+        allocation_id: of the allocation; None = the latest.
+        folder: where to; None = reports/ in the workspace.
+        reporter: told about progress.
+
+    Raises:
+        DataError: nothing has been allocated yet.
+        NotFoundError: no such allocation.
+    """
+    from api.pages import write_report
+
+    stages = Stages(reporter)
+    with Store.open(workspace.store_path) as store:
+        stored = store.latest_allocation() if allocation_id is None else store.allocation(allocation_id)
+    if stored is None:
+        raise DataError("nothing has been allocated yet.", where="report", remedy="Run `allot allocate CAMPAIGN`.")
+    evidence = gather(workspace, stored, stages)
+    with stages("page"):
+        written = write_report(evidence, folder or workspace.reports / stored.allocation_id)
+    return {
+        "allocation_id": stored.allocation_id,
+        "html": str(written.html),
+        "charts": [str(path) for path in written.charts],
+        "seconds": stages.seconds,
+    }
+
+
+def gather(workspace: "Workspace", stored: "StoredAllocation", stages: Stages) -> "ReportEvidence":
+    """Everything that the page shows, from what was kept."""
+    from api.pages import ReportEvidence
+
+    s = stored.summary
+    with stages("value against budget"):
+        curve = frontier(workspace, stored)
+    with stages("evaluation"):
+        judged = _evaluation(workspace, stored)
+    table = read_decisions(workspace.root / str(stored.decisions_path), ["probability", "propensity", "status"])
+    k = len(s["offer_ids"])
+    options = table["probability"].combine_chunks().flatten().to_numpy().reshape(-1, k + 1)[:, :k]
+    chosen = table.filter(pc.equal(pc.cast(table["status"], pa.string()), "chosen"))["propensity"].to_numpy()
+    versions = {key: value for key, value in stored.versions.items() if isinstance(value, str)}
+    summary: Any = {
+        **s,
+        "offer_names": [offer["name"] for offer in s["offers"]],
+        "deterministic_value": curve.deterministic,
+        "bound": curve.bound,  # the stored one bounds the drawn value, which exceeds the planned one
+        "versions": versions,
+    }
+    points = zip(curve.maxima, curve.values, strict=True)
+    offers: Any = tuple({**offer, "uncertainty": offer["mean_sd"]} for offer in s["offers"])
+    return ReportEvidence(
+        summary=summary,
+        funnel=tuple(s["funnel"]),
+        pairs=s["pairs"],
+        eligible_not_chosen=s["eligible_not_chosen"],
+        heat=_heat(workspace, stored),
+        chosen_probability=chosen,
+        option_probability=options[options > 0],
+        frontier=tuple({"maximum": m, "value": v, "kind": "planned"} for m, v in points),
+        frontier_limit=curve.limit,
+        offers=offers,
+        evaluation=judged,
+    )
+
+
+def _evaluation(workspace: "Workspace", stored: "StoredAllocation") -> Any:
+    """What the allocation realised, once its outcomes are in."""
+    question = Question(None, None, None, stored.allocation_id, 30.0, datetime.now(UTC))
+    try:
+        answer = evaluate(workspace, question)
+    except DataError:
+        return None  # no outcomes yet
+    return {key: answer[key] for key in ("estimates", "verdict", "reasons", "ess")}
+
+
+def _heat(workspace: "Workspace", stored: "StoredAllocation") -> "Heat | None":
+    """Chosen offers by segment: a customer column of a few texts, one called segment before others."""
+    from api.pages import Heat
+
+    version = read_version(workspace, stored.versions["data"])
+    path = workspace.root / str(stored.decisions_path)
+    table = read_decisions(path, ["customer_id", "offer_id", "value"])
+    at = pa.array([stored.as_of] * table.num_rows, pa.timestamp("us", "UTC"))
+    pairs = table.select(["customer_id"]).append_column("at", at)
+    pairs = pairs.append_column("pair_id", pa.array(np.arange(table.num_rows)))
+    with connect(workspace) as connection:
+        attach(connection, workspace, version)
+        people = customer_rows(connection, pairs)
+    found = [(name != "segment", j, name) for j, name in enumerate(people.column_names) if _few_texts(people[name])]
+    if not found:
+        return None
+    column = people[min(found)[2]].cast(pa.string()).combine_chunks().fill_null("unknown").dictionary_encode()
+    names = column.dictionary.to_pylist()
+    order = np.argsort(np.array(names, str))
+    rank = np.empty(len(names), int)
+    rank[order] = np.arange(len(names))
+    segment = rank[column.indices.to_numpy()]
+    offers = stored.summary["offer_ids"]
+    offer = pc.index_in(table["offer_id"], pa.array(offers)).combine_chunks()
+    took = np.asarray(pc.is_valid(offer))
+    place = segment[took] * len(offers) + offer.drop_null().to_numpy()
+    shape = (len(names), len(offers))
+    size = len(names) * len(offers)
+    return Heat(
+        segment_names=tuple(names[i] for i in order),
+        offer_names=tuple(o["name"] for o in stored.summary["offers"]),
+        counts=np.bincount(place, minlength=size).reshape(shape),
+        value=np.bincount(place, table["value"].to_numpy()[took], size).reshape(shape),
+    )
+
+
+def _few_texts(column: pa.ChunkedArray) -> bool:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return False
+    return 1 < len(pc.unique(column.cast(pa.string()).drop_null())) <= _MOST_SEGMENTS

@@ -1,0 +1,181 @@
+"""Run the very engine that serves production in a world whose truth is known."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from allot import CampaignError
+from engine.allocate import allocate
+from engine.campaign import Campaign, campaign_from_file
+from engine.learn import feedback, learn
+from engine.stages import Reporter, Stages, silent
+from engine.train import train
+from engine.workspaces import init, load
+from sims.files import OUTCOME_DAYS, WorldFiles, moment, outcome_rows, write
+from sims.limits import reference_limits
+from sims.oracle import oracle_value, realised_value
+from sims.world import World, nbo
+from warehouse import Workspace
+
+ROUND_DAYS = 8
+"""Days between two rounds: outcomes arrive within seven, and four rounds lie before the world's drift."""
+
+_MOST_SEEDS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A world, its files, and a workspace that knows only the files."""
+
+    world: World
+    files: WorldFiles
+    workspace: Workspace
+
+    @property
+    def campaign(self) -> Campaign:
+        """The reference campaign of day 0."""
+        return campaign_from_file(self.files.campaign)
+
+
+@contextmanager
+def laboratory(world: World) -> Iterator[Lab]:
+    """A trained workspace for a world, gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="allot-sim-") as folder:
+        yield open_lab(world, Path(folder))
+
+
+def open_lab(world: World, folder: Path) -> Lab:
+    """Write a world's files into a folder, load them into a workspace there and train as of day 0."""
+    files = write(world, folder / "files")
+    init(folder / "workspace")
+    workspace = Workspace.open(folder / "workspace")
+    load(workspace, {"customers": files.customers, "offers": files.offers, "exposures": files.exposures})
+    train(workspace, as_of=moment(0), outcome_days=OUTCOME_DAYS)
+    return Lab(world, files, workspace)
+
+
+def answer(lab: Lab, summary: dict[str, Any], day: int) -> Path:
+    """Let the world answer an allocation: a feedback file as the user's systems would post it."""
+    table = pq.read_table(summary["decisions"], columns=["decision_id", "customer_id", "offer_id"])
+    decided = zip(*(table[c].to_pylist() for c in table.column_names), strict=True)
+    path = lab.workspace.root.parent / f"feedback-{day}.ndjson"
+    rows = outcome_rows(lab.world, decided, day, delay_days=OUTCOME_DAYS / 2)
+    path.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
+    return path
+
+
+def choices(lab: Lab, summary: dict[str, Any]) -> NDArray[np.int64]:
+    """(n,) what every customer of the population got, -1 = no offer."""
+    table = pq.read_table(summary["decisions"], columns=["customer_id", "offer_id"])
+    position: dict[str | None, int] = {offer: a for a, offer in enumerate(lab.world.offers.ids)}
+    position[None] = -1
+    out = np.full(len(lab.world.customers), -1, np.int64)
+    rows = [int(customer[1:]) - 1 for customer in table["customer_id"].to_pylist()]
+    out[rows] = [position[offer] for offer in table["offer_id"].to_pylist()]
+    return out
+
+
+def play(world: World, rounds: int, reporter: Reporter = silent) -> list[dict[str, Any]]:
+    """Allocate, let the world answer, feed back, learn; so many times over the same population.
+
+    Returns:
+        for each round the true expected profit of the plan beside the oracle's under the same limits, and spend.
+    """
+    stages = Stages(reporter)
+    out = []
+    with laboratory(world) as lab:
+        for turn in range(rounds):
+            day = turn * ROUND_DAYS
+            with stages(f"seed {world.seed}, round {turn + 1}", len(world.customers)):
+                plan = allocate(lab.workspace, replace(lab.campaign, as_of=moment(day)), now=moment(day))
+                picked = choices(lab, plan)
+                reward = realised_value(world, picked, day)
+                best = oracle_value(world, day, world.eligible, reference_limits(world, 0))
+                spend = next((x for x in plan["limits"] if x["measure"] == "cost"), {"used": None, "maximum": None})
+                feedback(lab.workspace, answer(lab, plan, day), now=moment(day + OUTCOME_DAYS))
+                learn(lab.workspace, as_of=moment(day + ROUND_DAYS))
+            out.append(
+                {
+                    "world": world.name,
+                    "policy": "allot",
+                    "seed": world.seed,
+                    "round": turn + 1,
+                    "day": day,
+                    "reward": reward,
+                    "oracle_reward": best,
+                    "oracle_share": reward / best,
+                    "spend": spend["used"],
+                    "budget": spend["maximum"],
+                    "status": plan["status"],
+                }
+            )
+    return out
+
+
+def simulate(
+    world: str,
+    seeds: str,
+    *,
+    customers: int = 5_000,
+    rounds: int = 4,
+    write_to: Path | None = None,
+    reporter: Reporter = silent,
+) -> dict[str, Any]:
+    """Play a world once per seed, or only write its files.
+
+    Args:
+        world: "nbo".
+        seeds: one seed or a range such as "1000-1009".
+        customers: of the population, all addressed in every round.
+        rounds: of allocate, answer, learn; those on or after the drift day see a changed world.
+        write_to: only write the first seed's files there.
+        reporter: told about progress.
+
+    Raises:
+        CampaignError: unknown world or unreadable seeds.
+    """
+    if world != "nbo":
+        raise CampaignError(f"world {world!r} is unknown.", where="simulate", remedy="There is `nbo`.")
+    numbers = _seeds(seeds)
+    if write_to is not None:
+        files = write(nbo(numbers[0], customers=customers), write_to)
+        return {"world": world, "files": [str(path) for path in asdict(files).values()]}
+    runs = [run for seed in numbers for run in play(nbo(seed, customers=customers), rounds, reporter)]
+    return {"world": world, "runs": runs, "summary": summary_of(runs)}
+
+
+def summary_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Share of the oracle in the first and the last round, and their paired difference over seeds."""
+    share = {(run["seed"], run["round"]): run["oracle_share"] for run in runs}
+    seeds = sorted({run["seed"] for run in runs})
+    last = max(run["round"] for run in runs)
+    gain = np.array([share[s, last] - share[s, 1] for s in seeds])
+    error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else None
+    return {
+        "seeds": len(seeds),
+        "rounds": last,
+        "first": float(np.mean([share[s, 1] for s in seeds])),
+        "last": float(np.mean([share[s, last] for s in seeds])),
+        "gain": float(gain.mean()),
+        "gain_std_error": error,
+        "worst": float(min(share.values())),
+    }
+
+
+def _seeds(text: str) -> list[int]:
+    first, _, last = text.partition("-")
+    try:
+        numbers = list(range(int(first), int(last or first) + 1))
+    except ValueError:
+        numbers = []
+    if not 1 <= len(numbers) <= _MOST_SEEDS:
+        raise CampaignError(f"{text!r} is no seed or range.", where="--seeds", remedy="Write 1000 or 1000-1009.")
+    return numbers
