@@ -8,8 +8,8 @@ like the others. With F the cdfs, f the densities and G = ΠF,
 All arms of a customer share one grid of Gauss–Lobatto nodes, in a coordinate y in which `t = L + W·σ(y)`: L lies under
 and L + W over every score that matters, so that both ends keep their digits and an arm that fills the range is a
 normal cdf. What certifies a grid is integration by parts, `∫φ dG = [φG] − ∫φ' G` for φ = 1, x and 2x² − 1 on the same
-nodes; the first alone (the probabilities sum to one) also holds on grids that are wrong. A grid that fails is refined
-from 16 to 64 nodes and then bisected, panel by panel, where it fails.
+nodes (and for φ = t, which vouches for E max); the first alone, that probabilities sum to one, also holds on grids that
+are wrong. A grid that fails is refined up to 64 nodes and then bisected, panel by panel, where it fails.
 """
 
 from typing import Any, Final, NamedTuple

@@ -93,7 +93,7 @@ def _plan(campaign: Campaign, offers: pa.Table, vocabulary: Vocabulary) -> Candi
     contact = campaign.contact
     rules = (
         *house_rules(vocabulary),
-        *contact_rules(most=contact.most, days=contact.days, quiet_days=contact.quiet_days),
+        *contact_rules(most=contact.most, days=contact.days, quiet_days=contact.quiet_days, memory=vocabulary.memory),
         *campaign.rules,
     )
     compiled = [compile_rule(rule, vocabulary, as_of=campaign.as_of) for rule in rules]

@@ -64,7 +64,7 @@ class FeatureSpec:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def learn_spec(table: pa.Table) -> tuple[FeatureSpec, tuple[str, ...]]:
@@ -101,7 +101,7 @@ def learn_spec(table: pa.Table) -> tuple[FeatureSpec, tuple[str, ...]]:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return (
+    return bool(
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
         or pa.types.is_boolean(kind)

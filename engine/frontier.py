@@ -94,7 +94,7 @@ def _every(problem: Problem, step: int) -> Problem:
 
 def _best(problem: Problem, name: str, factor: float) -> Solution:
     def moved(x: Any) -> Any:
-        return replace(x, maximum=x.maximum * factor) if isinstance(x, Limit) and x.name == name else x
+        return replace(x, maximum=(x.maximum or 0.0) * factor) if isinstance(x, Limit) and x.name == name else x
 
     limits = tuple(moved(x) for x in problem.limits)
     return solve(Problem(problem.value, problem.cost, problem.eligible, problem.cell, limits))

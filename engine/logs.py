@@ -200,7 +200,7 @@ def log_from_allocation(
 
 def _matrix(column: pa.ChunkedArray, width: int) -> Floats:
     flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return flat.astype(np.float64).reshape(-1, width)
+    return np.asarray(flat, np.float64).reshape(-1, width)
 
 
 def _arms(column: pa.ChunkedArray, offer_ids: tuple[str, ...]) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ from portfolio import (
     initial_headroom,
     reach,
     rehearse,
+    ruled_out,
     solve,
     too_narrow,
     usage,
@@ -91,6 +92,8 @@ def best_plan(problem: Problem) -> Plan:
     probability[np.arange(n), np.where(solution.choice < 0, k, solution.choice)] = 1.0
     rows = compile_rows(problem.limits, problem.n_cells, k)
     price = np.array([solution.prices.get(name, 0.0) for name in rows.names])
+    binds = np.where(price > 0, np.isfinite(rows.upper), np.isfinite(rows.lower))
+    price = np.where(binds, price, 0.0)  # of a share's two rows, the one that can have a price of this sign
     return Plan(
         choice=solution.choice,
         probability=probability,
@@ -137,6 +140,9 @@ def drawn_plan(worth: Worth, problem: Problem, share: float, draws: Draws, stage
         LimitError: limits in conflict, or too narrow for a draw (with the width they need).
     """
     rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
+    allowed = problem.eligible & ~ruled_out(problem, rows)  # a maximum of 0 is a rule: it leaves no room for chance
+    problem = replace(problem, eligible=allowed)
+    worth = replace(worth, scores=replace(worth.scores, eligible=allowed))
     headroom = initial_headroom(rows, problem)
     span = reach(rows, problem)
     narrow = too_narrow(rows, headroom, span)

@@ -57,11 +57,11 @@ class Setting:
 
 def affordable_policy(
     beliefs: Beliefs,
-    value: Floats,
+    value: NDArray[np.floating],
     problem: Problem,
     *,
-    fee: Floats | float = 0.0,
-    outside: Floats | float | Outside = 0.0,
+    fee: NDArray[np.floating] | float = 0.0,
+    outside: NDArray[np.floating] | float | Outside = 0.0,
     setting: Setting | None = None,
 ) -> Policy:
     """Find prices at which the random policy keeps every limit in expectation, headroom included.

@@ -64,7 +64,7 @@ def replay(workspace: Workspace, store: Store, campaign: Campaign, rows: LoggedR
     table = np.zeros((len(keys), k + 1))
     table[:, k] = 1.0
     columns = [*(rows.offer_ids.index(o) for o in setup.audience.offer_ids), k]
-    table[np.ix_(logged, columns)] = chance / chance.sum(1, keepdims=True)
+    table[np.flatnonzero(logged)[:, None], columns] = chance / chance.sum(1, keepdims=True)
     believed = np.zeros((len(keys), k + 1))
     believed[:, columns] = mean_success(setup.beliefs.mean, setup.beliefs.sd)
     at, inside = _places(keys, column_keys(rows.customer_id))

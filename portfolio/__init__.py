@@ -14,6 +14,7 @@ from portfolio.limits import (
     Usage,
     compile_rows,
     expected_use,
+    ruled_out,
     usage,
     use_of,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "initial_headroom",
     "reach",
     "rehearse",
+    "ruled_out",
     "solve",
     "solve_prices",
     "too_narrow",

@@ -245,6 +245,22 @@ def expected_use(problem: Problem, probability: NDArray[np.floating]) -> Floats:
     return out
 
 
+def ruled_out(problem: Problem, rows: Rows) -> NDArray[np.bool_]:
+    """Pairs (n, k) that no plan may contain: a hard maximum of 0 forbids whatever uses anything of it."""
+    out = np.zeros(problem.eligible.shape, bool)
+    for r in np.flatnonzero((rows.upper == 0.0) & np.isinf(rows.penalty)):
+        table = rows.coefficient[r]
+        if (table < 0).any():
+            continue  # a share: its rest makes room
+        if any((table[t] > 0).any() and bool((m < 0).any()) for t, m in ((1, problem.cost), (2, problem.value))):
+            continue  # what is negative makes room
+        for t, measure in enumerate((None, problem.cost, problem.value)):
+            if (table[t] > 0).any():
+                touched = table[t][problem.cell] > 0
+                out |= touched if measure is None else touched & (measure > 0)
+    return out
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """One limit, re-counted. For a `Share`, used, minimum and maximum are shares of the whole.
