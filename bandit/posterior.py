@@ -167,6 +167,9 @@ class Posterior:
             rows = slice(first, first + _BLOCK)
             beliefs_of(base[rows], prior[rows], np.float32(self.centre), weight, factor, out.mean[rows], out.sd[rows])
 
+        if n <= _BLOCK:  # one customer at a time should not pay for a pool
+            block(0)
+            return out
         with ThreadPoolExecutor(max(1, threads)) as pool:
             list(pool.map(block, range(0, n, _BLOCK)))
         return out

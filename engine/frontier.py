@@ -21,6 +21,8 @@ STEPS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 _CUSTOMERS = 5_000
 """Customers that the curve is drawn from; with more, every so many-th is taken and sums are scaled."""
 
+_GAP = 1e-3  # of the optimum's value: less than the width of a line
+
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
@@ -66,7 +68,7 @@ def frontier(workspace: "Workspace", stored: StoredAllocation) -> Frontier:
     step = -(-n // _CUSTOMERS) if n else 1
     some = _every(problem, step)
     scale = n / max(1, len(some.value))
-    best = solve(some)
+    best = solve(some, gap=_GAP)
     found = best.status != "infeasible"
     value, bound = (best.value * scale, best.bound * scale) if found else (None, None)
     name = _main_limit(problem, stored.summary["limits"])
@@ -97,7 +99,7 @@ def _best(problem: Problem, name: str, factor: float) -> Solution:
         return replace(x, maximum=(x.maximum or 0.0) * factor) if isinstance(x, Limit) and x.name == name else x
 
     limits = tuple(moved(x) for x in problem.limits)
-    return solve(Problem(problem.value, problem.cost, problem.eligible, problem.cell, limits))
+    return solve(Problem(problem.value, problem.cost, problem.eligible, problem.cell, limits), gap=_GAP)
 
 
 def _main_limit(problem: Problem, stated: list[dict[str, Any]]) -> str:

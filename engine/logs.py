@@ -145,9 +145,9 @@ def log_from_allocation(
     says = np.asarray(log["answered"], bool) | np.asarray(log["silence_is_failure"], bool)
     used = says & np.asarray(log["matured"], bool) & ~np.asarray(log["held_out"], bool)
     rows = log.filter(pa.array(used))
-    if rows.num_rows == 0:
+    if not np.asarray(rows["answered"], bool).any():  # silence says failure only where somebody speaks
         raise DataError(
-            f"no decision of {allocation.allocation_id} has an outcome as of {as_of:%Y-%m-%d}.",
+            f"no decision of {allocation.allocation_id} has feedback as of {as_of:%Y-%m-%d}.",
             where="evaluate",
             remedy="Feed outcomes back, or wait for outcome_days to pass (--as-of).",
         )

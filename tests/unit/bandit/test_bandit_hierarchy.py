@@ -88,3 +88,19 @@ def test_a_weight_counts_rows():
     )
     for one, two in zip(mode(doubled, np.zeros(4), np.eye(4)), mode(twice, np.zeros(4), np.eye(4)), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-9)
+
+
+def test_a_spread_smaller_than_the_noise_of_its_arms_is_neither_lost_nor_inflated():
+    """Each arm's own estimate is twice as noisy as arms differ: only the covariances tell the two apart."""
+    r = np.random.default_rng(8)
+    arms, noise = 800, 0.6
+    weight = r.normal(0.2, 0.3, (arms, 4))
+    estimate = weight + noise * r.normal(size=(arms, 4))
+    sites = Sites(np.tile(np.eye(4) / noise**2, (arms, 1, 1)), estimate / noise**2)
+    group = initial(BLOCK, cold=False)
+    anchor = Anchor(group.mean, 16 * group.variance, group.variance, 1.0)
+    for _ in range(300):
+        group = em_step(group, anchor, sites, BLOCK)
+    standard_error = (0.3**2 + noise**2) * np.sqrt(2 / arms)
+    assert np.all(np.abs(group.variance - 0.09) < 4 * standard_error)
+    assert np.all(np.abs(group.mean - 0.2) < 4 * np.sqrt((0.09 + noise**2) / arms))
