@@ -1,7 +1,7 @@
 """The customer as the residual sees him: one, segments, standardised numbers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
@@ -103,6 +103,7 @@ def fit_basis(
     *,
     levels: Mapping[str, int],
     gain: Mapping[str, float] | None = None,
+    among: Collection[str] | None = None,
     most: int = 48,
 ) -> Basis:
     """Choose ψ's customer columns from the log and learn their scales.
@@ -115,6 +116,7 @@ def fit_basis(
         columns: their names, and which are categories.
         levels: number of levels of each category column, by name.
         gain: total gain of each column in the prior, by name; columns without a gain come last.
+        among: names of the columns that may be chosen; None = all.
         most: the most columns, the leading 1 included.
 
     Raises:
@@ -125,7 +127,8 @@ def fit_basis(
     choice = [
         entry
         for j, name in enumerate(columns.customer)
-        if (entry := _entry(customers[:, j], j, _levels_of(name, levels) if j in columns.categorical else None))
+        if (among is None or name in among)
+        and (entry := _entry(customers[:, j], j, _levels_of(name, levels) if j in columns.categorical else None))
     ]
     importance = [(gain or {}).get(columns.customer[entry.column], 0.0) for entry in choice]
     room = most - 1

@@ -52,8 +52,9 @@ def _shrink(scale: Floats, weight: Floats, lower: float, upper: float, share: fl
     positive, negative = table > 0, table < 0
     up, down = float((scale * table)[positive].sum()), -float((scale * table)[negative].sum())
     slack = 1e-12 * (up + down)
-    if upper == 0.0 and up > down + slack and negative.any():
-        scale[positive] *= down / up
+    if upper == 0.0 and negative.any():
+        if up > down + slack:
+            scale[positive] *= down / up
     elif 0.0 <= upper < np.inf and share * up > LARGEST_PART * upper + slack:
         scale[positive] *= LARGEST_PART * upper / (share * up)
     if lower == 0.0 and down > up + slack:

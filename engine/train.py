@@ -196,21 +196,16 @@ def _fit(
             log, matrix, columns, seed=seed, progress=lambda _step, share: done(int(share * (len(at) - 1)))
         )
     levels = {spec.features[j].name: count for j, count in spec.categories.items()}
-    own = tuple(j for j, name in enumerate(spec.names) if name.startswith("customer."))
+    own = [name for name in spec.names if name.startswith("customer.")]
     with stages("posterior", len(at)):
-        # memory belongs to the prior; the residual corrects by who the customer is
-        basis = fit_basis(customers, columns, levels=levels, gain=_own_first(fitted.report.gain, spec.names, own))
+        # Memory belongs to the prior, whose trees do not extrapolate: what a customer's contacts look like today may
+        # lie far outside the log. The residual corrects by who the customer is.
+        basis = fit_basis(customers, columns, levels=levels, gain=fitted.report.gain, among=own)
         rows = Rows(basis(customers), fitted.shown, exposed.arm, exposed.outcome)
         posterior = start(rows, fitted.as_cold, len(matrix), centre=fitted.prior.mean_logit, block=basis.blocks)
     offer_ids = tuple(offers["offer_id"].to_pylist())
     seen = np.unique(exposed.key)
     return fitted, Foundation(fitted.prior, spec, basis, offer_ids, seen, outcome_days), posterior
-
-
-def _own_first(gain: dict[str, float], names: tuple[str, ...], own: tuple[int, ...]) -> dict[str, float]:
-    """Gains under which the customer's own columns come before those of memory."""
-    top = 1.0 + max(gain.values(), default=0.0)
-    return {name: gain.get(name, 0.0) + (top if j in own else 0.0) for j, name in enumerate(names)}
 
 
 def _save(

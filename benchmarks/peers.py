@@ -1,0 +1,61 @@
+"""The same job by other hands: a generic linear program over the same values, costs and limits."""
+
+import time
+from dataclasses import dataclass
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+
+from portfolio import MEASURES, Problem, compile_rows, solve
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a solver found on one problem: its value, its upper bound and the CPU seconds it took.
+
+    `whole` is the share of customers who get one whole offer or none.
+    """
+
+    solver: str
+    value: float
+    bound: float
+    whole: float
+    cpu_seconds: float
+
+
+def ours(problem: Problem) -> Answer:
+    """The deterministic solver: whole numbers and a bound."""
+    started = time.process_time()
+    found = solve(problem)
+    seconds = time.process_time() - started
+    return Answer("portfolio.solve", found.value, found.bound, 1.0, seconds)
+
+
+def linear_program(problem: Problem) -> Answer:
+    """The linear relaxation by cvxpy and HiGHS: one variable for every eligible pair, a row for every limit.
+
+    CPU seconds include building and compiling the model; fractional customers are left as they are.
+    """
+    started = time.process_time()
+    n, k = problem.value.shape
+    customer, offer = np.nonzero(problem.eligible)
+    pairs = len(customer)
+    value = problem.value[customer, offer].astype(np.float64)
+    measures = {"count": np.ones(pairs), "cost": problem.cost[customer, offer].astype(np.float64), "value": value}
+    share = cp.Variable(pairs, nonneg=True)
+    one_each = sp.csr_array((np.ones(pairs), (customer, np.arange(pairs))), shape=(n, pairs))
+    constraints = [one_each @ share <= 1]
+    rows = compile_rows(problem.limits, problem.n_cells, k)
+    cell = problem.cell[customer]
+    for r in range(len(rows.names)):
+        used = sum(measures[name] * rows.coefficient[r, t, cell, offer] for t, name in enumerate(MEASURES))
+        if np.isfinite(rows.upper[r]):
+            constraints.append(used @ share <= rows.upper[r])
+        if np.isfinite(rows.lower[r]):
+            constraints.append(used @ share >= rows.lower[r])
+    program = cp.Problem(cp.Maximize(value @ share), constraints)
+    found = float(program.solve(solver=cp.HIGHS))
+    seconds = time.process_time() - started
+    split = np.bincount(customer, (share.value > 1e-6) & (share.value < 1 - 1e-6), n) > 0
+    return Answer("cvxpy + HiGHS, relaxed", found, found, float(1 - split.mean()), seconds)

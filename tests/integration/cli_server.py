@@ -1,0 +1,108 @@
+"""A process that forks one child for each `allot` command: real exit codes, signals and limits without the imports.
+
+One JSON request per line on stdin, one JSON answer {"code": int} per line on stdout. A request:
+
+    argv: the command's arguments.
+    out, err: files for its stdout and stderr.
+    file_size: RLIMIT_FSIZE in bytes, or null. That is what a full disk looks like to every writer.
+    signal, at: send this signal to the command itself, at the begin or end of a stage ("prices:begin"), or before or
+        after a call ("engine.allocate:publish:after"). So it arrives exactly there, however slow the machine is.
+"""
+
+import functools
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+from typing import Any
+
+LONGEST_SECONDS = 120
+
+
+def main() -> None:
+    """Import everything once, then serve."""
+    for name in ("api.cli", "api.report", "api.pages", "engine.allocate", "engine.learn", "engine.train"):
+        importlib.import_module(name)
+    for name in ("engine.evaluate", "engine.explain", "engine.workspaces", "sims.run", "cvxpy", "duckdb", "lightgbm"):
+        importlib.import_module(name)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            _run(json.loads(line))
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(json.dumps({"code": os.waitstatus_to_exitcode(status)}) + "\n")
+        sys.stdout.flush()
+
+
+def _run(request: dict[str, Any]) -> None:
+    """Be the command; never returns."""
+    os.close(0)
+    os.open(os.devnull, os.O_RDONLY)
+    for number, name in ((1, "out"), (2, "err")):
+        handle = os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(handle, number)
+        os.close(handle)
+    sys.argv = ["allot", *request["argv"]]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.alarm(LONGEST_SECONDS)
+    if request.get("at"):
+        _arm(request["at"], signal.Signals[request["signal"]])
+    if request.get("file_size") is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"], request["file_size"]))
+    code = 1
+    try:
+        importlib.import_module("api.cli").main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001  # what the interpreter does with it, too
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _arm(at: str, number: signal.Signals) -> None:
+    """Send the signal where `at` says, once."""
+    fired: list[bool] = []
+
+    def fire() -> None:
+        if not fired:
+            fired.append(True)
+            signal.alarm(0) if number == signal.SIGKILL else None
+            os.kill(os.getpid(), number)
+
+    place, _, moment = at.rpartition(":")
+    if moment in ("begin", "end"):
+        lines = importlib.import_module("api.console")._Lines
+        plain = lines.__call__
+
+        def report(self: Any, stage: str, done: int, total: int) -> None:
+            plain(self, stage, done, total)
+            if stage == place and (done == 0 if moment == "begin" else done >= total):
+                fire()
+
+        lines.__call__ = report
+        return
+    module, _, name = place.partition(":")
+    *path, last = name.split(".")
+    owner: Any = functools.reduce(getattr, path, importlib.import_module(module))
+    function = getattr(owner, last)
+
+    @functools.wraps(function)
+    def around(*args: Any, **kwargs: Any) -> Any:
+        if moment == "before":
+            fire()
+        answer = function(*args, **kwargs)
+        if moment == "after":
+            fire()
+        return answer
+
+    setattr(owner, last, around)
+
+
+if __name__ == "__main__":
+    main()
