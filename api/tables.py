@@ -81,8 +81,10 @@ def learnt(d: Document) -> None:
     """What was folded and what still waits."""
     say(
         f"Folded {d['folded']:,} outcomes and {d['filled']:,} decisions without feedback counted as failures; "
-        f"{d['waiting']:,} decisions are too young. The posterior is {d['posterior']}."
+        f"{d['waiting']:,} decisions are too young ({d['overlaid']:,} of them count for now). The posterior is "
+        f"{d['posterior']}."
     )
+    _warn(d)
 
 
 def evaluated(d: Document) -> None:

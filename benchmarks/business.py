@@ -126,7 +126,7 @@ def campaign(n: int) -> str:
         ("budget north", "cost", "maximum", 0.11 * n, 'customers = { region = "north" }'),
         ("budget gold", "cost", "maximum", 0.05 * n, 'customers = { tier = "gold" }'),
         ("basic by e-mail", "cost", "maximum", 0.10 * n, f'{BASIC}\noffers = {{ channel = "email" }}'),
-        ("food is seen", "count", "minimum", 0.15 * n, 'offers = { category = "food" }'),
+        ("food is seen", "count", "minimum", 0.25 * n, 'offers = { category = "food" }'),
         ("travel income", "value", "maximum", 0.60 * n, 'offers = { category = "travel" }'),
     )
     share = 'name = "at most 35 % push"\nmaximum = 0.35\npart = { offers = { channel = "push" } }\n'

@@ -141,7 +141,7 @@ def log_from_allocation(
         DataError: nothing of it can be evaluated yet.
     """
     with connect(workspace) as connection:
-        log = history(connection, released(workspace, [allocation]), outcomes(store), as_of)
+        log = history(connection, released(workspace, [allocation]), outcomes(store, up_to=as_of), as_of)
     says = np.asarray(log["answered"], bool) | np.asarray(log["silence_is_failure"], bool)
     used = says & np.asarray(log["matured"], bool) & ~np.asarray(log["held_out"], bool)
     rows = log.filter(pa.array(used))

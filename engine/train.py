@@ -143,7 +143,9 @@ def exposed_rows(
     """
     log = exposures_log(connection, outcome_days, as_of)
     log = log.filter(log["matured"])
-    own = history(connection, released(workspace, store.allocations(status="released")), outcomes(store), as_of)
+    own = history(
+        connection, released(workspace, store.allocations(status="released")), outcomes(store, up_to=as_of), as_of
+    )
     known = np.asarray(own["matured"]) & (np.asarray(own["answered"]) | np.asarray(own["silence_is_failure"]))
     own = own.filter(pa.array(known))
     if log.num_rows + own.num_rows == 0:

@@ -1,0 +1,168 @@
+"""The fold: matured decisions by calendar window, each as it was served, and the young ones laid over."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bandit import Posterior, Rows, arrival_share
+from engine.models import Foundation
+from engine.rows import days, row_features
+from engine.stamp import Stamp
+from warehouse import (
+    Checkpoint,
+    Store,
+    StoredAllocation,
+    Workspace,
+    attach,
+    connect,
+    pack_arrays,
+    read_version,
+    unpack_arrays,
+)
+
+Floats: TypeAlias = NDArray[np.float64]
+
+PARTS = ("answered", "silent")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One calendar day of matured decisions, sorted by decision id; `digest` names what is in it."""
+
+    day: int
+    rows: pa.Table
+    digest: str
+
+    @property
+    def mark(self) -> dict[str, Any]:
+        """For the watermark: rows with feedback, and rows whose silence counts."""
+        answered = int(np.asarray(self.rows["answered"]).sum())
+        silent = self.rows.num_rows - answered
+        return {"window": self.day, "digest": self.digest, "answered": answered, "silent": silent}
+
+
+def windows_of(log: pa.Table, versions: dict[str, dict[str, Any]]) -> list[Window]:
+    """Matured rows that say something, by day; digests name decisions, outcomes and the data they were made from."""
+    rows = log.filter(pa.array(np.asarray(log["matured"], bool) & _says(log)))
+    day = np.floor(days(rows["decided_at"])).astype(np.int64)
+    out = []
+    for one in np.unique(day).tolist():
+        part = rows.filter(pa.array(day == one))
+        digest = sha256()
+        for allocation in sorted(set(part["allocation_id"].to_pylist())):
+            digest.update(repr((allocation, versions[allocation]["data"])).encode())
+        digest.update("\n".join(part["decision_id"].to_pylist()).encode())
+        digest.update(np.asarray(part["outcome"], np.int8).tobytes())
+        digest.update(np.asarray(part["answered"], bool).tobytes())
+        out.append(Window(one, part, digest.hexdigest()))
+    return out
+
+
+def _says(log: pa.Table) -> NDArray[np.bool_]:
+    return np.logical_or(np.asarray(log["answered"], bool), np.asarray(log["silence_is_failure"], bool))
+
+
+@dataclass(frozen=True, slots=True)
+class RowReader:
+    """Reads decisions as the posterior sees them: features as they were served, from the versions of each stamp."""
+
+    workspace: Workspace
+    store: Store
+    foundation: Foundation
+    allocations: dict[str, StoredAllocation]
+
+    def __call__(self, rows: pa.Table, weight: Floats | None = None) -> Rows:
+        """Rows in the order of their decision ids; decisions about offers that the model no longer has are left out.
+
+        Args:
+            rows: r decisions with their outcomes.
+            weight: (r,) or None.
+        """
+        k = len(self.foundation.offer_ids)
+        arms = {offer_id: arm for arm, offer_id in enumerate(self.foundation.offer_ids)} | {None: k}
+        given = np.ones(rows.num_rows) if weight is None else weight
+        allocation = np.array(rows["allocation_id"].to_pylist(), str)
+        parts: list[Rows] = []
+        names: list[NDArray[np.str_]] = []
+        for allocation_id in np.unique(allocation).tolist():
+            here = allocation == allocation_id
+            part, mine = rows.filter(pa.array(here)), given[here]
+            arm = np.array([arms.get(offer, -1) for offer in part["offer_id"].to_pylist()])
+            part, mine, arm = part.filter(pa.array(arm >= 0)), mine[arm >= 0], arm[arm >= 0]
+            customers = self._features(part, Stamp.from_json(self.allocations[allocation_id].versions))
+            logit = self.foundation.prior.logits(customers)[np.arange(len(arm)), arm]
+            outcome = np.asarray(part["outcome"], np.float64)
+            parts.append(Rows(self.foundation.basis(customers), logit, arm, outcome, mine))
+            names.append(np.array(part["decision_id"].to_pylist(), str))
+        order = np.argsort(np.concatenate(names), kind="stable")
+
+        def joined(column: str) -> NDArray[Any]:
+            return np.asarray(np.concatenate([getattr(part, column) for part in parts])[order])
+
+        counted = None if weight is None else joined("weight")
+        return Rows(joined("basis"), joined("logit"), joined("arm"), joined("outcome"), counted)
+
+    def _features(self, part: pa.Table, stamp: Stamp) -> Floats:
+        with connect(self.workspace) as connection:
+            attach(connection, self.workspace, read_version(self.workspace, stamp.data))
+            customer, at = (part[c].combine_chunks() for c in ("customer_id", "decided_at"))
+            table = row_features(connection, self.store, self.workspace, (customer, at), stamp.past)
+        return self.foundation.features.encode(table)
+
+
+def fold(
+    reader: RowReader, windows: list[Window], base: str, start: Posterior
+) -> tuple[Posterior, list[Checkpoint], int]:
+    """The posterior after all windows, new checkpoints, and how many windows at the start were kept as they were."""
+    known = {c.window: c for c in reader.store.checkpoints(base)}
+    state, chain, kept = start, base, 0
+    for window in windows:
+        link = _link(chain, window)
+        checkpoint = known.get(window.day)
+        if checkpoint is None or checkpoint.digest != link:
+            break
+        state, chain, kept = Posterior.from_arrays(unpack_arrays(checkpoint.blob)), link, kept + 1
+    made = []
+    for window in windows[kept:]:
+        chain = _link(chain, window)
+        state = state.update(reader(window.rows), window=window.day)
+        made.append(Checkpoint(base, window.day, chain, pack_arrays(state.to_arrays()), datetime.now(UTC)))
+    return state, made, kept
+
+
+def _link(chain: str, window: Window) -> str:
+    return sha256(f"{chain}{window.day}{window.digest}".encode()).hexdigest()
+
+
+def overlaid(reader: RowReader, state: Posterior, log: pa.Table, as_of: datetime) -> tuple[Posterior, int]:
+    """The folded state with the decisions laid over that are not yet mature, and how many these are.
+
+    Their known outcomes count fully. Silence, where it says failure, counts by the share of outcomes that arrive by the
+    decision's age, learnt from the matured successes.
+    """
+    age = days(pa.array([as_of], pa.timestamp("us", "UTC")))[0] - days(log["decided_at"])
+    young = ~np.asarray(log["matured"], bool) & _says(log) & (age > 0)
+    if not young.any():
+        return state, 0
+    rows, age = log.filter(pa.array(young)), age[young]
+    answered = np.asarray(rows["answered"], bool)
+    weight = np.where(answered, 1.0, 0.0)
+    for allocation_id in set(rows["allocation_id"].to_pylist()):
+        horizon = float(reader.allocations[allocation_id].summary["document"]["outcome_days"])
+        here = (np.array(rows["allocation_id"].to_pylist()) == allocation_id) & ~answered
+        weight[here] = arrival_share(_delays(log, horizon), horizon)(age[here])
+    return state.overlay(reader(rows, weight)), rows.num_rows
+
+
+def _delays(log: pa.Table, horizon: float) -> Floats:
+    """Days that matured successes took to arrive, within the horizon."""
+    success = np.asarray(log["matured"], bool) & np.asarray(log["answered"], bool)
+    success &= np.asarray(log["outcome"], np.float64) > 0
+    rows = log.filter(pa.array(success))
+    delay = days(rows["occurred_at"]) - days(rows["decided_at"])
+    return delay[(delay >= 0) & (delay <= horizon)]

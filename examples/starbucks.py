@@ -1,0 +1,212 @@
+"""Ten offers, shown at random to 17,000 people, each paying a reward when its condition is met.
+
+The offers cost nothing to send; the reward is paid on completion. So a budget is a budget of expected rewards.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pa_parquet
+
+from api.console import say, table
+from engine.allocate import allocate
+from engine.campaign import Campaign, read_campaign
+from engine.train import train
+from engine.workspaces import init, load
+from examples import files
+from examples.data import DATA, REFERENCE, missing
+from examples.judging import Judged, judge
+from portfolio import Limit, Problem, solve
+from warehouse import Workspace
+
+FOLDER = DATA / "starbucks"
+SHOWN = datetime(2008, 3, 20, tzinfo=UTC)  # the source counts hours from an unnamed day
+AS_OF = "2008-05-01T00:00:00Z"
+NOW = datetime(2008, 6, 15, tzinfo=UTC)
+BUDGETS = (1.00, 1.25, 1.50)
+CONSTANT = "discount-2-10-240"
+CAP = 0.2
+OPTIMA = {(1.5, False): 0.71640, (1.0, False): 0.50000, (1.5, True): 0.57647, (1.0, True): 0.45295}
+"""The reference's optima per row: by budget in USD per row, and whether an offer may go to at most a fifth of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A trained workspace; eval exposures as files whose reward is the completion, and the money it cost."""
+
+    workspace: Workspace
+    completions: Path
+    costs: Path
+    audience: int
+    always: Path
+
+
+def run(folder: Path) -> None:
+    """Budgets planned and realised, the deterministic optimum, and the linear program of the reference."""
+    names = [FOLDER / f"{name}.parquet" for name in ("customers", "offers", "exposures")]
+    if absent := missing(*names, REFERENCE / "starbucks.json"):
+        say(f"Starbucks rewards. {absent}")
+        return
+    say("", "[bold]Starbucks rewards[/]")
+    shop = open_shop(folder)
+    budgets(shop)
+    deterministic(shop)
+    linear_program()
+
+
+def open_shop(folder: Path) -> Shop:
+    """Load the training customers' exposures and train; write those of the others as files."""
+    folder.mkdir(parents=True)
+    people, catalogue, seen = (
+        pa_parquet.read_table(FOLDER / f"{name}.parquet").to_pydict() for name in ("customers", "offers", "exposures")
+    )
+    shown = {**seen, "outcome": seen["completed"]}
+    reward = dict(zip(catalogue["offer_id"], catalogue["reward"], strict=True))
+    paid = [reward[o] * float(y) for o, y in zip(seen["offer_id"], seen["completed"], strict=True)]
+    halves = {half: [i for i, s in enumerate(seen["split"]) if s == half] for half in ("train", "eval")}
+    logged = {"propensity": 0.1, "at": SHOWN}
+    init(folder / "workspace")
+    workspace = Workspace.open(folder / "workspace")
+    sources = {
+        "customers": _people(folder / "people.parquet", people, seen),
+        "offers": _catalogue(folder / "catalogue.csv", catalogue),
+        "exposures": files.exposures(
+            folder / "seen.parquet", shown, halves["train"], reward=seen["completed"], **logged
+        ),
+    }
+    load(workspace, sources)
+    trained = train(workspace, as_of=NOW)
+    say(
+        f"Trained on {trained['rows']:,} exposures: log loss {trained['log_loss']:.4f} on held-out customers, "
+        f"{trained['base_log_loss']:.4f} for the base rate."
+    )
+    others = [seen["customer_id"][i] for i in halves["eval"]]
+    names = dict(zip(catalogue["offer_name"], catalogue["offer_id"], strict=True))
+    return Shop(
+        workspace,
+        files.exposures(folder / "completions.parquet", shown, halves["eval"], reward=seen["completed"], **logged),
+        files.exposures(folder / "costs.parquet", shown, halves["eval"], reward=paid, **logged),
+        len(set(others)),
+        files.always(folder / "always.parquet", others, names[CONSTANT]),
+    )
+
+
+def _people(path: Path, people: dict[str, list[Any]], seen: dict[str, list[Any]]) -> Path:
+    split = dict(zip(seen["customer_id"], seen["split"], strict=True))
+    columns = {name: people[name] for name in ("customer_id", "gender", "age", "income")}
+    return files.write(path, columns | {"split": [split.get(c, "none") for c in people["customer_id"]]})
+
+
+def _catalogue(path: Path, offers: dict[str, list[Any]]) -> Path:
+    k = len(offers["offer_id"])
+    columns = {
+        "offer_id": offers["offer_id"],
+        "name": offers["offer_name"],
+        "channel": ["email"] * k,
+        "category": offers["offer_type"],
+        "contact_cost": [0.0] * k,
+        "redemption_cost": [float(r) for r in offers["reward"]],
+        "margin": [1.0] * k,
+        "starts_on": ["2008-01-01"] * k,
+        "ends_on": ["2008-12-31"] * k,
+        "eligible_when": ["true"] * k,
+    }
+    return files.write(path, columns)
+
+
+def _campaign(budget: float, audience: int, **exploration: float) -> Campaign:
+    limit = {"name": "rewards", "measure": "cost", "maximum": round(budget * audience, 2)}
+    return read_campaign(
+        {
+            "name": f"rewards {budget} {exploration}",
+            "as_of": AS_OF,
+            "seed": 7,
+            "audience": "split = 'eval'",
+            "objective": "conversions",
+            "no_feedback": "ignore",
+            "exploration": exploration,
+            "limits": [limit],
+        }
+    )
+
+
+def budgets(shop: Shop) -> None:
+    """Plans under three budgets, and what the others' exposures say they would have completed and cost."""
+    n = shop.audience
+    plans = {}
+    policies: dict[str, Campaign | Path] = {}
+    for budget in BUDGETS:
+        campaign = _campaign(budget, n)
+        plans[budget] = allocate(shop.workspace, campaign, now=NOW)
+        policies[f"{budget:.2f}"] = campaign
+    policies[CONSTANT] = shop.always
+    worth = judge(shop.workspace, shop.completions, policies, as_of=NOW)
+    money = judge(shop.workspace, shop.costs, policies, as_of=NOW)
+    rows = []
+    for budget, plan in plans.items():
+        name = f"{budget:.2f}"
+        used = plan["limits"][0]["used"]
+        if used > budget * n:
+            raise SystemExit(f"the plan uses {used:.2f} of {budget * n:.2f}: a limit is broken")
+        planned = (f"{plan['planned_value'] / n:.4f}", f"{used / n:.4f}")
+        rows.append((name, planned[0], _figures(worth[name]), planned[1], _figures(money[name]), _verdict(worth[name])))
+    columns = ("budget", "planned", "realised (dr)", "planned cost", "realised cost (dr)", "verdict")
+    table(f"Completions and rewards in USD per customer, {n:,} customers", columns, rows)
+    theirs = json.loads((REFERENCE / "starbucks.json").read_text())[f"always {CONSTANT}"]
+    say(
+        f"Always {CONSTANT}: {_figures(worth[CONSTANT])} completions at {_figures(money[CONSTANT])} USD; reference "
+        f"{theirs['completion_DR'][0]:.4f} ({theirs['completion_DR'][1]:.4f} to {theirs['completion_DR'][2]:.4f}) at "
+        f"{theirs['reward_cost_DR']:.4f} USD.",
+        "No plan exceeds its budget; what is realised is estimated from other people's outcomes, with its error.",
+    )
+
+
+def _figures(judged: Judged) -> str:
+    e = judged.estimate("dr")
+    return f"{e.value:.4f} ({e.low:.4f} to {e.high:.4f})"
+
+
+def _verdict(judged: Judged) -> str:
+    return " ".join((judged.report.verdict, *judged.report.reasons))
+
+
+def deterministic(shop: Shop) -> None:
+    """Temperature 0 at 1.00: every row ties at one price there, and a plan that flips them all would send nothing."""
+    plan = allocate(shop.workspace, _campaign(1.0, shop.audience, temperature=0.0, share=0.0), now=NOW)
+    reached = plan["planned_value"] / shop.audience
+    say(f"Temperature 0 at 1.00 USD: {reached:.4f} completions per customer planned (no plan can exceed 0.5000).")
+    if reached < 0.4995:
+        raise SystemExit("the deterministic optimum is missed")
+
+
+def linear_program() -> None:
+    """4,000 rows with known completion chances: the optima of the reference's linear program, in whole numbers."""
+    path = REFERENCE / "starbucks_lp.npz"
+    if absent := missing(path):
+        say(absent)
+        return
+    with np.load(path) as file:
+        chance, reward = file["Q"], file["R"]
+    rows = []
+    for (budget, capped), optimum in OPTIMA.items():
+        started = time.process_time()
+        found = solve(_known(chance, reward, budget, capped))
+        seconds = time.process_time() - started
+        cap = f"{CAP:.0%} of rows" if capped else "none"
+        value = f"{found.value / len(chance):.5f}"
+        rows.append((f"{budget:.2f}", cap, value, f"{optimum:.5f}", f"{found.gap:.1e}", round(seconds, 2)))
+    columns = ("budget", "cap per offer", "ours, whole", "reference LP", "gap to our bound", "CPU s")
+    table("Completions per row where the chances are known", columns, rows)
+
+
+def _known(chance: Any, reward: Any, budget: float, capped: bool) -> Problem:
+    n, k = chance.shape
+    limits = [Limit("budget", "cost", maximum=budget * n)]
+    if capped:
+        limits += [Limit(f"cap {a}", "count", maximum=CAP * n, offers=(a,)) for a in range(k)]
+    return Problem(chance, chance * reward, np.ones((n, k), bool), np.zeros(n, np.int64), tuple(limits))
