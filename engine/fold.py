@@ -64,7 +64,8 @@ def windows_of(log: pa.Table, versions: dict[str, dict[str, Any]]) -> list[Windo
 
 
 def _says(log: pa.Table) -> NDArray[np.bool_]:
-    return np.logical_or(np.asarray(log["answered"], bool), np.asarray(log["silence_is_failure"], bool))
+    says: NDArray[np.bool_] = np.asarray(log["answered"], bool) | np.asarray(log["silence_is_failure"], bool)
+    return says
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ One JSON request per line on stdin, one JSON answer {"code": int} per line on st
 
     argv: the command's arguments.
     out, err: files for its stdout and stderr.
-    file_size: RLIMIT_FSIZE in bytes, or null. That is what a full disk looks like to every writer.
-    signal, at: send this signal to the command itself, at the begin or end of a stage ("prices:begin"), or before or
-        after a call ("engine.allocate:publish:after"). So it arrives exactly there, however slow the machine is.
+    blow: what happens to the command: the name of a signal, or a number of bytes that no file may exceed from then on
+        (RLIMIT_FSIZE: what a full disk looks like to every writer); null for nothing.
+    at: when it happens: at the begin or end of a stage ("prices:begin"), or before or after a call
+        ("engine.allocate:publish:after"); null is at once. So it comes exactly there, however slow the machine is.
 """
 
 import functools
@@ -48,10 +49,8 @@ def _run(request: dict[str, Any]) -> None:
     sys.argv = ["allot", *request["argv"]]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.alarm(LONGEST_SECONDS)
-    if request.get("at"):
-        _arm(request["at"], signal.Signals[request["signal"]])
-    if request.get("file_size") is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"], request["file_size"]))
+    if request["blow"] is not None:
+        _arm(request["at"], request["blow"])
     code = 1
     try:
         importlib.import_module("api.cli").main()
@@ -65,16 +64,22 @@ def _run(request: dict[str, Any]) -> None:
     os._exit(code)
 
 
-def _arm(at: str, number: signal.Signals) -> None:
-    """Send the signal where `at` says, once."""
+def _arm(at: str | None, blow: str | int) -> None:
+    """Let it happen where `at` says, once."""
     fired: list[bool] = []
 
     def fire() -> None:
-        if not fired:
-            fired.append(True)
-            signal.alarm(0) if number == signal.SIGKILL else None
-            os.kill(os.getpid(), number)
+        if fired:
+            return
+        fired.append(True)
+        if isinstance(blow, int):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (blow, blow))
+        else:
+            os.kill(os.getpid(), signal.Signals[blow])
 
+    if at is None:
+        fire()
+        return
     place, _, moment = at.rpartition(":")
     if moment in ("begin", "end"):
         lines = importlib.import_module("api.console")._Lines

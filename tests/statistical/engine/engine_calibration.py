@@ -45,8 +45,12 @@ class Case:
             plan = balance(self.policy.probability, self.problem, seed=self.draws(seed).purpose("draw"), keys=self.keys)
             assert plan.status == "released"
             drawn.append(plan.choice)
-        found = np.stack(drawn)
-        return np.where(found < 0, self.problem.value.shape[1], found)
+        return of_no_offer(np.stack(drawn), self.problem.value.shape[1])
+
+
+def of_no_offer(choice: Choices, k: int) -> Choices:
+    """Offer numbers with k instead of -1 for no offer."""
+    return np.where(choice < 0, k, choice)
 
 
 def campaign(*, share: float = 0.03, objective: str = "profit", seed: int = 5) -> Case:

@@ -1,16 +1,22 @@
 """The logged probabilities are those with which customers were decided; a table that is not is found out."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from engine_calibration import DRAWS, calibrated, campaign, normalised
+from engine_calibration import DRAWS, calibrated, campaign, normalised, of_no_offer
+from engine_mutants import (
+    at_no_prices,
+    at_prices_of_one_draw,
+    drawn_alone,
+    mended,
+    mixed,
+    with_less_uncertainty,
+    with_one_offer_tilted,
+)
 
-from bandit import Scores, Use, priced_probabilities
 from engine.exploration import even_policy
 from engine.plan import drawn_plan
 from engine.stages import Stages
-from portfolio import Problem, solve, usage, use_of
+from portfolio import usage, use_of
 
 
 def test_choices_of_three_hundred_seeds_match_the_logged_probabilities(case, choices):
@@ -42,46 +48,7 @@ def test_a_whole_allocation_draws_the_same_plan_from_the_same_table(case, choice
     plan = drawn_plan(case.worth, case.problem, case.share, case.draws(seed), Stages())
     assert plan.status == "released"
     assert np.array_equal(plan.probability, case.policy.probability)
-    assert np.array_equal(np.where(plan.choice < 0, case.problem.value.shape[1], plan.choice), choices[seed])
-
-
-def mixed(case, table):
-    """With the campaign's exploration share."""
-    even, _ = even_policy(case.problem, case.rows, case.share)
-    return (1.0 - case.share) * table + case.share * even
-
-
-def at_charges(case, charges, scores: Scores | None = None):
-    use = Use(case.problem.cost, case.problem.value, case.problem.cell, case.problem.n_cells)
-    return mixed(case, priced_probabilities(scores or case.worth.scores, use, charges).probability)
-
-
-def at_prices_of_one_draw(case):
-    """Values drawn once from the beliefs, and the prices that are right for them."""
-    s = case.worth.scores
-    z = np.random.default_rng(1).normal(size=s.mean.shape)
-    value = (s.value / (1.0 + np.exp(-(s.mean + s.sd * z))) - s.fee).astype(np.float32)
-    p = case.problem
-    prices = solve(Problem(value, p.cost, p.eligible, p.cell, p.limits)).prices
-    return at_charges(case, case.rows.charges(np.array([prices[name] for name in case.rows.names])))
-
-
-def with_less_uncertainty(case):
-    s = case.worth.scores
-    return at_charges(case, case.policy.charges, replace(s, sd=np.float32(0.8) * s.sd))
-
-
-def at_no_prices(case):
-    return at_charges(case, 0.0 * case.policy.charges)
-
-
-def with_one_offer_tilted(case):
-    """Five percent more of offer 5, at the expense of no offer."""
-    table = normalised(case.policy.probability)
-    more = np.minimum(0.05 * table[:, 5], 0.5 * table[:, -1])
-    table[:, 5] += more
-    table[:, -1] -= more
-    return table
+    assert np.array_equal(of_no_offer(plan.choice, case.problem.value.shape[1]), choices[seed])
 
 
 @pytest.mark.parametrize(
@@ -109,3 +76,10 @@ def test_exploration_that_is_played_and_not_logged_is_found_out(case, choices):
     even, _ = even_policy(case.problem, case.rows, case.share)
     silent = np.maximum(normalised(case.policy.probability) - case.share * even, 0.0)
     assert {"chi-square", "slope"} <= set(calibrated(silent, choices))
+
+
+def test_plans_that_are_mended_afterwards_are_found_out(case):
+    """Why a plan is never repaired: nobody knows with which probability the customers who are left were chosen."""
+    plans = drawn_alone(case, 60)
+    assert calibrated(case.policy.probability, plans) == []
+    assert {"chi-square", "slope", "total of 8"} <= set(calibrated(case.policy.probability, mended(case, plans)))

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from engine_calibration import DRAWS, FOUR, Case, deviation, limits, normalised, policy_of
+from engine_calibration import DRAWS, FOUR, deviation, limits, normalised, policy_of
+from engine_mutants import at_no_prices, at_prices_of_one_draw, with_less_uncertainty
 
 from engine.policy import Setting
 from offline_eval import Log, dr, ips
-from portfolio import Problem, initial_headroom, usage, use_of
+from portfolio import Problem, initial_headroom
 
 
 @pytest.fixture(scope="module")
@@ -48,31 +49,7 @@ def test_it_is_another_policy_indeed(case, reward, target):
     assert (target * reward).sum(1).mean() < 0.8 * logged
 
 
-def mended(case: Case, plan):
-    """Customers are given up, those worth least first, until every maximum holds."""
-    p, k = case.problem, case.problem.value.shape[1]
-    plan = np.where(plan == k, -1, plan)
-    order = np.argsort(np.where(plan >= 0, p.value[np.arange(len(plan)), plan], np.inf))
-    for i in order:
-        over = [x for x in usage(p.limits, use_of(p, plan)) if x.maximum is not None and x.slack < 0]
-        if not over:
-            break
-        if any(counts(case, x.name, p.cell[i], plan[i]) for x in over):
-            plan[i] = -1
-    return np.where(plan < 0, k, plan)
-
-
-def counts(case: Case, name, cell, offer):
-    at = case.rows.names.index(name)
-    return offer >= 0 and bool((case.rows.coefficient[at][:, cell, offer] > 0).any())
-
-
-def test_plans_that_are_mended_afterwards_are_biased(case, reward, target):
-    """Why a plan is never repaired: independent choices, cut to the limits, do not earn what their log says."""
-    p = normalised(case.policy.probability)
-    r = np.random.default_rng(4)
-    alone = [(p.cumsum(1) < r.random((len(p), 1))).sum(1) for _ in range(40)]
+@pytest.mark.parametrize("lie", [at_prices_of_one_draw, with_less_uncertainty, at_no_prices])
+def test_it_is_biased_by_propensities_that_were_not_played(case, choices, reward, target, lie):
     truth = (target * reward).sum(1).mean()
-    found = estimates(p, [mended(case, plan) for plan in alone], reward, target)
-    assert abs(deviation(estimates(p, alone, reward, target), truth)) < FOUR
-    assert abs(deviation(found, truth)) > FOUR
+    assert abs(deviation(estimates(lie(case), choices, reward, target), truth)) > FOUR
