@@ -1,6 +1,7 @@
 """The demo: one world, the whole way, and at the end what happened in words."""
 
 import shutil
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -148,6 +149,7 @@ def _tell(
     truth: list[float],
 ) -> None:
     say, number = console.say, console.number
+    command = sys.argv[0] if sys.argv[0].endswith("allot") else "allot"
     first = rounds[0]["plan"]
     tables.allocated(first)
     tables.evaluated(judged)
@@ -167,7 +169,8 @@ def _tell(
         f"The report is {page['html']}; the campaign is {folder / 'campaign.toml'}.",
         "",
         "[bold]Try next[/]",
-        f"  allot explain {why['customer_id']} --workspace {folder / 'workspace'}",
-        f"  allot allocate --reproduce {last['allocation_id']} --workspace {folder / 'workspace'}",
-        "  open docs/golden-path.md and bring your own files",
+        f"  {command} explain {why['customer_id']} --workspace {folder / 'workspace'}",
+        f"  {command} allocate --reproduce {last['allocation_id']} --workspace {folder / 'workspace'}",
+        f"  {command} evaluate {folder / 'campaign.toml'} --as-of 2026-01-20 --workspace {folder / 'workspace'}",
+        "and docs/golden-path.md shows how to bring your own files.",
     )

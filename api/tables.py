@@ -120,7 +120,9 @@ def explained(d: Document) -> None:
         )
         for o in d["offers"]
     ]
-    columns = ("offer", "probability", "chance of success", "value", "cost", "limits charge", "")
+    nothing = d["no_offer"]
+    rows.append(("no offer", nothing["probability"], "-", 0, 0, 0, "chosen" if d["chosen"] is None else ""))
+    columns = ("offer", "chosen with", "success", "value", "cost", "charge", "")
     table("Offers", columns, rows)
 
 

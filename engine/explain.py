@@ -79,10 +79,10 @@ def explain(workspace: "Workspace", customer_id: str, allocation_id: str | None)
 
 def _why(value: float, price: float, behind: float) -> str:
     if value <= 0:
-        return "worth less than no offer"
+        return "worth less than nothing"
     if value - price <= 0:
-        return "not worth what the limits charge for it"
-    return "worth most; chance decided" if behind <= 0 else f"behind the best option by {behind:.4g}"
+        return "not worth its charge"
+    return "worth most; chance decided" if behind <= 0 else f"{behind:.3g} behind the best"
 
 
 def _sentence(row: dict[str, Any]) -> str:

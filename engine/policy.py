@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import LimitError
-from bandit import Beliefs, Outside, Scores, Use, priced_probabilities
+from bandit import Beliefs, Outside, Scores, Use, mean_success, priced_probabilities
 from engine.exploration import even_policy
 from engine.oracle import ExpectedOracle, stratified
 from portfolio import Prices, Problem, Rows, compile_rows, expected_use, solve_prices
@@ -28,7 +28,8 @@ class Policy:
     Args:
         probability: (n, k + 1) float32; the last column is no offer. This table, not the prices, is the policy.
         prices: what one more unit of each limit's room is worth; by the limit's name.
-        bound: no plan within the limits has a higher expected drawn value, objective's units.
+        bound: no plan within the limits, headroom or not, has a higher expected drawn value over no offer; objective's
+            units.
         charges: (3, g, k) what the limits charge per contact, per unit of cost and per unit of value.
         price: (m,) prices of the linear rows, to start from again.
         residual: largest error that the quadrature's certificate admits.
@@ -102,7 +103,7 @@ def affordable_policy(
     return Policy(
         probability=probability,
         prices=by_limit(rows, prices.price),
-        bound=prices.bound,
+        bound=prices.bound + _room(rows, prices.price) - _room(lowered, prices.price) - _given(outside, len(use.cell)),
         charges=charges,
         price=prices.price,
         residual=priced.residual,
@@ -118,6 +119,20 @@ def by_limit(rows: Rows, price: Floats) -> dict[str, float]:
         if abs(value) >= abs(out.get(name, 0.0)):
             out[name] = value
     return out
+
+
+def _room(rows: Rows, price: Floats) -> float:
+    """What all the room inside the limits is worth at these prices: the part of the dual that is not customers'."""
+    bounds = np.where(price > 0, rows.upper, np.where(price < 0, rows.lower, 0.0))
+    return float(price @ bounds)
+
+
+def _given(outside: NDArray[np.floating] | float | Outside, n: int) -> float:
+    """What n customers are worth without any offer, as the draw sees it."""
+    if isinstance(outside, Outside):
+        chance = mean_success(outside.mean[:, None], outside.sd[:, None])[:, 0]
+        return float((chance * outside.value).sum(dtype=np.float64))
+    return float(np.broadcast_to(outside, n).sum(dtype=np.float64))
 
 
 def _lowered(rows: Rows, setting: Setting, even_use: Floats | float) -> Rows:

@@ -29,6 +29,7 @@ SHOWN = datetime(2008, 3, 20, tzinfo=UTC)  # the source counts hours from an unn
 AS_OF = "2008-05-01T00:00:00Z"
 NOW = datetime(2008, 6, 15, tzinfo=UTC)
 BUDGETS = (1.00, 1.25, 1.50)
+EXPLORATION = {1.0: 0.01, 0.0: 0.0}  # temperature: share
 CONSTANT = "discount-2-10-240"
 CAP = 0.2
 OPTIMA = {(1.5, False): 0.71640, (1.0, False): 0.50000, (1.5, True): 0.57647, (1.0, True): 0.45295}
@@ -99,6 +100,8 @@ def open_shop(folder: Path) -> Shop:
 def _people(path: Path, people: dict[str, list[Any]], seen: dict[str, list[Any]]) -> Path:
     split = dict(zip(seen["customer_id"], seen["split"], strict=True))
     columns = {name: people[name] for name in ("customer_id", "gender", "age", "income")}
+    newest = max(people["became_member_on"])
+    columns["member_days"] = [(newest - day).days for day in people["became_member_on"]]
     return files.write(path, columns | {"split": [split.get(c, "none") for c in people["customer_id"]]})
 
 
@@ -138,48 +141,47 @@ def _campaign(budget: float, audience: int, **exploration: float) -> Campaign:
 def budgets(shop: Shop) -> None:
     """Plans under three budgets, and what the others' exposures say they would have completed and cost."""
     n = shop.audience
-    plans = {}
-    policies: dict[str, Campaign | Path] = {}
-    for budget in BUDGETS:
-        campaign = _campaign(budget, n)
-        plans[budget] = allocate(shop.workspace, campaign, now=NOW)
-        policies[f"{budget:.2f}"] = campaign
+    campaigns = {(b, t): _campaign(b, n, temperature=t, share=s) for b in BUDGETS for t, s in EXPLORATION.items()}
+    plans = {key: allocate(shop.workspace, campaign, now=NOW) for key, campaign in campaigns.items()}
+    policies: dict[str, Campaign | Path] = {campaign.name: campaign for campaign in campaigns.values()}
     policies[CONSTANT] = shop.always
     worth = judge(shop.workspace, shop.completions, policies, as_of=NOW)
     money = judge(shop.workspace, shop.costs, policies, as_of=NOW)
     rows = []
-    for budget, plan in plans.items():
-        name = f"{budget:.2f}"
-        used = plan["limits"][0]["used"]
+    for (budget, temperature), plan in plans.items():
+        name, used = campaigns[budget, temperature].name, plan["limits"][0]["used"]
         if used > budget * n:
             raise SystemExit(f"the plan uses {used:.2f} of {budget * n:.2f}: a limit is broken")
+        kind = "random" if temperature else "best"
         planned = (f"{plan['planned_value'] / n:.4f}", f"{used / n:.4f}")
-        rows.append((name, planned[0], _figures(worth[name]), planned[1], _figures(money[name]), _verdict(worth[name])))
-    columns = ("budget", "planned", "realised (dr)", "planned cost", "realised cost (dr)", "verdict")
-    table(f"Completions and rewards in USD per customer, {n:,} customers", columns, rows)
+        rows.append((f"{budget:.2f}", kind, planned[0], *_two(worth[name]), planned[1], *_two(money[name])))
+    columns = ("budget", "plan", "planned", "realised", "±", "planned cost", "realised cost", "±")
+    table(f"Completions and rewards in USD per customer, {n:,} customers; realised by dr, ± 95 %", columns, rows)
+    verdicts = sorted({judged.report.verdict for judged in (*worth.values(), *money.values())})
     theirs = json.loads((REFERENCE / "starbucks.json").read_text())[f"always {CONSTANT}"]
+    (value, error), (cost, cost_error) = _two(worth[CONSTANT]), _two(money[CONSTANT])
     say(
-        f"Always {CONSTANT}: {_figures(worth[CONSTANT])} completions at {_figures(money[CONSTANT])} USD; reference "
+        f"Verdicts: {', '.join(verdicts)}. No plan exceeds its budget; what is realised is estimated from outcomes of "
+        "people that the model has not seen, over their exposures.",
+        f"Always {CONSTANT}, without any budget: {value} ± {error} completions at {cost} ± {cost_error} USD; reference "
         f"{theirs['completion_DR'][0]:.4f} ({theirs['completion_DR'][1]:.4f} to {theirs['completion_DR'][2]:.4f}) at "
         f"{theirs['reward_cost_DR']:.4f} USD.",
-        "No plan exceeds its budget; what is realised is estimated from other people's outcomes, with its error.",
     )
 
 
-def _figures(judged: Judged) -> str:
+def _two(judged: Judged) -> tuple[str, str]:
     e = judged.estimate("dr")
-    return f"{e.value:.4f} ({e.low:.4f} to {e.high:.4f})"
-
-
-def _verdict(judged: Judged) -> str:
-    return " ".join((judged.report.verdict, *judged.report.reasons))
+    return f"{e.value:.4f}", f"{(e.high - e.low) / 2:.4f}"
 
 
 def deterministic(shop: Shop) -> None:
     """Temperature 0 at 1.00: every row ties at one price there, and a plan that flips them all would send nothing."""
     plan = allocate(shop.workspace, _campaign(1.0, shop.audience, temperature=0.0, share=0.0), now=NOW)
     reached = plan["planned_value"] / shop.audience
-    say(f"Temperature 0 at 1.00 USD: {reached:.4f} completions per customer planned (no plan can exceed 0.5000).")
+    say(
+        f"Temperature 0 at 1.00 USD: {reached:.4f} completions per customer planned; optimum 0.5000 where the "
+        "informational offers, free and hardly ever completed, are worth exactly nothing."
+    )
     if reached < 0.4995:
         raise SystemExit("the deterministic optimum is missed")
 

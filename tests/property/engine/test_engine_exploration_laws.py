@@ -34,7 +34,7 @@ def test_it_is_a_policy_over_eligible_offers_and_its_use_is_as_stated(seed, some
 @few
 @given(seeds, limits(), shares)
 def test_it_takes_at_most_a_tenth_of_every_maximum(seed, some, share):
-    problem, rows, _, use = explored(seed, some, share)
+    _problem, rows, _, use = explored(seed, some, share)
     bounded = [r for r, name in enumerate(rows.names) if name.startswith("limit") and np.isfinite(rows.upper[r])]
     for r in bounded:
         assert share * rows.consumption(use)[r] <= LARGEST_PART * rows.upper[r] + 1e-9
@@ -43,7 +43,7 @@ def test_it_takes_at_most_a_tenth_of_every_maximum(seed, some, share):
 @few
 @given(seeds, limits(), shares)
 def test_it_satisfies_every_share_by_itself(seed, some, share):
-    problem, rows, _, use = explored(seed, some, share)
+    _problem, rows, _, use = explored(seed, some, share)
     level, size = rows.consumption(use), np.einsum("rtga,tga->r", np.abs(rows.coefficient), np.abs(use))
     for r in (r for r, name in enumerate(rows.names) if name.startswith("share")):
         assert rows.lower[r] - 1e-9 * size[r] <= level[r] <= rows.upper[r] + 1e-9 * size[r]
@@ -78,7 +78,7 @@ def test_without_limits_it_is_uniform_over_what_is_eligible_and_no_offer(seed):
 def test_a_share_takes_away_what_is_too_much_and_nothing_else(seed, most):
     """A maximum for offers 0 and 1 cuts these until the share holds with equality, or not at all."""
     share = Share("share 0", "count", Selection((0, 1)), Selection(), maximum=most)
-    problem, _, table, use = explored(seed, (share,), 0.05)
+    _problem, _, _table, use = explored(seed, (share,), 0.05)
     _, _, _, free = explored(seed, (), 0.05)
     assert np.allclose(use[0][:, 2:], free[0][:, 2:])
     before, after = (u[0][:, :2].sum() / u[0].sum() for u in (free, use))
@@ -88,7 +88,7 @@ def test_a_share_takes_away_what_is_too_much_and_nothing_else(seed, most):
 @given(seeds, st.sampled_from([1.0, 12.0, 90.0]))
 @settings(max_examples=10, deadline=None)
 def test_a_maximum_takes_away_what_is_too_much_and_nothing_else(seed, maximum):
-    problem, _, _, use = explored(seed, (Limit("limit 0", "count", maximum=maximum, offers=(1,)),), 0.5)
+    _problem, _, _, use = explored(seed, (Limit("limit 0", "count", maximum=maximum, offers=(1,)),), 0.5)
     _, _, _, free = explored(seed, (), 0.5)
     assert np.allclose(use[0][:, [0, 2, 3]], free[0][:, [0, 2, 3]])
     assert 0.5 * use[0][:, 1].sum() == pytest.approx(min(0.5 * free[0][:, 1].sum(), LARGEST_PART * maximum))
