@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bandit import Columns
+
 Floats: TypeAlias = NDArray[np.float64]
 
 MOST_LEVELS = 255
@@ -121,6 +123,13 @@ def _codes(column: Any, levels: tuple[str, ...]) -> Floats:
         column = column.dictionary_decode()
     found = pc.index_in(column.cast(pa.string()), pa.array(levels, pa.string()))
     return _numbers(found)
+
+
+def model_inputs(spec: FeatureSpec, offers: pa.Table) -> tuple[Floats, Columns]:
+    """What a model reads besides customers: the matrix of the arms (k + 1, d_offer), and the names of all columns."""
+    matrix, names, categories = offer_matrix(offers)
+    d = len(spec.features)
+    return matrix, Columns(spec.names, names, (*spec.categories, *(d + j for j in categories)))
 
 
 def offer_matrix(offers: pa.Table) -> tuple[Floats, tuple[str, ...], tuple[int, ...]]:

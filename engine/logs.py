@@ -11,9 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from allot import DataError
-from bandit import Columns, Log, cross_fitted_rewards, mean_success
+from bandit import Log, cross_fitted_rewards, mean_success
 from engine.audience import catalogue
-from engine.features import learn_spec, offer_matrix
+from engine.features import learn_spec, model_inputs
 from engine.rows import Past, column_keys, released, row_features
 from engine.stamp import Stamp
 from governance import CONTRACTS
@@ -101,8 +101,7 @@ def log_from_file(workspace: Workspace, store: Store, path: Path, outcome_days: 
     customer, at = (old[c].combine_chunks() for c in ("customer_id", "decided_at"))
     cluster = np.unique(column_keys(customer), return_inverse=True)[1].astype(np.int64)
     arm = _arms(old["offer_id"], offer_ids)
-    outcome, reward = (np.asarray(old[c].to_numpy(), np.float64) for c in ("outcome", "reward"))
-    propensity = old["propensity"].to_numpy().astype(np.float64)
+    outcome, reward, propensity = _floats(old)
 
     def model() -> Floats:
         with connect(workspace) as own:
@@ -162,7 +161,7 @@ def log_from_allocation(
     probability /= probability.sum(1, keepdims=True)
     customer, at = (rows[c].combine_chunks() for c in ("customer_id", "decided_at"))
     arm = _arms(rows["offer_id"], offer_ids)
-    outcome, reward = (np.asarray(rows[c].to_numpy(), np.float64) for c in ("outcome", "reward"))
+    outcome, reward, propensity = _floats(rows)
     cluster = np.arange(len(arm))
     stamp = Stamp.from_json(allocation.versions)
     ignored = int((~says).sum())
@@ -185,7 +184,7 @@ def log_from_allocation(
         arm=arm,
         outcome=outcome,
         reward=reward,
-        propensity=np.asarray(rows["propensity"].to_numpy(), np.float64),
+        propensity=propensity,
         probability=probability,
         support=probability > 0,
         success=success,
@@ -196,6 +195,11 @@ def log_from_allocation(
         notes=notes,
         reward_model=model,
     )
+
+
+def _floats(rows: pa.Table) -> tuple[Floats, Floats, Floats]:
+    outcome, reward, propensity = (rows[c].to_numpy().astype(np.float64) for c in ("outcome", "reward", "propensity"))
+    return outcome, reward, propensity
 
 
 def _matrix(column: pa.ChunkedArray, width: int) -> Floats:
@@ -213,9 +217,7 @@ def _rewards(table: pa.Table, offers: pa.Table, seen: tuple[NDArray[np.int64], F
     arm, outcome, reward, cluster = seen
     spec, _ = learn_spec(table)
     customers = spec.encode(table)
-    matrix, names, categories = offer_matrix(offers)
-    d = len(spec.features)
-    columns = Columns(spec.names, names, (*spec.categories, *(d + j for j in categories)))
+    matrix, columns = model_inputs(spec, offers)
     log = Log(customers, arm, outcome, np.zeros(len(arm)), cluster.astype(np.uint64))
     return cross_fitted_rewards(log, matrix, columns, reward, seed=0)
 

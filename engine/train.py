@@ -9,9 +9,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from allot import DataError
-from bandit import Columns, FittedPrior, Log, Posterior, Rows, fit_basis, fit_prior, start
+from bandit import FittedPrior, Log, Posterior, Rows, fit_basis, fit_prior, start
 from engine.audience import catalogue
-from engine.features import FeatureSpec, learn_spec, offer_matrix
+from engine.features import FeatureSpec, learn_spec, model_inputs
 from engine.models import Foundation, posterior_id, save_foundation
 from engine.rows import Past, column_keys, days, released, row_features
 from engine.stages import Reporter, Stages, silent
@@ -188,9 +188,7 @@ def _fit(
 ) -> tuple[FittedPrior, Foundation, Posterior]:
     seed, outcome_days = settings
     customers = spec.encode(table)
-    matrix, offer_names, offer_categories = offer_matrix(offers)
-    d = len(spec.features)
-    columns = Columns(spec.names, offer_names, (*spec.categories, *(d + j for j in offer_categories)))
+    matrix, columns = model_inputs(spec, offers)
     at = days(exposed.at)
     log = Log(customers, exposed.arm, exposed.outcome, at, column_keys(exposed.customer_id))
     with stages("prior", len(at)) as done:
