@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from warehouse import Store, Workspace
 
 
+_SCORED_AT_ONCE = 16_384  # customers between two reports of progress
+
+
 @dataclass(frozen=True, slots=True)
 class Audience:
     """n customers of the audience in hash order and k offers in catalogue order.
@@ -126,8 +129,12 @@ def audience_beliefs(
     with stages("features", n):
         table = customer_features(connection, people.customer_id, campaign.as_of, people.memory)
         customers = foundation.features.encode(table)
-    with stages("scores", n):
-        logits = foundation.prior.logits(customers)
+    with stages("scores", n) as done:
+        logits = np.empty((n, len(foundation.offer_ids) + 1), np.float32)
+        for first in range(0, n, _SCORED_AT_ONCE):
+            part = slice(first, first + _SCORED_AT_ONCE)
+            logits[part] = foundation.prior.logits(customers[part])
+            done(first + _SCORED_AT_ONCE)
     with stages("beliefs", n):
         every = posterior.beliefs(foundation.basis(customers), logits)
         arms = foundation.arms(audience.offers)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from allot import CampaignError
 from bandit import Beliefs, Posterior
 from engine.audience import Audience, audience_beliefs, find_audience, held_out, terms_of
 from engine.campaign import Campaign
@@ -99,6 +100,12 @@ def set_up(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: St
     """
     version = read_version(workspace, stamp.data)
     model = load_models(workspace, store, stamp.posterior)
+    if campaign.objective == "incremental" and model[1].count[-1] < 1.0:
+        raise CampaignError(
+            "objective 'incremental' needs a control group, and the model has seen nobody without an offer.",
+            where=campaign.name,
+            remedy="Load exposures with empty offer_id, or keep a holdout and feed its outcomes back.",
+        )
     with connect(workspace, user_sql=True) as connection:
         attach(connection, workspace, version)
         with stages("candidates"):
