@@ -3,12 +3,13 @@
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from allot import AllotError, DataError, WorkspaceError, __version__
+from allot import AllotError, CampaignError, DataError, WorkspaceError, __version__
 from api import console, tables
 
 if TYPE_CHECKING:
@@ -42,7 +43,21 @@ Home = Annotated[
 Format = Annotated[Output, typer.Option("--output", help="`table` for people, `json` for one document on stdout.")]
 AsOf = Annotated[str | None, typer.Option(help="Pretend that it is this time, e.g. 2026-03-01; default now.")]
 HOME = Path("allot-workspace")
-_INTERRUPTED = 130
+_MISUSED, _INTERRUPTED = 2, 130
+_EXITS = {
+    _MISUSED: {
+        "kind": "UsageError",
+        "where": "command line",
+        "what": "is not understood; stderr says why.",
+        "remedy": "See `allot --help`.",
+    },
+    _INTERRUPTED: {
+        "kind": "Interrupted",
+        "where": "",
+        "what": "interrupted: nothing half-done was kept.",
+        "remedy": "Run the same command again.",
+    },
+}
 
 
 def _open(home: Path) -> "Workspace":
@@ -56,9 +71,9 @@ def _moment(text: str | None) -> datetime:
         return datetime.now(UTC)
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise DataError(f"{text!r} is not a time.", where="--as-of", remedy="Write 2026-03-01T00:00:00Z.") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _answer(document: dict[str, Any], output: Output, show: Any) -> None:
@@ -133,7 +148,8 @@ def allocate(
         elif campaign is not None:
             document = use_case(opened, campaign_from_file(campaign), now=datetime.now(UTC), reporter=report)
         else:
-            raise typer.BadParameter("give a campaign document, or --reproduce with an allocation's id")
+            remedy = "Give the path of one, or --reproduce with an allocation's id."
+            raise CampaignError("there is no campaign document.", where="allot allocate", remedy=remedy)
     _answer(document, output, tables.reproduced if reproduce is not None else tables.allocated)
 
 
@@ -262,7 +278,7 @@ def _root(
 
 def main() -> None:
     """Entry point: expected failures become one readable line and an exit status."""
-    as_json = "json" in sys.argv[1:] or "--output=json" in sys.argv[1:]
+    as_json = "--output=json" in sys.argv or ("--output", "json") in pairwise(sys.argv)
     try:
         app()
     except AllotError as error:
@@ -270,7 +286,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == _INTERRUPTED:
-            sys.stderr.write("interrupted: nothing was published, the workspace is as it was\n")
+            sys.stderr.write("interrupted: nothing half-done was kept; run the same command again\n")
+        if as_json and end.code in _EXITS:
+            console.print_json({"error": _EXITS[end.code]})
         raise
     except OSError as error:
         what = f"{error.strerror or error} ({error.filename})" if error.filename else str(error.strerror or error)

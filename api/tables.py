@@ -10,7 +10,7 @@ Document = dict[str, Any]
 def initialised(d: Document) -> None:
     """Where the workspace is and what comes next."""
     say(
-        f"Made the workspace [bold]{d['workspace']}[/].",
+        f"{'Made' if d['made'] else 'Found'} the workspace [bold]{d['workspace']}[/].",
         "Next: allot load --customers FILE --offers FILE --exposures FILE",
     )
 

@@ -1,5 +1,6 @@
 """One allocation: computed from its stamp, checked by the gates, published whole, and recorded."""
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def allocate(workspace: Workspace, campaign: Campaign, *, now: datetime, reporte
     """
     stages = Stages(reporter)
     with workspace.lock(), Store.open(workspace.store_path) as store:
+        _sweep(workspace, store)
         stamp = stamp_now(workspace, store, campaign)
         found = [a for a in store.allocations(campaign=campaign.name) if a.allocation_id == stamp.allocation_id]
         if found:
@@ -61,10 +63,23 @@ def allocate(workspace: Workspace, campaign: Campaign, *, now: datetime, reporte
                 "seconds": stages.seconds,
                 "peak_memory_mb": stages.peak_memory_mb(),
             }
-            _check(computed, summary)
-            publish(folder, workspace.decisions / stamp.allocation_id)
-        _record(store, campaign, stamp, summary, now)
+            if computed.plan.status == "released":
+                _check(computed, summary)
+            try:
+                publish(folder, workspace.decisions / stamp.allocation_id)
+                _record(store, campaign, stamp, summary, now)
+            except BaseException:
+                _sweep(workspace, store)
+                raise
     return with_paths(workspace, summary)
+
+
+def _sweep(workspace: Workspace, store: Store) -> None:
+    """Remove decisions that were published but not recorded: something stopped us in between. Under the lock."""
+    recorded = {a.allocation_id for a in store.allocations()}
+    for folder in workspace.decisions.glob("alloc-*"):
+        if folder.name not in recorded:
+            shutil.rmtree(folder)
 
 
 def reproduce(workspace: Workspace, allocation_id: str, *, reporter: Reporter = silent) -> dict[str, Any]:

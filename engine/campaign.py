@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
 from allot import CampaignError
-from engine.document import Reader
+from engine.document import Reader, is_number, is_unicode
 from governance import Rule
 from portfolio import MEASURES, Measure
 
 Objective: TypeAlias = Literal["profit", "value", "conversions", "incremental"]
 OBJECTIVES: tuple[Objective, ...] = ("profit", "value", "conversions", "incremental")
+
+_LONGEST = 36_500  # days; beyond a hundred years the calendar ends before the arithmetic does
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ def read_campaign(document: Mapping[str, Any], *, where: str = "campaign") -> Ca
         audience=r.text("audience", "true"),
         objective=cast(Objective, r.text("objective", "profit", choices=OBJECTIVES)),
         outside_margin=r.number("outside_margin", None, low=0.0),
-        outcome_days=r.amount("outcome_days", 30.0, low=0.0),
+        outcome_days=r.amount("outcome_days", 30.0, low=0.0, high=_LONGEST),
         no_feedback=cast(Any, r.text("no_feedback", "failure", choices=("failure", "ignore"))),
         exploration=_exploration(r.take("exploration", {}), where),
         limits=(*map(_limit, r.tables("limits")), *map(_share, r.tables("shares"))),
@@ -177,9 +179,9 @@ def _contact(table: Any, where: str) -> ContactPolicy:
     most = r.take("most", None)
     quiet = r.take("quiet_days", None)
     for key, value in (("most", most), ("quiet_days", quiet)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-            raise CampaignError(f"{key} = {value!r} is not a whole number of at least 0.", where=r.where)
-    days = r.whole("days", 30, low=1)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LONGEST):
+            raise CampaignError(f"{key} = {value!r} is not a whole number between 0 and {_LONGEST}.", where=r.where)
+    days = r.whole("days", 30, low=1, high=_LONGEST)
     out = ContactPolicy(most, days, quiet, r.flag("one_per_household", False))
     r.done()
     return out
@@ -204,7 +206,18 @@ def _columns(table: Any, place: str) -> tuple[tuple[str, tuple[Any, ...]], ...]:
     if not isinstance(table, Mapping):
         raise CampaignError(f"{table!r} is not a table of columns and values.", where=place)
     pairs = ((str(c), tuple(v) if isinstance(v, list | tuple) else (v,)) for c, v in sorted(table.items()))
-    return tuple(pairs)
+    return tuple((column, _values(values, f"{place}, {column}")) for column, values in pairs)
+
+
+def _values(values: tuple[Any, ...], place: str) -> tuple[Any, ...]:
+    for value in values:
+        if not isinstance(value, bool) and not is_number(value) and not (isinstance(value, str) and is_unicode(value)):
+            raise CampaignError(
+                f"{value!r} is no value to compare with.", where=place, remedy="Give texts, numbers, true or false."
+            )
+    if not values:
+        raise CampaignError("has no value to compare with.", where=place, remedy="Give one, or leave the column out.")
+    return values
 
 
 def _named(table: Any, kind: str) -> tuple[Reader, str]:

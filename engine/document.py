@@ -11,6 +11,25 @@ from allot import CampaignError
 _REQUIRED: Final = object()
 
 
+def is_number(value: Any) -> bool:
+    """A finite number that a float can hold; true and false are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_unicode(value: str) -> bool:
+    """A text that can be written; JSON can spell halves of characters that cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Reader:
     """Takes fields out of one table of a document and complains about what is missing, mistyped or left over.
 
@@ -38,7 +57,7 @@ class Reader:
     def text(self, key: str, default: Any = _REQUIRED, *, choices: tuple[str, ...] = ()) -> str:
         """A text, one of `choices` if there are any."""
         value = self.take(key, default)
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str) or not value.strip() or not is_unicode(value):
             raise self._wrong(key, value, "a text that is not empty")
         if choices and value not in choices:
             raise self._wrong(key, value, "one of " + ", ".join(choices))
@@ -51,7 +70,7 @@ class Reader:
         value = self.take(key, default)
         if value is None and default is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if not is_number(value):
             raise self._wrong(key, value, "a finite number")
         if not low <= value <= high:
             raise self._wrong(key, value, f"between {low:g} and {high:g}" if high < math.inf else f"at least {low:g}")
@@ -62,11 +81,11 @@ class Reader:
         value = self.number(key, default, low=low, high=high)
         return default if value is None else value
 
-    def whole(self, key: str, default: Any = _REQUIRED, *, low: int = 0) -> int:
-        """A whole number of at least `low`."""
+    def whole(self, key: str, default: Any = _REQUIRED, *, low: int = 0, high: int = 2**63 - 1) -> int:
+        """A whole number in [low, high]."""
         value = self.take(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise self._wrong(key, value, f"a whole number of at least {low}")
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self._wrong(key, value, f"a whole number between {low} and {high}")
         return value
 
     def flag(self, key: str, default: bool) -> bool:
@@ -88,7 +107,10 @@ class Reader:
             value = datetime(value.year, value.month, value.day, tzinfo=UTC)
         if not isinstance(value, datetime):
             raise self._wrong(key, value, "a time such as 2026-03-01T00:00:00Z")
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        try:
+            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        except OverflowError:  # the first or last hours of the calendar, in another zone
+            raise self._wrong(key, value, "a time such as 2026-03-01T00:00:00Z") from None
 
     def tables(self, key: str) -> list[Any]:
         """A list of tables, empty when it is not there."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from allot import DataError
 from bandit import Columns
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -45,13 +46,20 @@ class FeatureSpec:
         return {j: len(f.levels) for j, f in enumerate(self.features) if f.kind == "category"}
 
     def encode(self, table: pa.Table) -> Floats:
-        """(n, d) matrix: numbers as they are, categories as codes; missing, infinite and unseen values are NaN."""
+        """(n, d) matrix: numbers as they are, categories as codes; missing, infinite and unseen values are NaN.
+
+        Raises:
+            DataError: a column that was numbers is none any more.
+        """
         out = np.full((table.num_rows, len(self.features)), np.nan)
         for j, feature in enumerate(self.features):
             if feature.name not in table.column_names:
                 continue
             column = table[feature.name].combine_chunks()
-            out[:, j] = _codes(column, feature.levels) if feature.kind == "category" else _numbers(column)
+            if feature.kind == "category":
+                out[:, j] = _codes(column, feature.levels)
+            elif column.null_count < len(column):  # an empty column may be of any type
+                out[:, j] = _numbers(_checked(column, feature.name))
         return out
 
     def to_json(self) -> str:
@@ -109,6 +117,18 @@ def _is_number(kind: pa.DataType) -> bool:
         or pa.types.is_boolean(kind)
         or pa.types.is_decimal(kind)
     )
+
+
+def _checked(column: Any, name: str) -> Any:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not _is_number(column.type):
+        raise DataError(
+            f"column {name} is of type {column.type}; the model was trained on numbers.",
+            where="features",
+            remedy="Load numbers again, or run `allot train` on the new column.",
+        )
+    return column
 
 
 def _numbers(column: Any) -> Floats:

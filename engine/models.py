@@ -1,6 +1,7 @@
 """A model as the engine uses it: prior, features, basis and posterior that belong together, under ids."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,15 @@ def save_foundation(workspace: "Workspace", foundation: Foundation, manifest: di
     if not folder.exists():
         save_artifact(folder, foundation.to_files(), manifest)
     return foundation.id
+
+
+def sweep_foundations(workspace: "Workspace", store: "Store") -> None:
+    """Remove model folders, whole or half, that were never recorded: something stopped a training. Under the lock."""
+    for folder in workspace.models.glob("*"):
+        try:
+            store.model("prior", folder.name)
+        except NotFoundError:
+            shutil.rmtree(folder)
 
 
 def load_foundation(workspace: "Workspace", prior_id: str) -> Foundation:

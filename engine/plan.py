@@ -14,6 +14,8 @@ from engine.policy import Policy, Setting, affordable_policy
 from engine.stages import Stages
 from portfolio import (
     Problem,
+    Rehearsal,
+    Rows,
     Usage,
     balance,
     compile_rows,
@@ -41,7 +43,7 @@ class Plan:
     """A whole plan and how it came about.
 
     Args:
-        choice: (n,) offer numbers, -1 = no offer.
+        choice: (n,) offer numbers, -1 = no offer; all -1 unless released.
         probability: (n, k + 1) float32, with which it was drawn; one-hot where deterministic.
         mechanism: "balanced" or "deterministic".
         status: "released", or "headroom_too_small" with the names of the limits in `breached`.
@@ -126,6 +128,13 @@ class Draws:
         return int(stream(self.seed, self.name, self.as_of, label))
 
 
+def without_forbidden(worth: Worth, problem: Problem) -> tuple[Worth, Problem]:
+    """The same without the pairs that a maximum of 0 forbids: it is a rule and leaves no room for chance."""
+    rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
+    allowed = problem.eligible & ~ruled_out(problem, rows)
+    return replace(worth, scores=replace(worth.scores, eligible=allowed)), replace(problem, eligible=allowed)
+
+
 def drawn_plan(worth: Worth, problem: Problem, share: float, draws: Draws, stages: Stages) -> Plan:
     """Prices, probabilities and one balanced draw inside every limit.
 
@@ -139,10 +148,8 @@ def drawn_plan(worth: Worth, problem: Problem, share: float, draws: Draws, stage
     Raises:
         LimitError: limits in conflict, or too narrow for a draw (with the width they need).
     """
+    worth, problem = without_forbidden(worth, problem)
     rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
-    allowed = problem.eligible & ~ruled_out(problem, rows)  # a maximum of 0 is a rule: it leaves no room for chance
-    problem = replace(problem, eligible=allowed)
-    worth = replace(worth, scores=replace(worth.scores, eligible=allowed))
     headroom = initial_headroom(rows, problem)
     span = reach(rows, problem)
     narrow = too_narrow(rows, headroom, span)
@@ -153,23 +160,24 @@ def drawn_plan(worth: Worth, problem: Problem, share: float, draws: Draws, stage
             where="limits",
             remedy="Widen it, make it report_only, or set exploration.temperature = 0 for the deterministic optimum.",
         )
-    policy, headroom, acceptance = _rehearsed(worth, problem, share, headroom, draws, stages)
+    policy, headroom, seen = _rehearsed(worth, problem, share, headroom, draws, stages)
     with stages("draw", len(draws.keys)):
         drawn = balance(policy.probability, problem, seed=draws.purpose("draw"), keys=draws.keys)
-    released = drawn.status == "released" and acceptance >= REFUSED_BELOW
-    recounted = usage(problem.limits, use_of(problem, drawn.choice), policy.prices)
+    released = drawn.status == "released" and seen.acceptance >= REFUSED_BELOW
+    choice = drawn.choice if released else np.full(len(draws.keys), -1, np.int64)
+    recounted = usage(problem.limits, use_of(problem, choice), policy.prices)
     return Plan(
-        choice=drawn.choice,
+        choice=choice,
         probability=policy.probability,
         mechanism="balanced",
         status="released" if released else "headroom_too_small",
-        breached=drawn.breached,
+        breached=() if released else drawn.breached or _broken(rows, seen),
         usage=recounted,
         bound=policy.bound,
         charges=policy.charges,
         headroom=headroom,
-        acceptance=acceptance,
-        rejection_rate=max(drawn.rejection_rate, 1.0 - acceptance),
+        acceptance=seen.acceptance,
+        rejection_rate=max(drawn.rejection_rate, 1.0 - seen.acceptance),
         attempts=drawn.attempts,
         residual=policy.residual,
         passes=policy.passes,
@@ -178,7 +186,7 @@ def drawn_plan(worth: Worth, problem: Problem, share: float, draws: Draws, stage
 
 def _rehearsed(
     worth: Worth, problem: Problem, share: float, headroom: Floats, draws: Draws, stages: Stages
-) -> tuple[Policy, Floats, float]:
+) -> tuple[Policy, Floats, Rehearsal]:
     """Raise the headroom of limits that fail in rehearsal, at the final prices, until nearly every landing holds."""
     rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
     beliefs = Beliefs(worth.scores.mean, worth.scores.sd)
@@ -202,4 +210,10 @@ def _rehearsed(
             break
         headroom = raised
         setting = replace(setting, headroom=headroom, start=policy.price)
-    return policy, headroom, seen.acceptance
+    return policy, headroom, seen
+
+
+def _broken(rows: Rows, seen: Rehearsal) -> tuple[str, ...]:
+    """Names of the limits that rehearsed landings broke, most often broken first."""
+    order = np.argsort(-seen.failures, kind="stable")
+    return tuple(dict.fromkeys(rows.names[r] for r in order if seen.failures[r] > 0))

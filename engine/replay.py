@@ -10,7 +10,7 @@ from bandit import Beliefs, mean_success
 from engine.campaign import Campaign
 from engine.computed import Setup, load_models, set_up, some_worth
 from engine.logs import LoggedRows
-from engine.plan import best_plan, check_feasible
+from engine.plan import best_plan, check_feasible, without_forbidden
 from engine.policy import Setting, affordable_policy
 from engine.rows import column_keys
 from engine.segments import rescaled
@@ -81,7 +81,7 @@ def _policy(campaign: Campaign, setup: Setup, logged: NDArray[np.bool_], factor:
     check_feasible(problem)
     if campaign.exploration.temperature == 0.0:
         return best_plan(problem).probability.astype(np.float64)
-    worth = some_worth(setup.worth, logged)
+    worth, problem = without_forbidden(some_worth(setup.worth, logged), problem)
     rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
     setting = Setting(campaign.exploration.share, initial_headroom(rows, problem))
     beliefs = Beliefs(worth.scores.mean, worth.scores.sd)

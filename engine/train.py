@@ -12,7 +12,7 @@ from allot import DataError
 from bandit import FittedPrior, Log, Posterior, Rows, fit_basis, fit_prior, start
 from engine.audience import catalogue
 from engine.features import FeatureSpec, learn_spec, model_inputs
-from engine.models import Foundation, posterior_id, save_foundation
+from engine.models import Foundation, posterior_id, save_foundation, sweep_foundations
 from engine.rows import Past, column_keys, days, released, row_features
 from engine.stages import Reporter, Stages, silent
 from warehouse import (
@@ -80,6 +80,7 @@ def train(
         if table not in version.tables:
             raise DataError(f"no {table} are loaded.", where="workspace", remedy=f"Run `allot load --{table} FILE`.")
     with workspace.lock(), Store.open(workspace.store_path) as store:
+        sweep_foundations(workspace, store)
         with connect(workspace) as connection:
             attach(connection, workspace, version)
             offers = catalogue(connection)
@@ -92,7 +93,11 @@ def train(
         spec, notes = learn_spec(table)
         fitted, foundation, posterior = _fit(exposed, spec, table, offers, (seed, outcome_days), stages)
         with stages("save"):
-            made = _save(workspace, store, foundation, posterior, as_of, fitted)
+            try:
+                made = _save(workspace, store, foundation, posterior, as_of, fitted)
+            except BaseException:
+                sweep_foundations(workspace, store)
+                raise
     report = fitted.report
     arms = [*offers["offer_id"].to_pylist(), None]
     rates = _rates(exposed, len(arms))

@@ -15,10 +15,11 @@ _APPENDABLE = ("exposures", "events")
 
 
 def init(root: Path) -> dict[str, Any]:
-    """Make an empty workspace, or find the one that is there. Nothing in it is ever overwritten by this."""
+    """Make an empty workspace, or find the one that is there (`made` false). Nothing in it is ever overwritten."""
+    made = not (root / "workspace.toml").exists()
     workspace = Workspace.init(root)
     Store.open(workspace.store_path, create=True).close()
-    return {"workspace": str(workspace.root)}
+    return {"workspace": str(workspace.root), "made": made}
 
 
 def load(

@@ -197,10 +197,15 @@ def spending(test: Test, folder: Path) -> None:
     reference = json.loads((REFERENCE / "hillstrom.json").read_text())["spend"]
     _show_spending(judged, reference)
     _show_differences(judged, reference["DR greedy - always_mens"])
+    added = compare(judged["incremental"], judged["no mail"])
+    say(
+        f"Planned to add {plan['planned_value'] / plan['audience']:.3f} USD per customer, realised {added.value:.3f} "
+        f"({added.low:.3f} to {added.high:.3f}): what a plan promises is shown beside what it earned."
+    )
 
 
 def _lightgbm_greedy(test: Test, path: Path) -> Path:
-    """The naive way: a model of spend for each arm with default settings, and everybody gets the arm that looks best."""
+    """The naive way: a model of spend for each arm, default settings, and everybody gets the arm that looks best."""
     import lightgbm as lgb
 
     columns = test.columns

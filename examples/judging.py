@@ -69,4 +69,5 @@ def in_words(first: str, second: str, first_report: Judged, second_report: Judge
         return f"{first} is WORSE than {second}: {size}."
     if gap.low > 0:
         return f"{first} is better than {second}: {size}."
-    return f"The log cannot tell {first} from {second}: {size}."
+    looks = "worse" if gap.value < 0 else "better"
+    return f"{first} looks {looks} than {second}, but the log cannot tell them apart: {size}."

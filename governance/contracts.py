@@ -215,13 +215,13 @@ def _column_checks(column: Column, key: tuple[str, ...]) -> list[BoundCheck]:
     wanted = f"is not {_WORDS[column.type]}"
     checks = [
         BoundCheck(
-            Breach(column.name, wanted, f"Write {_WORDS[column.type]}, or leave the cell empty."),
+            Breach(column.name, wanted, f"Write {_WORDS[column.type]}{_or_nothing(column.nullable)}"),
             f"{raw} IS NOT NULL AND {name} IS NULL",
             example,
         )
     ]
     if column.type == "number":
-        checks.append(_finite(column.name, key))
+        checks.append(_finite(column.name, key, nullable=column.nullable))
     if column.type == "outcome":
         checks.append(
             BoundCheck(Breach(column.name, "is not 0 or 1", "Write 0 or 1."), f"{name} NOT IN (0, 1)", example)
@@ -243,8 +243,12 @@ _WORDS: dict[ColumnType, str] = {
 }
 
 
-def _finite(name: str, key: tuple[str, ...]) -> BoundCheck:
-    breach = Breach(name, "is not a finite number", "Write a number, or leave the cell empty where it is unknown.")
+def _or_nothing(nullable: bool) -> str:
+    return ", or leave the cell empty where it is unknown." if nullable else "."
+
+
+def _finite(name: str, key: tuple[str, ...], *, nullable: bool = True) -> BoundCheck:
+    breach = Breach(name, "is not a finite number", f"Write a number{_or_nothing(nullable)}")
     return BoundCheck(breach, f"NOT isfinite({identifier(name)})", _example(name, key))
 
 

@@ -10,13 +10,14 @@ from sims.world import OFFERS, World
 
 BUDGET_SHARE: Final = 0.40
 CAP_SHARE: Final = 0.50
+SMALLEST_CAP: Final = 3  # a random draw stays two contacts away from a cap and needs room for one
 
 
 def reference_limits(world: World, day: int, *, rows: Ints | None = None) -> tuple[Limit, ...]:
     """The limits of the reference campaign, from the true optimum without limits.
 
     A budget of 40 % of what that optimum spends, and for each offer a cap of 50 % of those who would get it. An offer
-    that fewer than two customers would get has no cap.
+    whose cap would be below `SMALLEST_CAP` has none.
     """
     n = len(world.customers) if rows is None else len(rows)
     eligible = world.eligible if rows is None else world.eligible[rows]
@@ -28,4 +29,4 @@ def reference_limits(world: World, day: int, *, rows: Ints | None = None) -> tup
     caps = np.floor(CAP_SHARE * demand)
     budget = Limit("budget", "cost", maximum=float(BUDGET_SHARE * spend))
     capped = (Limit(f"cap {world.offers.ids[a]}", "count", maximum=float(caps[a]), offers=(a,)) for a in range(OFFERS))
-    return (budget, *(limit for limit in capped if limit.maximum))
+    return (budget, *(limit for limit in capped if (limit.maximum or 0) >= SMALLEST_CAP))

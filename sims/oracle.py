@@ -18,6 +18,7 @@ def oracle_value(
     rows: Ints | None = None,
     cell: Ints | None = None,
     basis: Basis = "profit",
+    gap: float = 1e-6,
 ) -> float:
     """The largest true expected profit of any plan that keeps the limits in true expectation, currency units.
 
@@ -29,13 +30,14 @@ def oracle_value(
         rows: (n,) rows of the population that are addressed; None = all.
         cell: (n,) cells; None = one cell.
         basis: see `World.value`.
+        gap: relative distance to the largest that is good enough.
 
     Raises:
         LimitError: no plan keeps the limits.
     """
     value = world.value(day, rows, basis=basis)[:, :-1]
     where = np.zeros(len(value), np.int64) if cell is None else cell
-    solution = solve(Problem(value, world.cost(day, rows), eligible, where, limits))
+    solution = solve(Problem(value, world.cost(day, rows), eligible, where, limits), gap=gap)
     if solution.status == "infeasible":
         raise LimitError("no plan keeps these limits.", where=", ".join(solution.conflict), remedy="Relax one of them.")
     return solution.value

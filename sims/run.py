@@ -2,9 +2,10 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from warehouse import Workspace
 
 ROUND_DAYS = 8
 """Days between two rounds: outcomes arrive within seven, and four rounds lie before the world's drift."""
+
+ORACLE_GAP = 1e-3
+"""How near to the best plan the oracle's is; the last digits cost most of the time."""
 
 _MOST_SEEDS = 1_000
 
@@ -83,41 +87,70 @@ def choices(lab: Lab, summary: dict[str, Any]) -> NDArray[np.int64]:
     return out
 
 
-def play(world: World, rounds: int, reporter: Reporter = silent) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round: its number from 1, its day, the allocation's summary and what every customer got, -1 = no offer."""
+
+    number: int
+    day: int
+    plan: dict[str, Any]
+    choice: NDArray[np.int64]
+
+
+def rounds_of(lab: Lab, rounds: int, reporter: Reporter = silent) -> Iterator[Round]:
     """Allocate, let the world answer, feed back, learn; so many times over the same population.
+
+    Each round is handed out when its outcomes are in and learnt from.
+    """
+    stages = Stages(reporter)
+    for turn in range(rounds):
+        day = turn * ROUND_DAYS
+        with stages(f"seed {lab.world.seed}, round {turn + 1}", len(lab.world.customers)):
+            plan = allocate(lab.workspace, replace(lab.campaign, as_of=moment(day)), now=moment(day))
+            feedback(lab.workspace, answer(lab, plan, day), now=moment(day + OUTCOME_DAYS))
+            learn(lab.workspace, as_of=moment(day + ROUND_DAYS))
+        yield Round(turn + 1, day, plan, choices(lab, plan))
+
+
+def oracle_of(world: World) -> Callable[[int], float]:
+    """The best plan's true profit on a day, under the limits of day 0; worked out once before and after the drift."""
+
+    @cache
+    def best(late: bool) -> float:
+        day = world.drift_day if late else 0
+        return oracle_value(world, day, world.eligible, reference_limits(world, 0), gap=ORACLE_GAP)
+
+    return lambda day: best(day >= world.drift_day)
+
+
+def play(world: World, rounds: int, reporter: Reporter = silent) -> list[dict[str, Any]]:
+    """Play the rounds of `rounds_of` in a laboratory.
 
     Returns:
         for each round the true expected profit of the plan beside the oracle's under the same limits, and spend.
     """
-    stages = Stages(reporter)
-    out = []
+    oracle = oracle_of(world)
     with laboratory(world) as lab:
-        for turn in range(rounds):
-            day = turn * ROUND_DAYS
-            with stages(f"seed {world.seed}, round {turn + 1}", len(world.customers)):
-                plan = allocate(lab.workspace, replace(lab.campaign, as_of=moment(day)), now=moment(day))
-                picked = choices(lab, plan)
-                reward = realised_value(world, picked, day)
-                best = oracle_value(world, day, world.eligible, reference_limits(world, 0))
-                spend = next((x for x in plan["limits"] if x["measure"] == "cost"), {"used": None, "maximum": None})
-                feedback(lab.workspace, answer(lab, plan, day), now=moment(day + OUTCOME_DAYS))
-                learn(lab.workspace, as_of=moment(day + ROUND_DAYS))
-            out.append(
-                {
-                    "world": world.name,
-                    "policy": "allot",
-                    "seed": world.seed,
-                    "round": turn + 1,
-                    "day": day,
-                    "reward": reward,
-                    "oracle_reward": best,
-                    "oracle_share": reward / best,
-                    "spend": spend["used"],
-                    "budget": spend["maximum"],
-                    "status": plan["status"],
-                }
-            )
-    return out
+        return [scored(world, one, oracle(one.day)) for one in rounds_of(lab, rounds, reporter)]
+
+
+def scored(world: World, one: Round, best: float) -> dict[str, Any]:
+    """A round in figures: the plan's true expected profit beside the oracle's, and what it spends of its budget."""
+    reward = realised_value(world, one.choice, one.day)
+    spend = next((x for x in one.plan["limits"] if x["measure"] == "cost"), {"used": None, "maximum": None})
+    return {
+        "world": world.name,
+        "policy": "allot",
+        "seed": world.seed,
+        "round": one.number,
+        "day": one.day,
+        "reward": reward,
+        "oracle_reward": best,
+        "oracle_share": reward / best,
+        "spend": spend["used"],
+        "budget": spend["maximum"],
+        "status": one.plan["status"],
+    }
 
 
 def simulate(

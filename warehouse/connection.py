@@ -31,6 +31,7 @@ def connect(
 
     Raises:
         WorkspaceError: the disk became full inside the block.
+        KeyboardInterrupt: Ctrl-C, also in the middle of a query.
     """
     import duckdb
 
@@ -41,7 +42,7 @@ def connect(
         _settle(connection, spill, memory_limit)
         if user_sql:
             _lock_up(connection, [spill, workspace.data, workspace.decisions])
-        with full_duckdb_disk_in_words(workspace.root):
+        with full_duckdb_disk_in_words(workspace.root), _interrupts():
             yield connection
     finally:
         connection.close()
@@ -82,6 +83,22 @@ def name(text: str) -> str:
 
 
 @contextmanager
+def _interrupts() -> Iterator[None]:
+    """Ctrl-C in the middle of a query, which DuckDB reports as a plain RuntimeError, is Ctrl-C again."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from error
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether one of DuckDB's errors means that the disk has no room left."""
+    return any(word in str(error).lower() for word in _DISK_FULL)
+
+
+@contextmanager
 def full_duckdb_disk_in_words(root: Path) -> Iterator[None]:
     """Turn DuckDB's and the operating system's "no space left" into a sentence.
 
@@ -94,6 +111,6 @@ def full_duckdb_disk_in_words(root: Path) -> Iterator[None]:
         with full_disk_in_words(root):
             yield
     except duckdb.Error as error:
-        if not any(word in str(error).lower() for word in _DISK_FULL):
+        if not is_disk_full(error):
             raise
         raise disk_full(root) from error

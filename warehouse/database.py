@@ -13,6 +13,7 @@ from allot import WorkspaceError
 
 REVISION = "0001"
 _WAIT_MS = 30_000
+_NO_ROOM = ("disk is full", "disk I/O error")
 
 
 def make_engine(path: Path) -> Engine:
@@ -56,6 +57,10 @@ def in_words(path: Path) -> Iterator[None]:
             f"the row is refused: {error.orig}.", where=str(path), remedy="Store what it refers to first."
         ) from error
     except OperationalError as error:
+        if any(word in str(error.orig) for word in _NO_ROOM):
+            remedy = "Free some space and run the command again."
+            what = f"the disk is full or failing ({error.orig}); nothing was changed."
+            raise WorkspaceError(what, where=str(path), remedy=remedy) from error
         remedy = "Wait for the other command, or free some space, and try again."
         raise WorkspaceError(f"the database cannot be used: {error.orig}.", where=str(path), remedy=remedy) from error
     except DatabaseError as error:

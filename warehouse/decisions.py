@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from allot import NotFoundError, ShapeError, WorkspaceError
 from allot.uniforms import keys as text_keys
 from warehouse.columns import compact
+from warehouse.workspace import is_full
 
 DECISIONS = "decisions.parquet"
 STATUSES = ("chosen", "no_offer", "no_eligible", "held_out")
@@ -198,7 +199,9 @@ def write_parquet(
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        remedy = "Free some space and run it again."
+        if is_full(error):
+            raise
+        remedy = "Check who may write there and run it again."
         raise WorkspaceError(f"the file cannot be written: {error}.", where=str(path), remedy=remedy) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -252,7 +255,8 @@ def decision_row(path: Path, customer_id: str) -> dict[str, Any]:
             if at >= 0 and rows["customer_id"][at].as_py() == customer_id:
                 row: dict[str, Any] = file.read_row_group(group).slice(at, 1).to_pylist()[0]
                 return row
-    raise NotFoundError(f"customer {customer_id!r} is not in this allocation.", where=str(path))
+    remedy = "Check the id, or name an allocation whose audience the customer is in."
+    raise NotFoundError(f"customer {customer_id!r} is not in this allocation.", where=str(path), remedy=remedy)
 
 
 def _groups_with(file: pq.ParquetFile, decision_id: str) -> Iterator[int]:

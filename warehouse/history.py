@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from allot import DataError
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _MICROSECONDS = pa.timestamp("us", "UTC")
+_LONGEST_DAYS = 36_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,13 @@ def exposures_log(connection: "DuckDBPyConnection", outcome_days: float, as_of: 
 
     Returns:
         customer_id, offer_id, decided_at, propensity, outcome, reward, row_key, matured.
+
+    Raises:
+        DataError: outcome_days is not between 0 and a hundred years.
     """
+    if not 0 <= outcome_days <= _LONGEST_DAYS:
+        what = f"outcome_days = {outcome_days:g} is not between 0 and {_LONGEST_DAYS:,}."
+        raise DataError(what, where="outcome_days", remedy="Say how many days an outcome may take, such as 30.")
     sql = files("warehouse").joinpath("sql/exposures.sql").read_text()
     return connection.sql(sql, params={"outcome_days": outcome_days, "as_of": as_of}).to_arrow_table()
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from allot import DataError
 from warehouse.connection import connect, name, one_row, quoted
-from warehouse.sources import Contract, Source, breaches, columns_of, raise_all, read_source, rows, texts_of
+from warehouse.sources import Contract, Source, breaches, columns_of, raise_all, read_source, readable, rows, texts_of
 from warehouse.versions import (
     DataFile,
     DataTable,
     DataVersion,
     current_version,
     publish_version,
+    publishing,
     relation,
     sweep_orphans,
 )
@@ -75,9 +76,10 @@ def load(
         warnings = [f"{source.path.name}: {notice}" for source in checked for notice in source.bound.notices]
         warnings += _strangers(connection, workspace, version, folder)
         tell("publishing")
-        for path in folder.glob("*-*.parquet"):
-            publish(path, workspace.data / "files" / path.name)
-        publish_version(workspace, version)
+        with publishing(workspace, version):
+            for path in folder.glob("*-*.parquet"):
+                publish(path, workspace.data / "files" / path.name)
+            publish_version(workspace, version)
     return Loaded(version, {table: entry.rows for table, entry in tables.items()}, tuple(warnings))
 
 
@@ -123,7 +125,8 @@ def _write(
     staged = folder / f"{source.table}.parquet"
     query = source.bound.select_query(source.relation)
     options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}"
-    connection.execute(f"COPY ({query}) TO {quoted(staged)} ({options})")
+    with readable(source.path):
+        connection.execute(f"COPY ({query}) TO {quoted(staged)} ({options})")
     with staged.open("rb") as handle:
         digest = file_digest(handle, "sha256").hexdigest()
     final = folder / f"{source.table}-{digest[:16]}.parquet"

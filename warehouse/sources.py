@@ -1,12 +1,17 @@
 """One given file: how SQL reads it, and everything in it that breaks its contract."""
 
-from collections.abc import Collection, Mapping, Sequence
+import csv
+import gzip
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from allot import DataError
-from warehouse.connection import name, one_row, quoted
+from warehouse.connection import is_disk_full, name, one_row, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,6 +62,10 @@ class Contract(Protocol):
     def bind(self, columns: Mapping[str, str], offers: Sequence[str] | None) -> BoundContract: ...  # noqa: D102
 
 
+_DELIMITERS = (",", ";", "\t", "|")
+_UNREADABLE = (csv.Error, EOFError, gzip.BadGzipFile, zlib.error)
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A file with its columns and its contract bound to them; `relation` is how SQL reads it."""
@@ -105,13 +114,11 @@ def read_source(
     Raises:
         DataError: there is no such file, it is empty, or it cannot be read.
     """
-    import duckdb
-
     if not path.is_file():
         raise DataError("no such file.", where=str(path), remedy="Check the path.")
     if path.stat().st_size == 0:
         raise DataError("is empty.", where=path.name, remedy="Give a file with a header and at least one row.")
-    try:
+    with readable(path):
         if path.name.endswith((".csv", ".csv.gz")):
             relation = _csv(connection, path, contract)
             if folder is not None:
@@ -125,21 +132,77 @@ def read_source(
                 "is neither CSV nor Parquet.", where=path.name, remedy="Give a .csv, .csv.gz or .parquet file."
             )
         columns = columns_of(connection, relation)
-    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.BinderException) as error:
-        what = " ".join(str(error).splitlines()[:2]).partition("Error: ")[2]
-        raise DataError(
-            f"cannot be read: {what}", where=path.name, remedy="Save it again as CSV or Parquet."
-        ) from error
     return Source(contract.table, path, relation, columns, contract.bind(columns, offers))
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what a damaged file makes its readers say into words.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    import duckdb
+
+    try:
+        yield
+    except (*_UNREADABLE, duckdb.InvalidInputException, duckdb.IOException, duckdb.ConversionException) as error:
+        if is_disk_full(error):
+            raise
+        raise DataError(
+            f"cannot be read: {_reason(error)}.",
+            where=path.name,
+            remedy="Mend that place, or save it again as CSV in UTF-8 or as Parquet.",
+        ) from error
 
 
 def _csv(connection: "DuckDBPyConnection", path: Path, contract: Contract) -> str:
     """Ids and the contract's own columns are read as text, so that "007" stays "007"; all other types are guessed."""
-    options = "header = true, sample_size = -1"
-    found = columns_of(connection, f"read_csv({quoted(path)}, {options})")
-    texts = [c for c in found if c.lower() in contract.texts or c.lower().endswith("_id")]
-    types = ", ".join(f"{quoted(column)}: 'VARCHAR'" for column in texts)
-    return f"read_csv({quoted(path)}, {options}{f', types = {{{types}}}' if texts else ''})"
+    import duckdb
+
+    delimiter, width = _header(path)
+    dialect = f"header = true, skip = 0, delim = {quoted(delimiter)}, quote = '\"', escape = '\"', comment = ''"
+    options = f"{dialect}, sample_size = -1"
+    try:
+        found = columns_of(connection, f"read_csv({quoted(path)}, {options})")
+    except duckdb.InvalidInputException as error:
+        if "sniffing" not in str(error):
+            raise
+        # the guesser only says that it is at a loss; reading everything as text says where
+        texts = ", ".join(f"'c{j}': 'VARCHAR'" for j in range(width))
+        read = f"read_csv({quoted(path)}, {dialect}, auto_detect = false, columns = {{{texts}}})"
+        connection.execute(f"FROM {read} SELECT max(COLUMNS(*))").fetchall()
+        raise
+    ids = [c for c in found if c.lower() in contract.texts or c.lower().endswith("_id")]
+    types = ", ".join(f"{quoted(column)}: 'VARCHAR'" for column in ids)
+    return f"read_csv({quoted(path)}, {options}{f', types = {{{types}}}' if ids else ''})"
+
+
+def _header(path: Path) -> tuple[str, int]:
+    """What separates the cells of a CSV file, by its header, and how many columns that makes."""
+    widths = {}
+    for delimiter in _DELIMITERS:
+        opener = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as file:
+            header = next(csv.reader(file, delimiter=delimiter), [])
+        if any("\0" in cell for cell in header):
+            raise csv.Error("the header holds zero bytes, as UTF-16 does")
+        widths[delimiter] = len(header)
+    delimiter = max(_DELIMITERS, key=lambda d: widths[d])
+    return delimiter, widths[delimiter]
+
+
+def _reason(error: Exception) -> str:
+    """What DuckDB found wrong, with the line where it knows one, without its advice about its own options."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = list(takewhile(lambda line: not line.startswith(("Possible", "file =")), lines))
+    first = said[0].partition("Error: ")[2] or said[0]
+    place = first.removeprefix("CSV Error on Line: ")
+    if place == first:
+        return first.rstrip(" .")
+    written = next((line.removeprefix("Original Line: ") for line in said if line.startswith("Original Line: ")), "")
+    why = next((line for line in reversed(said) if line), "").rstrip(" .")
+    return f"line {place}: {why}" + (f", e.g. {written[:80]}" if written else "")
 
 
 def columns_of(connection: "DuckDBPyConnection", relation: str) -> dict[str, str]:
@@ -162,7 +225,8 @@ def breaches(connection: "DuckDBPyConnection", source: Source) -> list[DataError
     bound = source.bound
     if bound.breaches:
         return [source.error(b.column, b.what, b.remedy) for b in bound.breaches]
-    row = one_row(connection, bound.check_query(source.relation))
+    with readable(source.path):
+        row = one_row(connection, bound.check_query(source.relation))
     if row[0] == 0:
         return [source.error("", "has no rows.", "Give a file with at least one row.")]
     errors = []

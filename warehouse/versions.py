@@ -1,7 +1,8 @@
 """Which data is it? A version is an immutable list of files; loading the same bytes gives the same version."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -109,6 +110,20 @@ def publish_version(workspace: Workspace, version: DataVersion) -> None:
     """Make a version the current one: its document first, then the pointer, each by one rename."""
     write_atomically(_path(workspace, version.id), json.dumps(version.to_json(), indent=1).encode())
     write_atomically(workspace.data / "current.json", json.dumps({"id": version.id}).encode())
+
+
+@contextmanager
+def publishing(workspace: Workspace, version: DataVersion) -> Iterator[None]:
+    """Publish a version inside the block: if that fails before it is current, nothing of it stays. Under the lock."""
+    path = _path(workspace, version.id)
+    known = path.exists()
+    try:
+        yield
+    except BaseException:
+        if not known and current_version(workspace).id != version.id:
+            path.unlink(missing_ok=True)
+        sweep_orphans(workspace)
+        raise
 
 
 def sweep_orphans(workspace: Workspace) -> None:

@@ -115,7 +115,7 @@ class Workspace:
         """Be the only writer; readers need no lock. What killed writers left in staging is swept on entry.
 
         Raises:
-            WorkspaceError: another command is writing.
+            WorkspaceError: another command is writing, or the disk became full inside the block.
         """
         handle = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -129,7 +129,8 @@ class Workspace:
                 ) from error
             shutil.rmtree(self.root / "staging", ignore_errors=True)
             _sweep_unclaimed(self.spills)
-            yield
+            with full_disk_in_words(self.root):
+                yield
         finally:
             os.close(handle)
 
@@ -222,9 +223,14 @@ def full_disk_in_words(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _DISK_FULL:
+        if not is_full(error):
             raise
         raise disk_full(root) from error
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the operating system means that there is no room left."""
+    return error.errno in _DISK_FULL
 
 
 def disk_full(root: Path) -> WorkspaceError:

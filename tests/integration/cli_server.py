@@ -20,15 +20,27 @@ import sys
 import traceback
 from typing import Any
 
+import sqlglot
+
+import allot.uniforms
+from engine.stamp import code_version
+
 LONGEST_SECONDS = 120
 
 
+_MODULES = (
+    "api.cli", "api.report", "api.pages", "engine.allocate", "engine.evaluate", "engine.explain", "engine.learn",
+    "engine.train", "engine.workspaces", "cvxpy", "duckdb", "lightgbm",
+)  # fmt: skip
+
+
 def main() -> None:
-    """Import everything once, then serve."""
-    for name in ("api.cli", "api.report", "api.pages", "engine.allocate", "engine.learn", "engine.train"):
+    """Load once what every command needs, then serve. Nothing here may start a thread: threads do not survive forks."""
+    for name in _MODULES:
         importlib.import_module(name)
-    for name in ("engine.evaluate", "engine.explain", "engine.workspaces", "sims.run", "cvxpy", "duckdb", "lightgbm"):
-        importlib.import_module(name)
+    allot.uniforms.keys(["numba's own tables"])
+    sqlglot.parse("true", read="duckdb")
+    code_version()
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

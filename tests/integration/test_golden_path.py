@@ -19,7 +19,9 @@ def test_every_command_of_the_golden_path_works(tmp_path: Path) -> None:
     folder.mkdir()
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**{k: v for k, v in os.environ.items() if k != "ALLOT_HOME"}, "PATH": path}
-    run = subprocess.run(["bash", str(script)], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    run = subprocess.run(
+        ["bash", str(script)], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert run.returncode == 0, run.stderr[-3000:] + run.stdout[-3000:]
     assert run.stdout.count("customers get an offer") == 2
     assert "Verdict" in run.stdout

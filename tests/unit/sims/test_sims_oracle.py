@@ -70,4 +70,4 @@ def test_reference_limits_are_shares_of_the_unlimited_optimum(world):
     limits = reference_limits(world, 0)
     assert limits[0].maximum == pytest.approx(0.4 * (table * world.cost(0)).sum())
     demand = table.sum(0)
-    assert {x.offers[0]: x.maximum for x in limits[1:]} == {a: demand[a] // 2 for a in range(12) if demand[a] >= 2}
+    assert {x.offers[0]: x.maximum for x in limits[1:]} == {a: demand[a] // 2 for a in range(12) if demand[a] >= 6}

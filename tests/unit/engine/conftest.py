@@ -1,0 +1,29 @@
+import pytest
+from engine_workspace import SECOND, build
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Never to be changed; tests take copies."""
+    return build(tmp_path_factory.mktemp("engine"))
+
+
+@pytest.fixture(scope="session")
+def decided(trained, tmp_path_factory):
+    """With two allocations of which nothing has been heard; never to be changed."""
+    lab = trained.copy(tmp_path_factory.mktemp("decided"))
+    plans = (lab.allocate(0), lab.allocate(SECOND))
+    return lab, plans
+
+
+@pytest.fixture
+def lab(trained, tmp_path):
+    """A workspace of one's own, trained."""
+    return trained.copy(tmp_path)
+
+
+@pytest.fixture
+def copies(decided, tmp_path_factory):
+    """Makes workspaces of one's own with two allocations."""
+    lab, _ = decided
+    return lambda: lab.copy(tmp_path_factory.mktemp("copy"))

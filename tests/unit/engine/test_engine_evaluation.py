@@ -1,0 +1,194 @@
+"""Evaluation: what the log may be asked, what makes the answer invalid, and which rows count."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from engine_workspace import LATE, SECOND, decisions
+
+from allot import CampaignError, DataError
+from engine.evaluate import Question, evaluate
+from engine.learn import learn
+from engine.logs import log_from_allocation
+from engine.replay import replay
+from engine.stages import Stages
+from sims.files import OUTCOME_DAYS, moment
+from warehouse import Store
+
+NOTHING = Question(None, None, None, None, OUTCOME_DAYS, moment(LATE))
+
+
+@pytest.fixture(scope="module")
+def heard(decided, tmp_path_factory):
+    """Two allocations with all their outcomes, not yet learnt from."""
+    lab, plans = decided
+    lab = lab.copy(tmp_path_factory.mktemp("heard"))
+    for plan, day in zip(plans, (0, SECOND), strict=True):
+        lab.feed(lab.answers(plan, day), day + 4)
+    return lab, plans
+
+
+@pytest.fixture
+def logged(trained, tmp_path):
+    """Writes exposures that no model has seen: the history, decided a day later."""
+
+    def write(**columns):
+        table = pq.read_table(trained.files.exposures)
+        at = pa.array(table["decided_at"].to_numpy() + np.timedelta64(1, "D")).cast(pa.timestamp("us", "UTC"))
+        table = table.set_column(table.column_names.index("decided_at"), "decided_at", at).drop_columns(["outcome_at"])
+        for name, values in columns.items():
+            table = table.set_column(table.column_names.index(name), name, values)
+        path = tmp_path / "log.parquet"
+        pq.write_table(table, path)
+        return path
+
+    return write
+
+
+def everybody(lab):
+    """The campaign, addressed to the people of the history."""
+    return replace(lab.campaign, audience="starts_with(customer_id, 'h')", name="to the history")
+
+
+def assert_same_policy(found):
+    """Every weight is one: importance weighting gives the log's own mean."""
+    ips = next(e for e in found["estimates"] if e["estimator"] == "ips")
+    assert ips["value"] == pytest.approx(found["logged"]["value"], rel=1e-5)
+    assert found["largest_weight"] == pytest.approx(1.0, abs=1e-5)
+    assert found["ess"] == pytest.approx(found["rows"], rel=1e-5)
+
+
+def test_the_logged_policy_is_judged_on_all_rows_that_were_drawn(heard):
+    lab, (first, second) = heard
+    for plan, day in ((first, 0), (second, SECOND)):
+        found = evaluate(lab.workspace, replace(NOTHING, allocation=plan["allocation_id"]))
+        answers = {row.decision_id: row.reward for row in lab.answers(plan, day)}
+        rows = decisions(plan, "decision_id", "held_out")
+        drawn = [answers[d] for d, out in zip(*rows.values(), strict=True) if not out]
+        assert (found["rows"], found["left_out"]) == (len(drawn), plan["held_out"])
+        assert found["logged"]["value"] == pytest.approx(np.mean(drawn), abs=1e-6)  # money is kept in micros
+        assert_same_policy(found)
+
+
+def test_the_latest_allocation_that_is_due_is_the_default(heard):
+    lab, (first, second) = heard
+    assert evaluate(lab.workspace, NOTHING)["log"] == second["allocation_id"]
+    assert evaluate(lab.workspace, replace(NOTHING, as_of=moment(SECOND + 1)))["log"] == first["allocation_id"]
+    with pytest.raises(DataError, match="has all its outcomes"):
+        evaluate(lab.workspace, replace(NOTHING, as_of=moment(1)))
+
+
+def test_its_own_campaign_replayed_on_its_own_log_is_the_policy_that_was_logged(heard):
+    """Nothing but the headroom that rehearsals may have raised lies between them."""
+    lab, (first, _) = heard
+    question = replace(NOTHING, campaign=lab.campaign, allocation=first["allocation_id"])
+    found = evaluate(lab.workspace, question)
+    assert found["limits_scaled_by"] == 1.0
+    assert found["rows"] == found["logged_in_audience"]
+    assert_same_policy(found)
+    assert found["verdict"] != "invalid"
+
+
+def test_a_replay_uses_the_models_of_the_log_and_not_what_was_learnt_from_it(copies, decided):
+    lab, (first, _) = copies(), decided[1]
+    lab.feed(lab.answers(first, 0), 4)
+    half = replace(lab.campaign, limits=(replace(lab.campaign.limits[0], maximum=40.0), *lab.campaign.limits[1:]))
+    question = replace(NOTHING, campaign=half, allocation=first["allocation_id"])
+    before = evaluate(lab.workspace, question)
+    learn(lab.workspace, as_of=moment(LATE))
+    after = evaluate(lab.workspace, question)
+    assert after["estimate"] == before["estimate"]
+    assert after["difference"]["value"] != 0.0
+    assert before["verdict"] != "invalid"
+
+
+def test_a_cap_of_nothing_is_replayed_as_a_rule(heard):
+    """As in an allocation, the offer has no chance at all, exploration included."""
+    lab, (first, _) = heard
+    limits = tuple(replace(x, maximum=0.0) if x.name == "cap" else x for x in lab.campaign.limits)
+    with Store.open(lab.workspace.store_path) as store:
+        rows = log_from_allocation(lab.workspace, store, store.allocation(first["allocation_id"]), moment(LATE))
+        target = replay(lab.workspace, store, replace(lab.campaign, limits=limits), rows, Stages()).probability
+    capped = first["offer_ids"].index("offer-01")
+    assert (target[:, capped] == 0).all()
+    assert (target.sum(0) > 0).sum() == target.shape[1] - 1
+
+
+def test_a_policy_may_not_be_judged_on_rows_that_it_was_trained_on(trained, logged):
+    question = replace(NOTHING, campaign=everybody(trained), log=trained.files.exposures)
+    found = evaluate(trained.workspace, question)
+    assert found["verdict"] == "invalid"
+    assert "learnt from 2,750 of these 2,750 rows" in found["reasons"][0]
+    fresh = evaluate(trained.workspace, replace(question, log=logged()))
+    assert fresh["verdict"] != "invalid", fresh["reasons"]
+    assert fresh["rows"] == 2_750
+
+
+def test_a_single_row_that_was_trained_on_is_enough(trained, logged):
+    table = pq.read_table(trained.files.exposures)
+    at = (table["decided_at"].to_numpy() + np.timedelta64(1, "D")).astype("datetime64[us]")
+    at[7] -= np.timedelta64(1, "D")
+    path = logged(decided_at=pa.array(at).cast(pa.timestamp("us", "UTC")))
+    found = evaluate(trained.workspace, replace(NOTHING, campaign=everybody(trained), log=path))
+    assert found["verdict"] == "invalid"
+    assert "learnt from 1 of these" in found["reasons"][0]
+
+
+def test_without_propensities_nothing_is_estimated(trained, logged):
+    propensity = pq.read_table(trained.files.exposures)["propensity"].to_pylist()
+    propensity[3] = None
+    path = logged(propensity=pa.array(propensity, pa.float64()))
+    found = evaluate(trained.workspace, replace(NOTHING, campaign=everybody(trained), log=path))
+    assert found["verdict"] == "invalid"
+    assert found["reasons"][0].startswith("1 of 2,750 logged rows have no propensity")
+    assert found["estimate"] is None and found["estimates"] == []
+
+
+def target_file(path, rows):
+    path.write_text("customer_id,offer_id,probability\n" + "".join(f"{c},{o or ''},{p}\n" for c, o, p in rows))
+    return path
+
+
+def test_a_list_that_repeats_the_log_earns_what_the_log_earned(heard, tmp_path):
+    lab, (first, _) = heard
+    rows = decisions(first, "customer_id", "held_out", "probability")
+    offers = [*first["offer_ids"], None]
+    listed = []
+    for customer, out, row in zip(*rows.values(), strict=True):
+        p = np.asarray(row, np.float64) / np.sum(row, dtype=np.float64)
+        listed += [] if out else [(customer, o, repr(float(x))) for o, x in zip(offers, p, strict=True) if x > 0]
+    path = target_file(tmp_path / "list.csv", listed)
+    found = evaluate(lab.workspace, replace(NOTHING, target=path, allocation=first["allocation_id"]))
+    assert_same_policy(found)
+
+
+def test_a_list_must_name_every_logged_customer(heard, tmp_path):
+    lab, (first, _) = heard
+    rows = decisions(first, "customer_id", "held_out")
+    drawn = [c for c, out in zip(*rows.values(), strict=True) if not out]
+    path = target_file(tmp_path / "list.csv", [(c, None, 1.0) for c in drawn[1:]])
+    with pytest.raises(DataError, match="1 are not listed at all"):
+        evaluate(lab.workspace, replace(NOTHING, target=path, allocation=first["allocation_id"]))
+    path = target_file(tmp_path / "list.csv", [(c, None, 0.5) for c in drawn])
+    with pytest.raises(DataError, match=r"sum to 0\.5, not to 1"):
+        evaluate(lab.workspace, replace(NOTHING, target=path, allocation=first["allocation_id"]))
+
+
+def test_questions_that_are_none(trained, logged, tmp_path):
+    path = target_file(tmp_path / "list.csv", [])
+    with pytest.raises(CampaignError, match="both a campaign and --target"):
+        evaluate(trained.workspace, replace(NOTHING, campaign=trained.campaign, target=path))
+    with pytest.raises(CampaignError, match="no policy to evaluate"):
+        evaluate(trained.workspace, replace(NOTHING, log=logged()))
+    with pytest.raises(DataError, match="older than"):
+        question = replace(NOTHING, campaign=everybody(trained), log=logged(), as_of=moment(-100))
+        evaluate(trained.workspace, question)
+
+
+def test_the_answer_is_finite_json(heard):
+    lab, (first, _) = heard
+    found = evaluate(lab.workspace, replace(NOTHING, campaign=lab.campaign, allocation=first["allocation_id"]))
+    assert json.loads(json.dumps(found, allow_nan=False))["rows"] == found["rows"]
