@@ -57,17 +57,25 @@ def say(*lines: str) -> None:
         console.print(line)
 
 
+def safe(value: Any) -> str:
+    """A value that people named, for a sentence of `say`: its square brackets are no markup."""
+    from rich.markup import escape
+
+    return escape(str(value))
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table on stdout; numbers stand right."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    out = Table(title=title, title_justify="left", header_style="bold")
+    out = Table(title=Text(title), title_justify="left", header_style="bold")
     for j, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[j], int | float) or row[j] in ("", "-") for row in rows)
         out.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        out.add_row(*(number(x) if isinstance(x, int | float) else str(x) for x in row))
+        out.add_row(*(Text(number(x) if isinstance(x, int | float) else str(x)) for x in row))
     Console(highlight=False).print(out)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.console import number, say, table
+from api.console import number, safe, say, table
 
 Document = dict[str, Any]
 
@@ -10,7 +10,7 @@ Document = dict[str, Any]
 def initialised(d: Document) -> None:
     """Where the workspace is and what comes next."""
     say(
-        f"{'Made' if d['made'] else 'Found'} the workspace [bold]{d['workspace']}[/].",
+        f"{'Made' if d['made'] else 'Found'} the workspace [bold]{safe(d['workspace'])}[/].",
         "Next: allot load --customers FILE --offers FILE --exposures FILE",
     )
 
@@ -39,7 +39,7 @@ def allocated(d: Document) -> None:
     """The plan: what it is planned to earn and cost, and every limit."""
     if d["status"] != "released":
         say(
-            f"[bold red]Not released[/] ({d['status']}): no draw kept {', '.join(d['breached'])}. Widen these limits, "
+            f"[bold red]Not released[/] ({d['status']}): no draw kept {safe(', '.join(d['breached']))}. Widen these limits, "
             "or set exploration.temperature = 0 for the deterministic optimum."
         )
     say(
@@ -60,7 +60,10 @@ def allocated(d: Document) -> None:
         say("Temperature 0: the optimum for what is believed now. Nothing can be learnt from these decisions.")
     _warn(d)
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in d["seconds"].items())
-    say(f"{stages}; peak memory {d['peak_memory_mb']:,.0f} MB.", f"Allocation {d['allocation_id']}: {d['decisions']}")
+    say(
+        f"{stages}; peak memory {d['peak_memory_mb']:,.0f} MB.",
+        f"Allocation {d['allocation_id']}: {safe(d['decisions'])}",
+    )
 
 
 def reproduced(d: Document) -> None:
@@ -74,7 +77,7 @@ def fed_back(d: Document) -> None:
     rows = [(name, d[name]) for name in ("accepted", "duplicate", "corrected", "pending", "rejected")]
     table("Feedback", ("", "records"), rows)
     for reason in d["reasons"][:20]:
-        say(f"  line {reason['line']}: {reason['reason']}")
+        say(f"  line {reason['line']}: {safe(reason['reason'])}")
 
 
 def learnt(d: Document) -> None:
@@ -90,9 +93,9 @@ def learnt(d: Document) -> None:
 def evaluated(d: Document) -> None:
     """The verdict first, then the estimates."""
     colour = {"supported": "green", "insufficient": "yellow", "invalid": "red"}[d["verdict"]]
-    say(f"Verdict: [bold {colour}]{d['verdict']}[/]" + (f" for {d['target']}" if d["target"] else ""))
+    say(f"Verdict: [bold {colour}]{d['verdict']}[/]" + (f" for {safe(d['target'])}" if d["target"] else ""))
     for reason in d["reasons"]:
-        say(f"  {reason}")
+        say(f"  {safe(reason)}")
     rows = [(e["estimator"], e["value"], e["low"], e["high"], e["std_error"], e["ess"]) for e in d["estimates"]]
     columns = ("estimator", "reward per decision", "low", "high", "std error", "effective sample")
     table(f"{d['rows']:,} logged decisions, 95 % intervals", columns, rows)
@@ -107,7 +110,8 @@ def evaluated(d: Document) -> None:
 
 def explained(d: Document) -> None:
     """One customer, every offer: probability and money, or the rules that exclude it."""
-    say(f"Customer {d['customer_id']} in allocation {d['allocation_id']}: [bold]{d['sentence']}[/]")
+    who = f"Customer {safe(d['customer_id'])} in allocation {d['allocation_id']}"
+    say(f"{who}: [bold]{safe(d['sentence'])}[/]")
     rows = [
         (
             o["offer_id"] or "no offer",
@@ -128,13 +132,13 @@ def explained(d: Document) -> None:
 
 def reported(d: Document) -> None:
     """Where the page is."""
-    say(f"Report: {d['html']}", *(f"Chart: {path}" for path in d["charts"]))
+    say(f"Report: {safe(d['html'])}", *(f"Chart: {safe(path)}" for path in d["charts"]))
 
 
 def simulated(d: Document) -> None:
     """Share of the oracle, round by round."""
     if d.get("files"):
-        say(*(f"Wrote {path}" for path in d["files"]))
+        say(*(f"Wrote {safe(path)}" for path in d["files"]))
         return
     rows = [
         (r["seed"], r["round"], r["reward"], r["oracle_reward"], r["oracle_share"], r["spend"], r["budget"] or "-")
@@ -155,4 +159,4 @@ def _bound(value: float | None) -> Any:
 
 def _warn(d: Document) -> None:
     for warning in d.get("warnings", ()):
-        say(f"[yellow]note:[/] {warning}")
+        say(f"[yellow]note:[/] {safe(warning)}")

@@ -126,11 +126,13 @@ def campaign_from_file(path: Path) -> Campaign:
             f"cannot be read ({error.strerror}).", where=str(path), remedy="Give the path of a campaign document."
         ) from error
     except UnicodeDecodeError as error:
-        raise CampaignError("is not UTF-8 text.", where=str(path)) from error
+        raise CampaignError("is not UTF-8 text.", where=str(path), remedy="Save it as UTF-8.") from error
     try:
         document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:  # the syntax, or a number of thousands of digits
         raise CampaignError(f"{error}.", where=str(path), remedy="Mend the syntax at that place.") from error
+    except RecursionError:
+        raise CampaignError("nests too deep.", where=str(path), remedy="Three levels are enough.") from None
     return read_campaign(document, where=path.name)
 
 
@@ -180,7 +182,8 @@ def _contact(table: Any, where: str) -> ContactPolicy:
     quiet = r.take("quiet_days", None)
     for key, value in (("most", most), ("quiet_days", quiet)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LONGEST):
-            raise CampaignError(f"{key} = {value!r} is not a whole number between 0 and {_LONGEST}.", where=r.where)
+            what = f"{key} = {value!r} is not a whole number between 0 and {_LONGEST}."
+            raise CampaignError(what, where=r.where, remedy="Give one, or leave the line out.")
     days = r.whole("days", 30, low=1, high=_LONGEST)
     out = ContactPolicy(most, days, quiet, r.flag("one_per_household", False))
     r.done()
@@ -204,7 +207,8 @@ def _where(table: Any, place: str) -> Where:
 
 def _columns(table: Any, place: str) -> tuple[tuple[str, tuple[Any, ...]], ...]:
     if not isinstance(table, Mapping):
-        raise CampaignError(f"{table!r} is not a table of columns and values.", where=place)
+        remedy = 'Write columns with their values, such as {town = "inner"}.'
+        raise CampaignError(f"{table!r} is not a table of columns and values.", where=place, remedy=remedy)
     pairs = ((str(c), tuple(v) if isinstance(v, list | tuple) else (v,)) for c, v in sorted(table.items()))
     return tuple((column, _values(values, f"{place}, {column}")) for column, values in pairs)
 
@@ -215,6 +219,9 @@ def _values(values: tuple[Any, ...], place: str) -> tuple[Any, ...]:
             raise CampaignError(
                 f"{value!r} is no value to compare with.", where=place, remedy="Give texts, numbers, true or false."
             )
+    if len({isinstance(value, bool) for value in values}) > 1:
+        what = f"{list(values)!r} mixes true or false with other values."
+        raise CampaignError(what, where=place, remedy="Give values of one kind.")
     if not values:
         raise CampaignError("has no value to compare with.", where=place, remedy="Give one, or leave the column out.")
     return values

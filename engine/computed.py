@@ -83,7 +83,8 @@ class Setup:
     def problem(self, rows: NDArray[np.bool_]) -> Problem:
         """The portfolio's problem for some of the customers."""
         w, cell = self.worth, self.segments.cell
-        return Problem(w.value[rows], w.cost[rows], self.audience.eligible[rows], cell[rows], self.segments.limits)
+        eligible, limits = self.audience.eligible[rows], self.segments.limits
+        return Problem(w.value[rows], w.cost[rows], eligible, cell[rows], limits, n_cells=len(self.segments.labels))
 
 
 def load_models(workspace: "Workspace", store: "Store", posterior_id: str) -> tuple[Foundation, Posterior]:

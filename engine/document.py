@@ -40,7 +40,8 @@ class Reader:
 
     def __init__(self, table: Any, where: str) -> None:
         if not isinstance(table, Mapping):
-            raise CampaignError(f"is {table!r}, not a table of fields.", where=where)
+            remedy = "Write fields with their values, such as `name = ...`."
+            raise CampaignError(f"is {table!r}, not a table of fields.", where=where, remedy=remedy)
         self._rest = dict(table)
         self._asked: list[str] = []
         self.where = where

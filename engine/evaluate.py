@@ -15,7 +15,7 @@ from engine.replay import Replayed, replay
 from engine.stages import Reporter, Stages, silent
 from offline_eval import Estimate, Log, Report, difference
 from offline_eval import evaluate as judge
-from warehouse import Store, StoredAllocation, Workspace
+from warehouse import Store, StoredAllocation, Workspace, outcomes
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -104,7 +104,9 @@ def _allocation(store: Store, question: Question) -> StoredAllocation:
             where="evaluate",
             remedy="Allocate, feed outcomes back and wait for outcome_days; or give --log with an exposures file.",
         )
-    return max(due, key=lambda a: (a.as_of, a.created_at))
+    answered = {decision.rpartition("-")[0] for decision in outcomes(store)["decision_id"].to_pylist()}
+    heard = [a for a in due if a.allocation_id in answered]
+    return max(heard or due, key=lambda a: (a.as_of, a.created_at))
 
 
 def _target(workspace: Workspace, store: Store, question: Question, rows: LoggedRows, stages: Stages) -> Replayed:

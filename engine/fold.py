@@ -28,6 +28,8 @@ from warehouse import (
 Floats: TypeAlias = NDArray[np.float64]
 
 PARTS = ("answered", "silent")
+_FEWEST_DELAYS = 30  # successes whose delay is known, before young decisions are judged by it
+_DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +145,14 @@ def _link(chain: str, window: Window) -> str:
 def overlaid(reader: RowReader, state: Posterior, log: pa.Table, as_of: datetime) -> tuple[Posterior, int]:
     """The folded state with the decisions laid over that are not yet mature, and how many these are.
 
-    Their known outcomes count fully. Silence, where it says failure, counts by the share of outcomes that arrive by the
-    decision's age, learnt from the matured successes.
+    Their known outcomes count fully. Silence counts by the share of outcomes that arrive by the decision's age, learnt
+    from the delays of the log and of our own successes. Where these are too few to say, and where silence says nothing
+    (then successes, which are reported first, would stand alone), young decisions wait until they are mature.
     """
     age = days(pa.array([as_of], pa.timestamp("us", "UTC")))[0] - days(log["decided_at"])
-    young = ~np.asarray(log["matured"], bool) & _says(log) & (age > 0)
-    if not young.any():
+    young = ~np.asarray(log["matured"], bool) & np.asarray(log["silence_is_failure"], bool) & (age > 0)
+    delays = np.concatenate([reader.foundation.delays, _delays(log)])
+    if not young.any() or len(delays) < _FEWEST_DELAYS:
         return state, 0
     rows, age = log.filter(pa.array(young)), age[young]
     answered = np.asarray(rows["answered"], bool)
@@ -156,14 +160,11 @@ def overlaid(reader: RowReader, state: Posterior, log: pa.Table, as_of: datetime
     for allocation_id in set(rows["allocation_id"].to_pylist()):
         horizon = float(reader.allocations[allocation_id].summary["document"]["outcome_days"])
         here = (np.array(rows["allocation_id"].to_pylist()) == allocation_id) & ~answered
-        weight[here] = arrival_share(_delays(log, horizon), horizon)(age[here])
+        weight[here] = arrival_share(delays[delays <= horizon], horizon)(age[here])
     return state.overlay(reader(rows, weight)), rows.num_rows
 
 
-def _delays(log: pa.Table, horizon: float) -> Floats:
-    """Days that matured successes took to arrive, within the horizon."""
-    success = np.asarray(log["matured"], bool) & np.asarray(log["answered"], bool)
-    success &= np.asarray(log["outcome"], np.float64) > 0
-    rows = log.filter(pa.array(success))
-    delay = days(rows["occurred_at"]) - days(rows["decided_at"])
-    return delay[(delay >= 0) & (delay <= horizon)]
+def _delays(log: pa.Table) -> Floats:
+    """Days that matured successes took to arrive."""
+    known = log.filter(log["matured"])["delay_us"].drop_null().to_numpy() / _DAY_US
+    return np.asarray(known[known >= 0], np.float64)

@@ -9,11 +9,12 @@ import pyarrow as pa
 
 from engine.computed import load_models
 from engine.fold import PARTS, RowReader, fold, overlaid, windows_of
-from engine.models import current_posterior_id, posterior_id
+from engine.models import Foundation, current_posterior_id, posterior_id
 from engine.rows import column_keys, released
 from engine.stages import Reporter, Stages, silent
 from warehouse import (
     AuditEntry,
+    Item,
     Store,
     StoredModel,
     Workspace,
@@ -38,7 +39,10 @@ def feedback(workspace: Workspace, path: Path, *, now: datetime) -> dict[str, An
     """
     items = list(read_feedback(path))
     with workspace.lock(), Store.open(workspace.store_path) as store:
-        paths = [r.path for r in released(workspace, store.allocations())]
+        allocations = store.allocations()
+        decided = {a.allocation_id: a.as_of for a in allocations}
+        items = [_after_its_decision(item, decided) for item in items]
+        paths = [r.path for r in released(workspace, allocations)]
         receipt = take_feedback(store, items, lambda ids: find_decisions(paths, ids), received_at=now)
     reasons = [{"line": line, "event_id": event, "reason": reason} for line, event, reason in receipt.reasons]
     return {
@@ -50,6 +54,17 @@ def feedback(workspace: Workspace, path: Path, *, now: datetime) -> dict[str, An
         "joined": receipt.joined,
         "reasons": reasons,
     }
+
+
+def _after_its_decision(item: Item, decided: dict[str, datetime]) -> Item:
+    """The record, refused where it says that the outcome came before the decision."""
+    if item.body is None:
+        return item
+    at = decided.get(item.body.decision_id.rpartition("-")[0])
+    if at is None or item.body.occurred_at >= at:
+        return item
+    reason = f"occurred_at {item.body.occurred_at.isoformat()} lies before the decision ({at.isoformat()})"
+    return Item(item.line, None, item.event_id or item.body.event_id, reason)
 
 
 def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent) -> dict[str, Any]:
@@ -113,9 +128,20 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
         "windows": len(windows),
         "posterior": new,
         "prior": foundation.id,
-        "warnings": _silent(fresh),
+        "warnings": [*_silent(fresh), *_changed(log, foundation)],
         "seconds": stages.seconds,
     }
+
+
+def _changed(log: pa.Table, foundation: Foundation) -> list[str]:
+    """Decisions that were trained on with another outcome than the one that is known now."""
+    key = column_keys(log["decision_id"])
+    at = np.minimum(np.searchsorted(foundation.seen, key), max(len(foundation.seen) - 1, 0))
+    trained = len(foundation.seen) > 0 and foundation.seen[at] == key
+    changed = int((trained & (foundation.outcome[at] != np.asarray(log["outcome"], np.int8))).sum())
+    if not changed:
+        return []
+    return [f"{changed:,} decisions that the model was trained on have another outcome by now: run `allot train`"]
 
 
 def _silent(log: pa.Table) -> list[str]:

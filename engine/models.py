@@ -30,6 +30,8 @@ class Foundation:
         basis: the posterior's view of a customer.
         offer_ids: the arms 0..k-1; arm k is no offer.
         seen: sorted keys of the exposures and decisions that were trained on.
+        outcome: the outcome that each of them was trained with, 0 or 1.
+        delays: days that successes took to arrive, a sample of the log's.
         outcome_days: how long an outcome may take.
     """
 
@@ -38,6 +40,8 @@ class Foundation:
     basis: Basis
     offer_ids: tuple[str, ...]
     seen: NDArray[np.uint64]
+    outcome: NDArray[np.int8]
+    delays: NDArray[np.float64]
     outcome_days: float
 
     def to_files(self) -> dict[str, bytes]:
@@ -48,19 +52,22 @@ class Foundation:
             "features.json": self.features.to_json().encode(),
             "basis.json": self.basis.to_json().encode(),
             "about.json": json.dumps(about).encode(),
-            "seen.npz": pack_arrays({"seen": self.seen}),
+            "seen.npz": pack_arrays({"seen": self.seen, "outcome": self.outcome, "delays": self.delays}),
         }
 
     @staticmethod
     def from_files(files: dict[str, bytes]) -> "Foundation":
         """What `to_files` wrote."""
         about = json.loads(files["about.json"])
+        seen = unpack_arrays(files["seen.npz"])
         return Foundation(
             prior=Prior.from_files(files),
             features=FeatureSpec.from_json(files["features.json"].decode()),
             basis=Basis.from_json(files["basis.json"].decode()),
             offer_ids=tuple(about["offer_ids"]),
-            seen=unpack_arrays(files["seen.npz"])["seen"],
+            seen=seen["seen"],
+            outcome=seen["outcome"],
+            delays=seen["delays"],
             outcome_days=about["outcome_days"],
         )
 

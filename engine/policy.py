@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from allot import LimitError
+from allot import ConvergenceError, LimitError
 from bandit import Beliefs, Outside, Scores, Use, mean_success, priced_probabilities
 from engine.exploration import even_policy
 from engine.oracle import ExpectedOracle, stratified
@@ -80,6 +80,7 @@ def affordable_policy(
 
     Raises:
         LimitError: several offers per customer, or limits that no policy can keep (with their names).
+        ConvergenceError: prices did not settle.
     """
     setting = setting or Setting()
     if problem.most != 1 or problem.groups is not None:
@@ -100,7 +101,7 @@ def affordable_policy(
     probability = priced.probability
     if even is not None:
         probability = ((1.0 - setting.share) * probability + setting.share * even).astype(np.float32)
-    return Policy(
+    policy = Policy(
         probability=probability,
         prices=by_limit(rows, prices.price),
         bound=prices.bound + _room(rows, prices.price) - _room(lowered, prices.price) - _given(outside, len(use.cell)),
@@ -110,6 +111,8 @@ def affordable_policy(
         passes=prices.passes + 1,
         use=expected_use(problem, probability),
     )
+    _check_inside(rows, policy, setting)
+    return policy
 
 
 def by_limit(rows: Rows, price: Floats) -> dict[str, float]:
@@ -153,9 +156,35 @@ def _prices(full: ExpectedOracle, rows: Rows, setting: Setting, problem: Problem
         raise LimitError(
             "no policy can keep " + ", ".join(repr(name) for name in prices.infeasible) + ".",
             where="limits",
-            remedy="Relax one of them, or widen the audience or its rules.",
+            remedy="Relax one of them, or widen the audience or its rules." + _less_exploration(setting),
         )
     return prices
+
+
+def _less_exploration(setting: Setting) -> str:
+    """Exploration serves no minimum, so it narrows the room for one."""
+    return f" A lower exploration.share (now {setting.share:g}) leaves more room." if setting.share > 0 else ""
+
+
+def _check_inside(rows: Rows, policy: Policy, setting: Setting) -> None:
+    """Before a draw, expected use must keep most of the headroom: the draw's own deviations need it.
+
+    Raises:
+        ConvergenceError: prices did not settle well enough.
+    """
+    if setting.headroom is None:
+        return
+    used = rows.consumption(policy.use)
+    over = np.maximum(used - rows.upper, rows.lower - used) + 0.5 * setting.headroom
+    size = np.maximum(np.where(np.isfinite(rows.upper), np.abs(rows.upper), 0.0), 1.0)
+    wrong = np.isinf(rows.penalty) & (setting.headroom > 0) & (over > PRICED_WITHIN * size)
+    if wrong.any():
+        name = rows.names[int(np.argmax(np.where(wrong, over, -np.inf)))]
+        raise ConvergenceError(
+            f"no prices were found that keep the policy clear of limit {name!r}.",
+            where="limits",
+            remedy="Raise exploration.temperature (choices are nearly certain), or set it to 0 for the optimum.",
+        )
 
 
 def _scale(problem: Problem) -> float:
@@ -172,4 +201,6 @@ def _tolerance(rows: Rows, setting: Setting) -> float:
         return PRICED_WITHIN
     size = np.maximum(np.where(np.isfinite(rows.upper), np.abs(rows.upper), 0.0), 1e-300)
     size = np.maximum(size, np.where(np.isfinite(rows.lower), np.abs(rows.lower), 0.0))
-    return float(np.clip(0.2 * np.min(setting.headroom / size), 1e-8, PRICED_WITHIN))
+    kept = setting.headroom > 0  # rows without headroom can not be broken
+    nearest = float(np.min(setting.headroom[kept] / size[kept], initial=np.inf))
+    return float(np.clip(0.2 * nearest, 1e-8, PRICED_WITHIN))

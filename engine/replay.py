@@ -12,7 +12,7 @@ from engine.computed import Setup, load_models, set_up, some_worth
 from engine.logs import LoggedRows
 from engine.plan import best_plan, check_feasible, without_forbidden
 from engine.policy import Setting, affordable_policy
-from engine.rows import column_keys
+from engine.rows import column_keys, own_keys
 from engine.segments import rescaled
 from engine.stages import Stages
 from engine.stamp import stamp_now
@@ -97,7 +97,10 @@ def _places(keys: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> tuple[NDArr
 
 def _learnt_from(workspace: Workspace, store: Store, posterior_id: str, rows: LoggedRows) -> tuple[str, ...]:
     foundation, _ = load_models(workspace, store, posterior_id)
-    shared = int(np.isin(rows.row_key, foundation.seen).sum())
+    seen = np.isin(rows.row_key, foundation.seen)
+    if rows.stamp is None and store.model("posterior", posterior_id).watermark["windows"]:
+        seen |= np.isin(rows.row_key, own_keys(workspace, store))  # a file that repeats decisions that were folded
+    shared = int(seen.sum())
     if not shared:
         return ()
     return (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from allot.uniforms import text_keys
@@ -20,6 +21,7 @@ from warehouse import (
     customer_rows,
     memory_features,
     outcomes,
+    read_decisions,
 )
 
 if TYPE_CHECKING:
@@ -70,6 +72,18 @@ def released(workspace: "Workspace", allocations: Sequence[StoredAllocation]) ->
             path = workspace.root / a.decisions_path
             out.append(Released(a.allocation_id, path, a.as_of, campaign.outcome_days, campaign.no_feedback))
     return out
+
+
+def own_keys(workspace: "Workspace", store: "Store") -> NDArray[np.uint64]:
+    """What an exposures file may call our own decisions: their ids, or customer, offer and moment (`row_key`)."""
+    keys = [np.zeros(0, np.uint64)]
+    for one in released(workspace, store.allocations(status="released")):
+        table = read_decisions(one.path, ["decision_id", "customer_id", "offer_id"])
+        moment = str(int(one.decided_at.timestamp() * 1_000_000))
+        offer = pc.fill_null(table["offer_id"].cast(pa.string()), "")
+        named = pc.binary_join_element_wise(table["customer_id"], offer, moment, "|")
+        keys += [column_keys(table["decision_id"]), column_keys(named)]
+    return np.concatenate(keys)
 
 
 def memory_of(
@@ -147,7 +161,7 @@ def _remember(
     exposures = "exposures" if "exposures" in tables else None
     if events is None and exposures is None and not past.allocations:
         return None
-    known = outcomes(store, received_until=past.feedback_until) if past.feedback_until else None
+    known = _as_received(outcomes(store, received_until=past.feedback_until)) if past.feedback_until else None
     paths = [workspace.decisions / a / DECISIONS for a in past.allocations]
     contacts_view(connection, paths, known, exposures=exposures)
     offers = connection.sql("FROM offers").to_arrow_table()
@@ -158,6 +172,13 @@ def _remember(
         more = memory_features(connection, pairs, MemorySpec(windows=(days_back,)), events=None)
         table = table.append_column(f"contacts_{days_back}d", more[f"contacts_{days_back}d"])
     return table
+
+
+def _as_received(known: pa.Table) -> pa.Table:
+    """An outcome is known once it has happened and has been received: what training sees is what serving saw."""
+    both = (known[c].cast(pa.int64()) for c in ("occurred_at", "received_at"))
+    at = pc.max_element_wise(*both).cast(pa.timestamp("us", "UTC"))
+    return known.set_column(known.column_names.index("occurred_at"), "occurred_at", at)
 
 
 def _distinct(offers: pa.Table, column: str) -> tuple[str, ...]:

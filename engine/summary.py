@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from engine.computed import Computed
 from engine.stamp import Stamp
 from governance import Books, Evidence, books_of
-from portfolio import Limit, Selection, Share, usage, use_of
+from portfolio import TOLERATED, Limit, Selection, Share, usage, use_of
 
 
 def facts(computed: Computed, stamp: Stamp) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def summarise(computed: Computed, stamp: Stamp) -> dict[str, Any]:
         "expected_value": float(
             np.einsum("na,na->", computed.probability[:, :-1], _masked(computed), dtype=np.float64)
         ),
-        "bound": plan.bound,
+        "drawn_value_bound": plan.bound,
         "limits": _limits(computed),
         "offers": _offers(computed),
         "funnel": _funnel(computed),
@@ -91,7 +91,8 @@ def evidence_of(computed: Computed, summary: dict[str, Any]) -> Evidence:
         audience.eligible,
         audience.held_out,
         Books(**counts),
-        tuple(x for x in recounted if x.name in hard) if released else (),
+        # infinite slack: no bound, or a share of nothing, which every bound allows
+        tuple(x for x in recounted if x.name in hard and np.isfinite(x.slack)) if released else (),
     )
 
 
@@ -190,6 +191,8 @@ def _funnel(computed: Computed) -> list[dict[str, Any]]:
 def _warnings(computed: Computed) -> list[str]:
     out = []
     explore = computed.campaign.exploration
+    if computed.plan.acceptance < TOLERATED:
+        out.append(f"only {computed.plan.acceptance:.0%} of the rehearsed draws kept every limit")
     if computed.plan.mechanism == "deterministic":
         out.append("temperature 0 gives every choice with probability one: nothing can be learnt from these decisions")
         if explore.share > 0:

@@ -13,7 +13,7 @@ from bandit import FittedPrior, Log, Posterior, Rows, fit_basis, fit_prior, star
 from engine.audience import catalogue
 from engine.features import FeatureSpec, learn_spec, model_inputs
 from engine.models import Foundation, posterior_id, save_foundation, sweep_foundations
-from engine.rows import Past, column_keys, days, released, row_features
+from engine.rows import Past, column_keys, days, own_keys, released, row_features
 from engine.stages import Reporter, Stages, silent
 from warehouse import (
     AuditEntry,
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 Floats: TypeAlias = NDArray[np.float64]
 
+_DAY_US = 86_400_000_000
+_MOST_DELAYS = 2_000
+
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
@@ -44,6 +47,7 @@ class Exposed:
         arm: (r,) catalogue position; the number of offers = no offer.
         outcome: (r,) 0 or 1.
         key: (r,) uint64, names the row for ever.
+        delays: (s,) days that the successes took whose time is known.
     """
 
     customer_id: pa.Array
@@ -51,6 +55,7 @@ class Exposed:
     arm: NDArray[np.int64]
     outcome: Floats
     key: NDArray[np.uint64]
+    delays: Floats
 
 
 def train(
@@ -148,6 +153,7 @@ def exposed_rows(
     """
     log = exposures_log(connection, outcome_days, as_of)
     log = log.filter(log["matured"])
+    log = log.filter(pa.array(~np.isin(column_keys(log["row_key"]), own_keys(workspace, store))))
     own = history(
         connection, released(workspace, store.allocations(status="released")), outcomes(store, up_to=as_of), as_of
     )
@@ -175,7 +181,15 @@ def exposed_rows(
         np.array(arm)[kept],
         np.asarray(outcome, np.float64)[kept],
         column_keys(key.filter(mask)),
+        np.concatenate([_delays(log["delay_us"]), _delays(own["delay_us"])]),
     )
+
+
+def _delays(column: pa.ChunkedArray) -> Floats:
+    """Known delays in days, at most a few thousand of them, evenly through the log."""
+    known = column.drop_null().to_numpy() / _DAY_US
+    known = known[known >= 0]
+    return np.asarray(known[:: max(1, len(known) // _MOST_DELAYS)], np.float64)
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:
@@ -209,8 +223,10 @@ def _fit(
         rows = Rows(basis(customers), fitted.shown, exposed.arm, exposed.outcome)
         posterior = start(rows, fitted.as_cold, len(matrix), centre=fitted.prior.mean_logit, block=basis.blocks)
     offer_ids = tuple(offers["offer_id"].to_pylist())
-    seen = np.unique(exposed.key)
-    return fitted, Foundation(fitted.prior, spec, basis, offer_ids, seen, outcome_days), posterior
+    seen, first = np.unique(exposed.key, return_index=True)
+    outcome = exposed.outcome[first].astype(np.int8)
+    foundation = Foundation(fitted.prior, spec, basis, offer_ids, seen, outcome, exposed.delays, outcome_days)
+    return fitted, foundation, posterior
 
 
 def _save(

@@ -1,6 +1,7 @@
 """The tables that a user would bring, written from a data set's columns."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,34 +22,28 @@ def write(path: Path, columns: Mapping[str, Any]) -> Path:
     return path
 
 
-def exposures(
-    path: Path,
-    shown: Mapping[str, Sequence[Any]],
-    rows: Sequence[int],
-    *,
-    propensity: float,
-    at: datetime,
-    reward: Sequence[float],
-) -> Path:
-    """Some rows of what was shown as an exposures table.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What was shown to whom at random, as columns; offer_id None = no offer, outcome 0/1."""
 
-    Args:
-        path: of the file.
-        shown: columns customer_id, offer_id (None = no offer) and outcome (0/1).
-        rows: which of them.
-        propensity: with which each was chosen.
-        at: when.
-        reward: what each row of `shown` earned.
-    """
-    outcome = np.array([shown["outcome"][i] for i in rows], np.int64)
-    answered = pa.array([at + timedelta(days=ANSWER_DAYS)] * len(rows), TIME, mask=outcome == 0)
+    customer_id: Sequence[str]
+    offer_id: Sequence[str | None]
+    outcome: Sequence[int]
+    propensity: float
+    at: datetime
+
+
+def exposures(path: Path, shown: Shown, rows: Sequence[int], reward: Sequence[float]) -> Path:
+    """Some rows of what was shown as an exposures table; `reward` is what each row of `shown` earned."""
+    outcome = np.array([shown.outcome[i] for i in rows], np.int64)
+    answered = pa.array([shown.at + timedelta(days=ANSWER_DAYS)] * len(rows), TIME, mask=outcome == 0)
     return write(
         path,
         {
-            "customer_id": pa.array([shown["customer_id"][i] for i in rows], pa.string()),
-            "offer_id": pa.array([shown["offer_id"][i] for i in rows], pa.string()),
-            "decided_at": pa.array([at] * len(rows), TIME),
-            "propensity": np.full(len(rows), propensity),
+            "customer_id": pa.array([shown.customer_id[i] for i in rows], pa.string()),
+            "offer_id": pa.array([shown.offer_id[i] for i in rows], pa.string()),
+            "decided_at": pa.array([shown.at] * len(rows), TIME),
+            "propensity": np.full(len(rows), shown.propensity),
             "outcome": outcome,
             "reward": np.array([reward[i] for i in rows], np.float64),
             "outcome_at": answered,

@@ -75,7 +75,7 @@ def _workspace(test: Test, folder: Path, outcome: str, margin: float) -> tuple[W
     """
     folder.mkdir(parents=True)
     columns = test.columns
-    shown = {"customer_id": columns["customer_id"], "offer_id": columns["offer_id"], "outcome": columns[outcome]}
+    shown = files.Shown(columns["customer_id"], columns["offer_id"], columns[outcome], 1 / 3, SENT)
     earned = columns["spend"] if outcome == "conversion" else columns[outcome]
     catalogue = {
         "offer_id": OFFERS,
@@ -90,11 +90,10 @@ def _workspace(test: Test, folder: Path, outcome: str, margin: float) -> tuple[W
         "eligible_when": ("true",) * 2,
     }
     people = {name: columns[name] for name in ("customer_id", *COLUMNS)}
-    logged = {"propensity": 1 / 3, "at": SENT, "reward": earned}
     sources = {
         "customers": files.write(folder / "customers.parquet", people),
         "offers": files.write(folder / "offers.csv", catalogue),
-        "exposures": files.exposures(folder / "train.parquet", shown, test.train, **logged),
+        "exposures": files.exposures(folder / "train.parquet", shown, test.train, earned),
     }
     init(folder / "workspace")
     workspace = Workspace.open(folder / "workspace")
@@ -104,7 +103,7 @@ def _workspace(test: Test, folder: Path, outcome: str, margin: float) -> tuple[W
         f"Trained on {trained['rows']:,} customers for {outcome}s: log loss {trained['log_loss']:.4f} on held-out "
         f"customers, {trained['base_log_loss']:.4f} for the base rate."
     )
-    return workspace, files.exposures(folder / "eval.parquet", shown, test.evaluation, **logged)
+    return workspace, files.exposures(folder / "eval.parquet", shown, test.evaluation, earned)
 
 
 def _campaign(name: str, objective: str, **more: Any) -> Campaign:

@@ -66,19 +66,16 @@ def open_shop(folder: Path) -> Shop:
     people, catalogue, seen = (
         pa_parquet.read_table(FOLDER / f"{name}.parquet").to_pydict() for name in ("customers", "offers", "exposures")
     )
-    shown = {**seen, "outcome": seen["completed"]}
+    shown = files.Shown(seen["customer_id"], seen["offer_id"], seen["completed"], 0.1, SHOWN)
     reward = dict(zip(catalogue["offer_id"], catalogue["reward"], strict=True))
     paid = [reward[o] * float(y) for o, y in zip(seen["offer_id"], seen["completed"], strict=True)]
     halves = {half: [i for i, s in enumerate(seen["split"]) if s == half] for half in ("train", "eval")}
-    logged = {"propensity": 0.1, "at": SHOWN}
     init(folder / "workspace")
     workspace = Workspace.open(folder / "workspace")
     sources = {
         "customers": _people(folder / "people.parquet", people, seen),
         "offers": _catalogue(folder / "catalogue.csv", catalogue),
-        "exposures": files.exposures(
-            folder / "seen.parquet", shown, halves["train"], reward=seen["completed"], **logged
-        ),
+        "exposures": files.exposures(folder / "seen.parquet", shown, halves["train"], seen["completed"]),
     }
     load(workspace, sources)
     trained = train(workspace, as_of=NOW)
@@ -90,8 +87,8 @@ def open_shop(folder: Path) -> Shop:
     names = dict(zip(catalogue["offer_name"], catalogue["offer_id"], strict=True))
     return Shop(
         workspace,
-        files.exposures(folder / "completions.parquet", shown, halves["eval"], reward=seen["completed"], **logged),
-        files.exposures(folder / "costs.parquet", shown, halves["eval"], reward=paid, **logged),
+        files.exposures(folder / "completions.parquet", shown, halves["eval"], seen["completed"]),
+        files.exposures(folder / "costs.parquet", shown, halves["eval"], paid),
         len(set(others)),
         files.always(folder / "always.parquet", others, names[CONSTANT]),
     )

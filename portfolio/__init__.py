@@ -2,7 +2,7 @@
 
 from portfolio.conflict import Conflict, diagnose
 from portfolio.draw import Draw, balance
-from portfolio.headroom import Reach, Rehearsal, initial_headroom, reach, rehearse, too_narrow
+from portfolio.headroom import TOLERATED, Reach, Rehearsal, initial_headroom, reach, rehearse, too_narrow
 from portfolio.limits import (
     MEASURES,
     Limit,
@@ -23,6 +23,7 @@ from portfolio.solver import Solution, solve
 
 __all__ = [
     "MEASURES",
+    "TOLERATED",
     "Conflict",
     "Draw",
     "Limit",

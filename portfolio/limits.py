@@ -5,7 +5,7 @@ of any number of limits collapse into three tables of charges, and a pass over c
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -98,6 +98,7 @@ class Problem:
         limits: any number of `Limit` and `Share`.
         most: offers per customer; more than one is for the deterministic solver only.
         groups: (k,) integers or None; at most one offer of a group per customer.
+        n_cells: at least so many cells; those that data and limits speak of are there anyway.
 
     Raises:
         ShapeError: arrays disagree.
@@ -111,7 +112,7 @@ class Problem:
     limits: tuple[Limit | Share, ...] = ()
     most: int = 1
     groups: NDArray[np.integer] | None = None
-    n_cells: int = field(init=False)
+    n_cells: int = 0
 
     def __post_init__(self) -> None:
         if self.value.ndim != 2 or self.cost.shape != self.value.shape or self.eligible.shape != self.value.shape:
@@ -126,7 +127,7 @@ class Problem:
         _check_names(self.limits)
         in_limits = [c for s in _selections(self.limits) for c in s.cells or ()]
         in_data = int(self.cell.max()) + 1 if len(self.cell) else 1
-        object.__setattr__(self, "n_cells", max(in_data, max(in_limits, default=0) + 1))
+        object.__setattr__(self, "n_cells", max(self.n_cells, in_data, max(in_limits, default=0) + 1))
         k = self.value.shape[1]
         for limit in self.limits:
             for selection in _selections((limit,)):
@@ -247,18 +248,30 @@ def expected_use(problem: Problem, probability: NDArray[np.floating]) -> Floats:
 
 def ruled_out(problem: Problem, rows: Rows) -> NDArray[np.bool_]:
     """Pairs (n, k) that no plan may contain: a hard maximum of 0 forbids whatever uses anything of it."""
+    hard = np.isinf(rows.penalty)
+    zero = [rows.coefficient[r] for r in np.flatnonzero(hard & (rows.upper == 0.0))]
+    zero += [-rows.coefficient[r] for r in np.flatnonzero(hard & (rows.lower == 0.0))]
     out = np.zeros(problem.eligible.shape, bool)
-    for r in np.flatnonzero((rows.upper == 0.0) & np.isinf(rows.penalty)):
-        table = rows.coefficient[r]
-        if (table < 0).any():
-            continue  # a share: its rest makes room
-        if any((table[t] > 0).any() and bool((m < 0).any()) for t, m in ((1, problem.cost), (2, problem.value))):
-            continue  # what is negative makes room
-        for t, measure in enumerate((None, problem.cost, problem.value)):
-            if (table[t] > 0).any():
-                touched = table[t][problem.cell] > 0
-                out |= touched if measure is None else touched & (measure > 0)
-    return out
+    while True:
+        before = int(out.sum())
+        for table in zero:
+            up, down = _touched(problem, table, out)
+            if not down.any():  # else something makes room: the rest of a share, or what is negative
+                out |= up
+        if int(out.sum()) == before:
+            return out
+
+
+def _touched(problem: Problem, table: Floats, gone: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Pairs (n, k) that raise and that lower a row, of those that are eligible and not gone."""
+    up, down = (np.zeros(problem.eligible.shape, bool) for _ in range(2))
+    for t, measure in enumerate((None, problem.cost, problem.value)):
+        if (table[t] != 0).any():
+            use = table[t][problem.cell] * (1.0 if measure is None else measure)
+            up |= use > 0
+            down |= use < 0
+    possible = problem.eligible & ~gone
+    return up & possible, down & possible
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,8 +79,9 @@ def hessian_of(rows: Rows, curvature: Floats) -> Floats:
     out = np.zeros((m, m))
     for table, (s, t) in zip(curvature, _PAIRS, strict=True):
         if used[s] and used[t]:
-            left = np.matmul(by_cell[s], table).transpose(1, 0, 2).reshape(m, g * k)
-            part = left @ flat[t].T
+            # einsum, not BLAS: the order of its sums, and so the last bits of prices, must not depend on threads
+            left = np.einsum("gmk,gkl->mgl", by_cell[s], table).reshape(m, g * k)
+            part = np.einsum("mx,nx->mn", left, flat[t])
             out += part if s == t else part + part.T
     return 0.5 * (out + out.T)
 

@@ -18,7 +18,7 @@ from warehouse.decisions import (
 )
 from warehouse.exclusions import EXCLUSIONS, excluded_by, write_exclusions
 from warehouse.feedback import Receipt, outcomes, take_feedback
-from warehouse.feedback_files import feedback_items, read_feedback
+from warehouse.feedback_files import Item, feedback_items, read_feedback
 from warehouse.history import Released, distinct_values, exposures_log, history
 from warehouse.load import Loaded, known_offers, load
 from warehouse.memory import MemorySpec, column_word, memory_columns, memory_features
@@ -37,6 +37,7 @@ __all__ = [
     "Checkpoint",
     "DataVersion",
     "Decisions",
+    "Item",
     "Loaded",
     "MemorySpec",
     "Receipt",

@@ -42,7 +42,8 @@ def history(
 
     Returns:
         decision_id, allocation_id, customer_id, offer_id, held_out, propensity, decided_at, answered, outcome, reward,
-        occurred_at, matured, silence_is_failure. Without feedback, outcome and reward are 0 and answered is false.
+        occurred_at, delay_us (of successes), matured, silence_is_failure. Without feedback, outcome and reward are 0
+        and answered is false.
     """
     rows = [(str(r.path), r.allocation_id, r.decided_at, r.outcome_days, r.no_feedback) for r in released]
     columns = list(zip(*rows, strict=True)) or [(), (), (), (), ()]
@@ -71,7 +72,8 @@ def exposures_log(connection: "DuckDBPyConnection", outcome_days: float, as_of: 
         as_of: rows that are as old as that by then are `matured`.
 
     Returns:
-        customer_id, offer_id, decided_at, propensity, outcome, reward, row_key, matured.
+        customer_id, offer_id, decided_at, propensity, outcome, reward, delay_us, row_key, matured. An outcome that came
+        after `as_of` is 0; `delay_us` is how long a success took, null else.
 
     Raises:
         DataError: outcome_days is not between 0 and a hundred years.
@@ -104,6 +106,7 @@ _EMPTY = pa.schema(
         ("outcome", pa.float64()),
         ("reward", pa.float64()),
         ("occurred_at", _MICROSECONDS),
+        ("delay_us", pa.int64()),
         ("matured", pa.bool_()),
         ("silence_is_failure", pa.bool_()),
     ]

@@ -1,7 +1,7 @@
 """One small trained workspace for the whole folder, and `allot` commands as processes of their own.
 
-The house: 600 customers of a town, four offers, 3,000 exposures of January 2026; one allocation, "first", of 1 April, and
-feedback on each of its decisions that nobody has learnt from yet. Tests get a copy.
+The house: 600 customers of a town, four offers, 3,000 exposures of January 2026; one allocation, "first", of 1
+April, and feedback on each of its decisions that nobody has learnt from yet. Tests get a copy.
 """
 
 import csv
@@ -84,7 +84,8 @@ class Commands:
         return Ran(code, out.read_text(), err.read_text())
 
     def close(self) -> None:
-        self._process.communicate()
+        self._process.kill()
+        self._process.wait()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ SELECT
     coalesce(o.outcome, 0)::DOUBLE AS outcome,
     coalesce(o.reward, 0)::DOUBLE AS reward,
     o.occurred_at,
+    CASE WHEN o.outcome = 1 THEN epoch_us(o.occurred_at) - epoch_us(a.decided_at) END AS delay_us,
     a.decided_at + to_microseconds(CAST(a.outcome_days * 86400000000 AS BIGINT)) <= $as_of AS matured,
     a.no_feedback = 'failure' AS silence_is_failure
 FROM read_parquet($paths, filename = true) AS d

@@ -158,3 +158,12 @@ def test_equal_beliefs_in_offer_and_no_offer_treat_nobody_once_they_are_certain(
         policy = affordable_policy(beliefs, value, problem, fee=fee, outside=outside, setting=Setting(0.0))
         chance = policy.probability[:, :K].sum()
         assert chance > 1.0 if treated is None else chance <= treated
+
+
+@pytest.mark.parametrize("objective", ["profit", "value", "conversions", "incremental"])
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_certain_and_without_limits_the_bound_is_what_the_best_offers_are_worth(objective, share):
+    """Over no offer: what customers bring by themselves is not counted."""
+    worth, problem = population(5, uncertainty=0.0, objective=objective)
+    best = np.where(problem.eligible, problem.value, 0.0).max(1).clip(0.0).sum(dtype=np.float64)
+    assert play(worth, problem, Setting(share)).bound == pytest.approx(best, rel=1e-5)

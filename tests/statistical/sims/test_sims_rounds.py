@@ -20,7 +20,7 @@ N = 700
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
     """World, campaign, rounds whose decisions files outlive the laboratory, and what the proof sees in each."""
-    world = nbo(18, customers=N, history=4_000)
+    world = nbo(18, customers=N, history=2_500)
     oracle = runs.oracle_of(world)
     kept = tmp_path_factory.mktemp("decisions")
     rounds, seen = [], []
@@ -87,7 +87,7 @@ def test_half_the_budget_is_estimated_near_its_truth_and_truly_earns_less(played
 
 
 def test_the_oracle_is_worked_out_once_before_and_once_after_the_drift(monkeypatch):
-    world = nbo(12, customers=150, days=10, history=200)
+    world = nbo(12, customers=60, days=10, history=200)
     asked = []
 
     def counted(*args, **options):

@@ -164,9 +164,10 @@ def test_temperature_zero_is_the_optimum_of_the_stored_problem(copies):
     lab = copies()
     plan = lab.allocate(0, exploration=Exploration(temperature=0.0, share=0.02, holdout=0.1))
     problem, choice = stored_problem(lab.workspace, stored(lab, plan))
-    best = solve(problem)
+    best = solve(problem, gap=1e-4)
+    planned = problem.value[np.arange(len(choice)), choice][choice >= 0].sum(dtype=np.float64)
     assert plan["mechanism"] == "deterministic"
-    assert problem.value[np.arange(len(choice)), choice][choice >= 0].sum() == pytest.approx(best.value, rel=1e-6)
+    assert best.value * (1 - 1e-6) <= planned <= best.bound * (1 + 1e-6)
     assert set(decisions(plan, "propensity")["propensity"]) == {1.0}
     assert any("share" in warning for warning in plan["warnings"])
     assert plan["held_out"] > 0
@@ -214,4 +215,4 @@ def test_the_frontier_rises_with_the_maximum_and_never_above_its_bound(decided):
     own = curve.values[[round(m / curve.maxima[0] / 4, 9) for m in curve.maxima].index(1.0)]
     assert own == pytest.approx(curve.deterministic, rel=2e-3)
     assert first["planned_value"] <= curve.deterministic * (1 + 1e-3) <= curve.bound * (1 + 2e-3)
-    assert curve.bound <= first["bound"] * (1 + 1e-6)
+    assert curve.bound <= first["drawn_value_bound"] * (1 + 1e-6)
