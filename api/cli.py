@@ -133,20 +133,25 @@ def train(
 def allocate(
     campaign: Annotated[Path | None, typer.Argument(help="Campaign document (TOML, or JSON by suffix).")] = None,
     reproduce: Annotated[str | None, typer.Option(help="Recompute a past allocation from its version stamp.")] = None,
+    again: Annotated[
+        bool, typer.Option(help="Replace an allocation of the same name and as_of that has outcomes.")
+    ] = False,
     workspace: Home = HOME,
     output: Format = Output.TABLE,
 ) -> None:
     """Decide which offer each customer of a campaign's audience gets, inside every limit."""
     from engine.allocate import allocate as use_case
-    from engine.allocate import reproduce as again
+    from engine.allocate import reproduce as recompute
     from engine.campaign import campaign_from_file
 
     opened = _open(workspace)
     with console.progress(quiet=output is Output.JSON) as report:
         if reproduce is not None:
-            document = again(opened, reproduce, reporter=report)
+            document = recompute(opened, reproduce, reporter=report)
         elif campaign is not None:
-            document = use_case(opened, campaign_from_file(campaign), now=datetime.now(UTC), reporter=report)
+            document = use_case(
+                opened, campaign_from_file(campaign), now=datetime.now(UTC), again=again, reporter=report
+            )
         else:
             remedy = "Give the path of one, or --reproduce with an allocation's id."
             raise CampaignError("there is no campaign document.", where="allot allocate", remedy=remedy)

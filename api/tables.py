@@ -39,8 +39,8 @@ def allocated(d: Document) -> None:
     """The plan: what it is planned to earn and cost, and every limit."""
     if d["status"] != "released":
         say(
-            f"[bold red]Not released[/] ({d['status']}): no draw kept {safe(', '.join(d['breached']))}. Widen these limits, "
-            "or set exploration.temperature = 0 for the deterministic optimum."
+            f"[bold red]Not released[/] ({d['status']}): no draw kept {safe(', '.join(d['breached']))}.",
+            "Widen these limits, or set exploration.temperature = 0 for the deterministic optimum.",
         )
     say(
         f"[bold]{d['chosen']:,}[/] of {d['audience']:,} customers get an offer; {d['no_offer']:,} get none, "
@@ -78,6 +78,7 @@ def fed_back(d: Document) -> None:
     table("Feedback", ("", "records"), rows)
     for reason in d["reasons"][:20]:
         say(f"  line {reason['line']}: {safe(reason['reason'])}")
+    _warn(d)
 
 
 def learnt(d: Document) -> None:

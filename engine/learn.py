@@ -41,9 +41,11 @@ def feedback(workspace: Workspace, path: Path, *, now: datetime) -> dict[str, An
     with workspace.lock(), Store.open(workspace.store_path) as store:
         allocations = store.allocations()
         decided = {a.allocation_id: a.as_of for a in allocations}
+        superseded = {a.allocation_id for a in allocations if a.status == "superseded"}
         items = [_after_its_decision(item, decided) for item in items]
         paths = [r.path for r in released(workspace, allocations)]
         receipt = take_feedback(store, items, lambda ids: find_decisions(paths, ids), received_at=now)
+    idle = sorted({i.body.decision_id.rpartition("-")[0] for i in items if i.body is not None} & superseded)
     reasons = [{"line": line, "event_id": event, "reason": reason} for line, event, reason in receipt.reasons]
     return {
         "accepted": receipt.accepted,
@@ -53,6 +55,7 @@ def feedback(workspace: Workspace, path: Path, *, now: datetime) -> dict[str, An
         "rejected": receipt.rejected,
         "joined": receipt.joined,
         "reasons": reasons,
+        "warnings": [f"{name} was superseded: its outcomes are kept, but do not count" for name in idle],
     }
 
 
