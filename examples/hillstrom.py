@@ -231,9 +231,9 @@ def _show_spending(judged: dict[str, Judged], reference: dict[str, Any]) -> None
     for name, policy in judged.items():
         ours = policy.estimate("dr")
         theirs = f"{reference[THEIRS[name]]['DR'][0]:.3f}" if name in THEIRS else "-"
-        mix = " / ".join(f"{share:.0%}" for share in policy.mix)
+        mix = "/".join(f"{100 * share:.0f}" for share in policy.mix)
         rows.append((name, mix, *_three(ours), theirs, policy.report.verdict))
-    columns = ("policy", "mens / womens / none", "USD", "low", "high", "reference", "verdict")
+    columns = ("policy", "% m/w/none", "USD", "low", "high", "reference", "verdict")
     table("Spend per customer on the other half, dr with 95 % interval", columns, rows)
 
 

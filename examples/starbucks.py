@@ -153,7 +153,7 @@ def budgets(shop: Shop) -> None:
         planned = (f"{plan['planned_value'] / n:.4f}", f"{used / n:.4f}")
         rows.append((f"{budget:.2f}", kind, planned[0], *_two(worth[name]), planned[1], *_two(money[name])))
     columns = ("budget", "plan", "planned", "realised", "±", "planned cost", "realised cost", "±")
-    table(f"Completions and rewards in USD per customer, {n:,} customers; realised by dr, ± 95 %", columns, rows)
+    table(f"Completions and rewards in USD per customer of {n:,}; realised by dr ± 95 %", columns, rows)
     verdicts = sorted({judged.report.verdict for judged in (*worth.values(), *money.values())})
     theirs = json.loads((REFERENCE / "starbucks.json").read_text())[f"always {CONSTANT}"]
     (value, error), (cost, cost_error) = _two(worth[CONSTANT]), _two(money[CONSTANT])
