@@ -98,8 +98,10 @@ def _places(keys: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> tuple[NDArr
 def _learnt_from(workspace: Workspace, store: Store, posterior_id: str, rows: LoggedRows) -> tuple[str, ...]:
     foundation, _ = load_models(workspace, store, posterior_id)
     seen = np.isin(rows.row_key, foundation.seen)
-    if rows.stamp is None and store.model("posterior", posterior_id).watermark["windows"]:
-        seen |= np.isin(rows.row_key, own_keys(workspace, store))  # a file that repeats decisions that were folded
+    if rows.stamp is None:  # a file may repeat decisions of our own that were folded or trained on
+        own = own_keys(workspace, store)
+        if store.model("posterior", posterior_id).watermark["windows"] or np.isin(own, foundation.seen).any():
+            seen |= np.isin(rows.row_key, own)
     shared = int(seen.sum())
     if not shared:
         return ()

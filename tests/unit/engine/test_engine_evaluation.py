@@ -15,6 +15,7 @@ from engine.learn import learn
 from engine.logs import log_from_allocation
 from engine.replay import replay
 from engine.stages import Stages
+from engine.train import train
 from sims.files import OUTCOME_DAYS, moment
 from warehouse import Store
 
@@ -135,6 +136,28 @@ def test_a_single_row_that_was_trained_on_is_enough(trained, logged):
     found = evaluate(trained.workspace, replace(NOTHING, campaign=everybody(trained), log=path))
     assert found["verdict"] == "invalid"
     assert "learnt from 1 of these" in found["reasons"][0]
+
+
+@pytest.mark.parametrize("way", ["folded", "trained on", "neither"])
+def test_our_own_decisions_are_no_news_when_they_come_back_as_a_file(copies, decided, tmp_path, way):
+    """An export of decisions that the posterior or the prior has learnt from may not judge them either."""
+    lab, (first, _) = copies(), decided[1]
+    answers = {row.decision_id: row for row in lab.answers(first, 0)}
+    lab.feed(answers.values(), 4)
+    if way == "folded":
+        learn(lab.workspace, as_of=moment(OUTCOME_DAYS))
+    elif way == "trained on":
+        train(lab.workspace, as_of=moment(OUTCOME_DAYS), outcome_days=OUTCOME_DAYS)
+    rows = decisions(first, "decision_id", "customer_id", "offer_id", "propensity", "held_out")
+    kept = [i for i, out in enumerate(rows["held_out"]) if not out]
+    path = tmp_path / "export.parquet"
+    exported = {name: [rows[name][i] for i in kept] for name in ("customer_id", "offer_id", "propensity")}
+    said = [answers[rows["decision_id"][i]] for i in kept]
+    outcomes = {"outcome": [a.outcome for a in said], "reward": [a.reward for a in said]}
+    pq.write_table(pa.table({**exported, **outcomes, "decided_at": [moment(0)] * len(kept)}), path)
+    found = evaluate(lab.workspace, replace(NOTHING, campaign=lab.campaign, log=path))
+    assert (found["verdict"] == "invalid") == (way != "neither"), found["reasons"]
+    assert f"learnt from {len(kept)} of these" in found["reasons"][0] or way == "neither"
 
 
 def test_without_propensities_nothing_is_estimated(trained, logged):
