@@ -76,6 +76,7 @@ def evaluate(workspace: Workspace, question: Question, *, reporter: Reporter = s
             replayed.probability,
             q_hat,
             support=rows.support,
+            chances=rows.probability,
             planned=_planned(rows, replayed),
             reasons=replayed.reasons,
         )

@@ -34,7 +34,8 @@ class Report:
         chosen_because: why this estimator, in a sentence.
         estimates: ips, snips and, with a reward model, dr and sndr.
         logged: mean reward of what was done.
-        ess: effective sample size of the weights, in customers where the log names them, else in rows.
+        ess: effective sample size of the weights, in customers where the log names them, else in rows; with `chances`
+            at most what it is in expectation.
         largest_weight: of all rows.
         mean_weight: should be 1 less the unsupported mass.
         clipped_share: share of rows whose weight is above 10, which is what clipping at 10 would touch.
@@ -68,6 +69,7 @@ def evaluate(
     q_hat: Table | None = None,
     *,
     support: NDArray[np.bool_] | None = None,
+    chances: Table | None = None,
     planned: float | None = None,
     reasons: tuple[str, ...] = (),
 ) -> Report:
@@ -77,6 +79,8 @@ def evaluate(
         log, target: n decisions and (n, number of actions) probabilities; the last column is no offer.
         q_hat: (n, number of actions) modelled rewards not shaped by these rows' outcomes, or None.
         support: (n, number of actions) bool, what had a logged chance above 0; None: what occurs anywhere in the log.
+        chances: (n, number of actions) the logging policy's whole rows, where they are known. Then the weights' spread
+            is known and need not be guessed from the weights that happened to occur, which misses rare large ones.
         planned: the mean reward per decision that the policy planned.
         reasons: sentences of the caller that make the evaluation invalid, e.g. that the policy has learnt from the log.
 
@@ -89,10 +93,12 @@ def evaluate(
     chosen, because = _choose(estimates)
     unsupported = _unsupported(log, target, support)
     successes = effective_size(np.where(log.reward != 0, w, 0.0), log.cluster)
-    thin = _too_thin(chosen.ess, successes, float(unsupported.mean()))
-    off = _weights_off(w, 1 - unsupported, log)
+    moment = None if chances is None else _second_moment(log, target, chances)
+    ess = chosen.ess if moment is None else min(chosen.ess, len(w) / float(moment.mean()))
+    thin = _too_thin(ess, successes, float(unsupported.mean()))
+    off = _weights_off(w, 1 - unsupported, log, moment)
     # With few effective rows the error of the mean weight is itself a guess: then it is a symptom, not a proof.
-    broken = (*reasons, *off) if chosen.ess >= ESS_FLOOR else reasons
+    broken = (*reasons, *off) if ess >= ESS_FLOOR else reasons
     found = chosen if not broken else None
     return Report(
         verdict="invalid" if broken else "insufficient" if thin or off else "supported",
@@ -101,7 +107,7 @@ def evaluate(
         chosen_because=because,
         estimates=tuple(estimates),
         logged=logged(log),
-        ess=chosen.ess,
+        ess=ess,
         largest_weight=chosen.largest_weight,
         mean_weight=float(w.mean()),
         clipped_share=float(np.mean(w > LARGE_WEIGHT)),
@@ -153,11 +159,28 @@ def _unsupported(log: Log, target: Table, support: NDArray[np.bool_] | None) -> 
     return lost
 
 
-def _weights_off(w: Floats, expected: Floats, log: Log) -> list[str]:
+def _second_moment(log: Log, target: Table, chances: Table) -> Floats:
+    """(n,) the mean square of each row's weight over what the logging policy could have chosen.
+
+    Raises:
+        ShapeError: the tables disagree.
+    """
+    table = checked_target(log, target)
+    if chances.shape != table.shape:
+        raise ShapeError(f"chances must be {table.shape}, not {chances.shape}.", where="chances")
+    square = np.zeros(table.shape)
+    np.divide(table.astype(np.float64) ** 2, chances, out=square, where=chances > 0)
+    moment: Floats = square.sum(axis=1)
+    return moment
+
+
+def _weights_off(w: Floats, expected: Floats, log: Log, moment: Floats | None) -> list[str]:
     """A sentence if the mean weight is not what right propensities give: the target's supported probability."""
     gap = w - expected
     off = float(gap.mean())
     error = standard_error(gap - off, log.cluster)
+    if moment is not None:
+        error = max(error, float(np.sqrt(np.maximum(moment - expected**2, 0.0).sum())) / len(w))
     if abs(off) <= WEIGHT_ERRORS * error + WEIGHT_ROUNDING:
         return []
     should = f"{expected.mean():.3g}"

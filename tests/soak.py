@@ -137,9 +137,8 @@ def promises(seen: list[Seen]) -> list[Check]:
     broken = [f"seed {x.seed} round {x.round}: {', '.join(x.breaches)}" for x in seen if x.breaches]
     unreleased = [f"seed {x.seed} round {x.round}: {x.status}" for x in seen if x.status != "released"]
     judged = [one.judged for one in seen if one.judged.verdict != "invalid"]
-    refused = [
-        f"seed {x.seed} round {x.round}: {' '.join(x.judged.reasons)}" for x in seen if x.judged.verdict == "invalid"
-    ]
+    refused = [f"seed {x.seed} round {x.round}" for x in seen if x.judged.verdict == "invalid"]
+    why = sorted({reason.rstrip(".") for x in seen if x.judged.verdict == "invalid" for reason in x.judged.reasons})
     covered = float(np.mean([j.covered for j in judged]))
     least = NOMINAL - ERRORS * np.sqrt(NOMINAL * (1 - NOMINAL) / len(judged))
     bias = float(np.mean([j.z for j in judged])) * np.sqrt(len(judged))
@@ -157,7 +156,7 @@ def promises(seen: list[Seen]) -> list[Check]:
         Check(gain.low > 0, improved),
         Check(not broken, "; ".join([inside, *broken])),
         Check(not unreleased, "; ".join([f"{len(seen) - len(unreleased)} of {len(seen)} plans released", *unreleased])),
-        Check(not refused, "; ".join([f"{len(refused)} of {len(seen)} estimates called invalid", *refused])),
+        Check(not refused, "; ".join([f"{len(refused)} of {len(seen)} right logs called invalid", *refused, *why])),
         Check(bool(covered >= least), held),
         Check(bool(abs(bias) <= ERRORS), unbiased),
     ]

@@ -15,8 +15,9 @@ numbers = st.floats(0, 1e9)
 moments = st.datetimes(
     datetime(1990, 1, 1), datetime(2090, 1, 1), timezones=st.sampled_from([UTC, timezone(timedelta(hours=5.5))])
 )
-values = st.one_of(names, st.integers(-5, 5), st.booleans(), st.floats(-1e6, 1e6))
-columns = st.dictionaries(names, st.one_of(values, st.lists(values, min_size=1, max_size=3)), max_size=2)
+values = st.one_of(names, st.integers(-5, 5), st.floats(-1e6, 1e6))
+lists = st.one_of(st.lists(kind, min_size=1, max_size=3) for kind in (values, st.booleans()))
+columns = st.dictionaries(names, st.one_of(values, st.booleans(), lists), max_size=2)
 wheres = st.fixed_dictionaries({}, optional={"offers": columns, "customers": columns})
 
 

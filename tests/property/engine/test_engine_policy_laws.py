@@ -6,7 +6,7 @@ from engine_problems import K, N, limits, population, seeds, under
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from allot import LimitError
+from allot import ConvergenceError, LimitError
 from bandit import Beliefs
 from engine.exploration import even_policy
 from engine.plan import Draws, best_plan, check_feasible, drawn_plan
@@ -76,7 +76,7 @@ def test_it_is_a_policy_whose_expected_use_keeps_every_limit_and_its_headroom(se
         assert (table >= share * even - 1e-6).all()
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(seeds, tightness, shares, st.sampled_from([0.5, 0.01]), st.sampled_from(["profit", "incremental"]))
 def test_no_plan_within_the_limits_is_worth_more_than_its_bound(seed, parts, share, uncertainty, objective):
     """However much headroom and exploration take away from the policy itself."""
@@ -104,7 +104,7 @@ def test_a_plan_is_drawn_within_all_its_limits_or_refused_in_words(seed, some, s
     try:
         check_feasible(problem)
         plan = drawn_plan(worth, problem, share, draws, Stages())
-    except LimitError as error:
+    except (LimitError, ConvergenceError) as error:
         assert any(repr(x.name) in str(error) for x in some)
         return
     assert (plan.choice < K).all()

@@ -40,9 +40,10 @@ class Lab:
         shutil.copytree(self.workspace.root, folder / "workspace")
         return replace(self, workspace=Workspace.open(folder / "workspace"))
 
-    def allocate(self, day: int = 0, **changes: Any) -> dict[str, Any]:
-        """The reference campaign of a day, with changes."""
-        return allocate(self.workspace, replace(self.campaign, as_of=moment(day), **changes), now=moment(day))
+    def allocate(self, day: int = 0, *, again: bool = False, **changes: Any) -> dict[str, Any]:
+        """The campaign of a day, with changes."""
+        campaign = replace(self.campaign, as_of=moment(day), **changes)
+        return allocate(self.workspace, campaign, now=moment(day), again=again)
 
     def answers(self, summary: dict[str, Any], day: int, *, delay: float = 3.0) -> list[Feedback]:
         """What the world says about an allocation."""

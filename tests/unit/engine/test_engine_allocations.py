@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from engine_workspace import LATE, Lab, decisions, load_and_train
+from engine_workspace import LATE, SECOND, Lab, decisions, load_and_train
 
 import engine.plan
+from allot import CampaignError
 from engine.allocate import reproduce
 from engine.campaign import Exploration
 from engine.explain import explain
@@ -18,7 +19,7 @@ from engine.frontier import frontier, stored_problem
 from engine.learn import learn
 from engine.train import train
 from engine.workspaces import init, load
-from portfolio import solve, usage, use_of
+from portfolio import usage, use_of
 from sims.files import OUTCOME_DAYS, moment
 from warehouse import Store, Workspace
 
@@ -51,10 +52,46 @@ def test_seed_data_and_posterior_each_make_another_allocation(copies, decided, t
     lab = copies()
     lab.feed(lab.answers(first, 0), 8)
     learn(lab.workspace, as_of=moment(8))
-    other = lab.allocate(0)
+    other = lab.allocate(0, again=True)
     assert other["versions"]["posterior"] != first["versions"]["posterior"]
     ids.add(other["allocation_id"])
     assert len(ids) == 4
+
+
+def statuses(lab):
+    with Store.open(lab.workspace.store_path) as store:
+        return {a.allocation_id: a.status for a in store.allocations()}
+
+
+def test_of_one_campaign_and_moment_the_last_allocation_counts(copies, decided):
+    """And the first again when it is asked for again; nothing is lost, and nothing is folded for both."""
+    lab, (first, second) = copies(), decided[1]
+    other = lab.allocate(0, seed=8)
+    assert statuses(lab) == {
+        first["allocation_id"]: "superseded",
+        other["allocation_id"]: "released",
+        second["allocation_id"]: "released",
+    }
+    back = lab.allocate(0)
+    assert back["decisions_sha256"] == first["decisions_sha256"]
+    now = statuses(lab)
+    assert (now[first["allocation_id"]], now[other["allocation_id"]]) == ("released", "superseded")
+    lab.feed([*lab.answers(first, 0), *lab.answers(other, 0)], 8)
+    made = learn(lab.workspace, as_of=moment(SECOND))
+    assert (made["folded"], made["windows"]) == (first["audience"], 1)
+    assert reproduce(lab.workspace, other["allocation_id"])["identical"]
+
+
+def test_once_outcomes_have_come_in_another_allocation_must_be_insisted_on(copies, decided):
+    lab, (first, _) = copies(), decided[1]
+    lab.feed(lab.answers(first, 0)[:1], 4)
+    with pytest.raises(CampaignError, match=f"was already released.*{first['allocation_id']}"):
+        lab.allocate(0, seed=8)
+    assert statuses(lab)[first["allocation_id"]] == "released"
+    other = lab.allocate(0, seed=8, again=True)
+    assert statuses(lab)[first["allocation_id"]] == "superseded"
+    made = learn(lab.workspace, as_of=moment(OUTCOME_DAYS))
+    assert (made["folded"], made["filled"]) == (0, other["audience"])
 
 
 def test_past_allocations_are_reproduced_to_the_bit_when_the_world_has_moved_on(copies, decided, tmp_path):
@@ -160,14 +197,15 @@ def test_propensities_are_the_chosen_probabilities_and_nothing_impossible_was_ch
         assert sum(row) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_temperature_zero_is_the_optimum_of_the_stored_problem(copies):
+def test_temperature_zero_is_the_certified_optimum_with_probability_one(copies):
     lab = copies()
-    plan = lab.allocate(0, exploration=Exploration(temperature=0.0, share=0.02, holdout=0.1))
+    plan = lab.allocate(0, again=True, exploration=Exploration(temperature=0.0, share=0.02, holdout=0.1))
     problem, choice = stored_problem(lab.workspace, stored(lab, plan))
-    best = solve(problem, gap=1e-4)
     planned = problem.value[np.arange(len(choice)), choice][choice >= 0].sum(dtype=np.float64)
     assert plan["mechanism"] == "deterministic"
-    assert best.value * (1 - 1e-6) <= planned <= best.bound * (1 + 1e-6)
+    assert planned == pytest.approx(plan["planned_value"], rel=1e-6)
+    assert plan["bound"] * (1 - 1e-5) <= planned <= plan["bound"] * (1 + 1e-6)
+    assert all(x.slack >= -1e-6 for x in usage(problem.limits, use_of(problem, choice)))
     assert set(decisions(plan, "propensity")["propensity"]) == {1.0}
     assert any("share" in warning for warning in plan["warnings"])
     assert plan["held_out"] > 0

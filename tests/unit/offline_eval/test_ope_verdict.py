@@ -169,3 +169,23 @@ def test_spread_is_in_standard_errors_of_the_chosen_estimate():
     values = [e.value for e in report.estimates]
     assert report.spread == pytest.approx((max(values) - min(values)) / report.estimate.std_error)
     assert report.spread > 0
+
+
+def test_known_chances_tell_rare_large_weights_from_wrong_propensities() -> None:
+    """For a tenth of the rows the target wants what has a chance of 1 in 2,000, and did not occur there."""
+    n, rare = 4_000, 400
+    r = np.random.default_rng(0)
+    chances = np.tile([0.5, 0.5], (n, 1))
+    chances[:rare] = 0.9995, 0.0005
+    target = chances.copy()
+    target[:rare] = 0.8, 0.2
+    action = (r.random(n) < 0.5).astype(int)
+    action[:rare] = 0
+    log = oe.Log((r.random(n) < 0.3).astype(float), action, chances[np.arange(n), action])
+    blind = oe.evaluate(log, target)
+    seen = oe.evaluate(log, target, chances=chances)
+    assert (blind.verdict, seen.verdict) == ("invalid", "insufficient")
+    assert seen.ess == pytest.approx(n / (0.9 + 0.1 * (0.8**2 / 0.9995 + 0.2**2 / 0.0005)))
+    wrong = oe.Log(log.reward, (r.random(n) < 0.5).astype(int), np.full(n, 0.4))
+    even = np.tile([0.5, 0.5], (n, 1))
+    assert oe.evaluate(wrong, even, chances=np.tile([0.4, 0.6], (n, 1))).verdict == "invalid"
