@@ -1,6 +1,6 @@
 """An allocation in figures: one definition of each, for JSON, tables and pages alike."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,9 @@ def evidence_of(computed: Computed, summary: dict[str, Any]) -> Evidence:
     limits = computed.segments.limits
     hard = {x.name for x in limits if x.penalty is None and not (isinstance(x, Limit) and x.report_only)}
     recounted = usage(limits, use_of(computed.problem, computed.choice))
+    shares = {x.name for x in limits if isinstance(x, Share)}
+    # a share may be of a negative whole: what counts is how far it is on its side of the bound
+    kept = (replace(x, used=-x.slack, minimum=None, maximum=0.0) if x.name in shares else x for x in recounted)
     released = summary["status"] == "released"
     return Evidence(
         computed.choice,
@@ -92,7 +95,7 @@ def evidence_of(computed: Computed, summary: dict[str, Any]) -> Evidence:
         audience.held_out,
         Books(**counts),
         # infinite slack: no bound, or a share of nothing, which every bound allows
-        tuple(x for x in recounted if x.name in hard and np.isfinite(x.slack)) if released else (),
+        tuple(x for x in kept if x.name in hard and np.isfinite(x.slack)) if released else (),
     )
 
 

@@ -303,10 +303,11 @@ def usage(limits: Iterable[Limit | Share], use: Floats, prices: dict[str, float]
             whole = 1.0
             used = float((_table(limit.selection, limit.measure, n_cells, k) * use).sum())
         room = [np.inf]
+        sign = -1.0 if whole < 0 else 1.0  # of a negative whole, the larger share is the smaller part
         if whole and limit.maximum is not None:
-            room.append(limit.maximum - used)
+            room.append(sign * (limit.maximum - used))
         if whole and limit.minimum is not None:
-            room.append(used - limit.minimum)
+            room.append(sign * (used - limit.minimum))
         price = (prices or {}).get(limit.name, 0.0)
         out.append(Usage(limit.name, used, limit.minimum, limit.maximum, float(min(room)), price))
     return tuple(out)

@@ -48,3 +48,15 @@ def test_a_share_of_nothing_keeps_every_bound():
     p = problem(Share("share", "count", Selection(offers=(0,)), Selection(), minimum=0.2))
     (counted,) = usage(p.limits, use_of(p, np.full(4, -1)))
     assert np.isinf(counted.slack)
+
+
+def test_a_share_of_a_loss_is_kept_when_its_part_is_small_enough():
+    """At most 40 % of a total value of -10: -4 keeps it, -3 is too much."""
+    share = Share("share", "value", Selection(offers=(0,)), Selection(), maximum=0.4)
+    value = np.array([[-4.0, -6.0, 0.0], [-3.0, -7.0, 0.0]])
+    for row, kept in ((0, True), (1, False)):
+        p = Problem(value[[row, row]], np.ones((2, 3)), np.ones((2, 3), bool), np.zeros(2, int), (share,))
+        (counted,) = usage(p.limits, use_of(p, np.array([0, 1])))
+        assert (counted.slack >= -1e-12) is kept
+        rows = compile_rows(p.limits, p.n_cells, 3)
+        assert bool((rows.consumption(use_of(p, np.array([0, 1]))) <= rows.upper + 1e-12).all()) is kept
