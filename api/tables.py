@@ -100,12 +100,12 @@ def evaluated(d: Document) -> None:
     rows = [(e["estimator"], e["value"], e["low"], e["high"], e["std_error"], e["ess"]) for e in d["estimates"]]
     columns = ("estimator", "reward per decision", "low", "high", "std error", "effective sample")
     table(f"{d['rows']:,} logged decisions, 95 % intervals", columns, rows)
-    say(f"The log itself earned {number(d['logged']['value'])} per decision.")
+    say(f"The log itself earned {number(d['logged']['value'])} per decision (rewards as reported, before costs).")
     if d["difference"] is not None:
         x = d["difference"]
         say(f"Target minus log: {x['value']:+.4g} per decision, interval {x['low']:+.4g} to {x['high']:+.4g}.")
     if d["planned"] is not None:
-        say(f"Planned {number(d['planned'])} per decision, realised {number(d['realised'])}.")
+        say(f"Reward planned {number(d['planned'])} per decision, realised {number(d['realised'])}.")
     _warn(d)
 
 

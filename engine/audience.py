@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from allot import DataError
 from allot.uniforms import stream, uniforms
 from bandit import Beliefs, Posterior
 from engine.campaign import Campaign
@@ -128,6 +129,7 @@ def audience_beliefs(
     n = len(people.key)
     with stages("features", n):
         table = customer_features(connection, people.customer_id, campaign.as_of, people.memory)
+        _check_columns(foundation, table)
         customers = foundation.features.encode(table)
     with stages("scores", n) as done:
         logits = np.empty((n, len(foundation.offer_ids) + 1), np.float32)
@@ -141,6 +143,17 @@ def audience_beliefs(
         if len(arms) == every.mean.shape[1] and np.array_equal(arms, np.arange(len(arms))):
             return every
         return Beliefs(np.ascontiguousarray(every.mean[:, arms]), np.ascontiguousarray(every.sd[:, arms]))
+
+
+def _check_columns(foundation: Foundation, table: pa.Table) -> None:
+    """A column that the model reads and that has vanished would silently be read as missing everywhere."""
+    gone = [n for n in foundation.features.names if n.startswith("customer.") and n not in table.column_names]
+    if gone:
+        raise DataError(
+            "the model reads this column, which customers no longer have.",
+            where=f"customers, column {gone[0].removeprefix('customer.')}",
+            remedy="Load customers with it, or run `allot train` to do without it.",
+        )
 
 
 def terms_of(offers: pa.Table, campaign: Campaign) -> Terms:

@@ -68,9 +68,9 @@ def frontier(workspace: "Workspace", stored: StoredAllocation) -> Frontier:
     step = -(-n // _CUSTOMERS) if n else 1
     some = _every(problem, step)
     scale = n / max(1, len(some.value))
-    best = solve(some, gap=_GAP)
+    best = solve(problem, gap=_GAP)
     found = best.status != "infeasible"
-    value, bound = (best.value * scale, best.bound * scale) if found else (None, None)
+    value, bound = (best.value, best.bound) if found else (None, None)
     name = _main_limit(problem, stored.summary["limits"])
     if not name:
         return Frontier("", (), (), value, bound, step > 1)

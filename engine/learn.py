@@ -148,9 +148,10 @@ def _changed(log: pa.Table, foundation: Foundation) -> list[str]:
 
 
 def _silent(log: pa.Table) -> list[str]:
-    """Allocations of which nothing at all was heard, although silence counts as failure."""
-    counted = np.asarray(log["matured"], bool) & np.asarray(log["silence_is_failure"], bool)
-    names = np.array(log["allocation_id"].to_pylist(), str)
-    answered = np.asarray(log["answered"], bool)
-    mute = [name for name in np.unique(names[counted]).tolist() if not answered[names == name].any()]
-    return [f"no feedback at all has come for {name}: every decision of it counts as a failure" for name in mute]
+    """Allocations of which nothing at all was heard, although silence would count as failure."""
+    counts = np.asarray(log["matured"], bool) & np.asarray(log["silence_counts"], bool)
+    mute = counts & ~np.asarray(log["silence_is_failure"], bool)
+    names = sorted(set(log.filter(pa.array(mute))["allocation_id"].to_pylist()))
+    return [
+        f"no feedback at all has come for {name}: it is not learnt from, as if it had not been sent" for name in names
+    ]

@@ -79,7 +79,7 @@ def check_feasible(problem: Problem) -> None:
     if conflict is None:
         return
     names = ", ".join(repr(name) for name in conflict.limits)
-    cures = "; or ".join(f"{name!r} by {amount:,.6g}" for name, amount in conflict.relaxation.items())
+    cures = "; or ".join(f"{name!r} by {amount:,.6g} or more" for name, amount in conflict.relaxation.items())
     raise LimitError(f"no plan can keep {names}.", where="limits", remedy=f"Relax {cures or 'one of them'}.")
 
 

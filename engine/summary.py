@@ -196,6 +196,11 @@ def _warnings(computed: Computed) -> list[str]:
     explore = computed.campaign.exploration
     if computed.plan.acceptance < TOLERATED:
         out.append(f"only {computed.plan.acceptance:.0%} of the rehearsed draws kept every limit")
+    if len(computed.active) and not computed.active.any():
+        worst = max(_funnel(computed), key=lambda line: line["all_hits"])
+        out.append(
+            f"nobody could get anything: rule {worst['rule']!r} excludes {worst['all_hits']:,} pairs, more than any"
+        )
     if computed.plan.mechanism == "deterministic":
         out.append("temperature 0 gives every choice with probability one: nothing can be learnt from these decisions")
         if explore.share > 0:

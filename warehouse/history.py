@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from allot import DataError
+from allot import DataError, WorkspaceError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -42,8 +42,12 @@ def history(
 
     Returns:
         decision_id, allocation_id, customer_id, offer_id, held_out, propensity, decided_at, answered, outcome, reward,
-        occurred_at, delay_us (of successes), matured, silence_is_failure. Without feedback, outcome and reward are 0
-        and answered is false.
+        occurred_at, delay_us (of successes), matured, silence_is_failure, silence_counts. Without feedback, outcome and
+        reward are 0 and answered is false. Silence is failure where the campaign says that it counts and anything at
+        all has been heard of the allocation.
+
+    Raises:
+        WorkspaceError: a decisions file is gone or damaged.
     """
     rows = [(str(r.path), r.allocation_id, r.decided_at, r.outcome_days, r.no_feedback) for r in released]
     columns = list(zip(*rows, strict=True)) or [(), (), (), (), ()]
@@ -55,6 +59,9 @@ def history(
     connection.register("allocations", pa.table(given, names=list(names)))
     connection.register("outcomes", outcomes)
     sql = files("warehouse").joinpath("sql/history.sql").read_text()
+    gone = next((r.path for r in released if not r.path.is_file()), None)
+    if gone is not None:
+        raise WorkspaceError("the decisions are gone.", where=str(gone), remedy="Restore them from a backup.")
     try:
         found = connection.sql(sql, params={"paths": [str(r.path) for r in released], "as_of": as_of})
         return found.to_arrow_table()
@@ -109,5 +116,6 @@ _EMPTY = pa.schema(
         ("delay_us", pa.int64()),
         ("matured", pa.bool_()),
         ("silence_is_failure", pa.bool_()),
+        ("silence_counts", pa.bool_()),
     ]
 )

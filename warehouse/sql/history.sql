@@ -15,7 +15,9 @@ SELECT
     o.occurred_at,
     CASE WHEN o.outcome = 1 THEN epoch_us(o.occurred_at) - epoch_us(a.decided_at) END AS delay_us,
     a.decided_at + to_microseconds(CAST(a.outcome_days * 86400000000 AS BIGINT)) <= $as_of AS matured,
-    a.no_feedback = 'failure' AS silence_is_failure
+    -- Silence means failure only where somebody speaks: a plan of which nothing at all was heard may never have been sent.
+    a.no_feedback = 'failure' AND count(o.decision_id) OVER (PARTITION BY a.allocation_id) > 0 AS silence_is_failure,
+    a.no_feedback = 'failure' AS silence_counts
 FROM read_parquet($paths, filename = true) AS d
 JOIN allocations AS a ON a.path = d.filename
 LEFT JOIN outcomes AS o ON o.decision_id = d.decision_id

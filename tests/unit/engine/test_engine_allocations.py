@@ -90,8 +90,9 @@ def test_once_outcomes_have_come_in_another_allocation_must_be_insisted_on(copie
     assert statuses(lab)[first["allocation_id"]] == "released"
     other = lab.allocate(0, seed=8, again=True)
     assert statuses(lab)[first["allocation_id"]] == "superseded"
+    lab.feed(lab.answers(other, 0)[:1], 4)
     made = learn(lab.workspace, as_of=moment(OUTCOME_DAYS))
-    assert (made["folded"], made["filled"]) == (0, other["audience"])
+    assert (made["folded"], made["filled"]) == (1, other["audience"] - 1)
 
 
 def test_past_allocations_are_reproduced_to_the_bit_when_the_world_has_moved_on(copies, decided, tmp_path):

@@ -83,6 +83,16 @@ def test_outcomes_of_exposures_that_came_later_are_not_trained_on(lab, tmp_path)
     assert train(lab.workspace, as_of=moment(6), outcome_days=OUTCOME_DAYS)["arms"][0]["rate"] == rate
 
 
+def test_a_plan_of_which_nothing_was_heard_teaches_nothing(lab):
+    """It may never have been sent: neither learning nor training takes its silence for failure."""
+    rows = train(lab.workspace, as_of=moment(0), outcome_days=OUTCOME_DAYS)["rows"]
+    plan = lab.allocate(0)
+    made = learn(lab.workspace, as_of=moment(LATE))
+    assert (made["folded"], made["filled"], made["windows"]) == (0, 0, 0)
+    assert any(plan["allocation_id"] in warning for warning in made["warnings"])
+    assert train(lab.workspace, as_of=moment(LATE), outcome_days=OUTCOME_DAYS)["rows"] == rows
+
+
 def test_an_outcome_before_its_decision_is_refused(lab):
     plan = lab.allocate(0)
     row, other = lab.answers(plan, 0)[:2]
@@ -94,7 +104,8 @@ def test_an_outcome_before_its_decision_is_refused(lab):
 
 def test_outcomes_that_arrive_after_training_are_said_not_swallowed(lab):
     plan = lab.allocate(0)
-    answers = lab.answers(plan, 0)
+    first, *answers = lab.answers(plan, 0)
+    lab.feed([first], 4)
     train(lab.workspace, as_of=moment(LATE), outcome_days=OUTCOME_DAYS)
     lab.feed(answers, LATE)
     said = learn(lab.workspace, as_of=moment(LATE))["warnings"]
@@ -140,8 +151,9 @@ def test_a_second_allocation_of_the_same_moment_takes_the_place_of_the_first(lab
     with Store.open(lab.workspace.store_path) as store:
         status = {a.allocation_id: a.status for a in store.allocations()}
     assert status == {first["allocation_id"]: "superseded", second["allocation_id"]: "released"}
+    lab.feed(lab.answers(second, 0)[:5], 4)
     made = learn(lab.workspace, as_of=moment(LATE))
-    assert made["filled"] == second["audience"]
+    assert (made["folded"], made["filled"]) == (5, second["audience"] - 5)
 
 
 def test_once_outcomes_have_come_in_it_takes_a_word_to_replace_an_allocation(lab):
