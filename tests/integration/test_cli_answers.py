@@ -41,7 +41,11 @@ def test_every_command_prints_exactly_one_json_document(allot: Commands, house: 
     assert (learnt["folded"], learnt["filled"]) == (1, 599)
     assert once(allot("evaluate", "--as-of", "2026-06-01", *here))["verdict"] in ("supported", "insufficient")
     assert once(allot("explain", "c0001", *here))["customer_id"] == "c0001"
-    assert Path(once(allot("report", *here))["html"]).is_file()
+    report = once(allot("report", *here))
+    page = Path(report["html"]).read_text()
+    assert "<h1>first</h1>" in page
+    assert not re.search(r"<script|<link|src=\"http|url\(http", page), "the page needs nothing else"
+    assert all(Path(chart).read_bytes().startswith(b"\x89PNG") for chart in report["charts"])
     again = once(allot("allocate", "--reproduce", plan["allocation_id"], *here))
     assert (again["identical"], again["sha256"]) == (True, plan["decisions_sha256"])
     written = once(allot("simulate", "--write", tmp_path / "world", "--customers", 100, "--output", "json"))
@@ -160,17 +164,6 @@ def test_temperature_zero_is_certain_and_warns_that_nothing_can_be_learnt_from_i
     assert set(pq.read_table(plan["decisions"])["propensity"].to_pylist()) == {1.0}
     told = allot("allocate", cold, "--workspace", workspace)
     assert "Nothing can be learnt from these decisions" in told.out
-
-
-def test_a_report_is_one_page_that_needs_nothing_else(allot: Commands, workspace: Path, tmp_path: Path) -> None:
-    ran = allot("report", "--to", tmp_path / "here", "--workspace", workspace)
-    assert ran.code == 0, ran.err
-    page = (tmp_path / "here/report.html").read_text()
-    assert f"Report: {tmp_path / 'here/report.html'}" in ran.out
-    assert "<h1>first</h1>" in page
-    assert not re.search(r"<script|<link|src=\"http|url\(http", page)
-    for chart in re.findall(r"^Chart: (.+)$", ran.out, re.MULTILINE):
-        assert Path(chart).read_bytes().startswith(b"\x89PNG")
 
 
 def test_names_with_square_brackets_are_names_and_no_markup(

@@ -1,11 +1,12 @@
 """A campaign that is wrong: field, limit or rule is named, the remedy is said, and no allocation is kept."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import CAMPAIGN, Commands, snapshot
+from conftest import CAMPAIGN, Commands, House, snapshot
 
 from allot import AllotError
 from engine.allocate import allocate
@@ -157,7 +158,9 @@ def test_relaxing_an_impossible_minimum_by_what_the_message_says_makes_a_plan_po
 ) -> None:
     here = ("--workspace", workspace)
     said = allot("allocate", campaign("[exploration]\ntemperature = 0\n" + limit(COUNT + "minimum = 900")), *here)
-    by = float(said.err.rpartition("Relax 'cap' by ")[2].rstrip(".\n"))
+    found = re.search(r"Relax 'cap' by ([\d.]+)", said.err)
+    assert found is not None, said.err
+    by = float(found[1].rstrip("."))
     relaxed = campaign("[exploration]\ntemperature = 0\n" + limit(f"{COUNT}minimum = {900 - by}"))
     ran = allot("allocate", relaxed, "--output", "json", *here)
     assert ran.code == 0, ran.err
@@ -188,3 +191,17 @@ def test_when_rules_exclude_everybody_the_plan_is_empty_and_every_pair_explained
 def test_a_head_without_a_moment_is_refused(allot: Commands, workspace: Path, campaign: Write) -> None:
     soon = CAMPAIGN.replace("2026-04-20T00:00:00Z", '"soon"')
     allot("allocate", campaign(head=soon), "--workspace", workspace).refused(5, "as_of = 'soon'", "a time such as")
+
+
+def test_a_plan_whose_outcomes_have_come_in_is_replaced_only_on_demand(
+    allot: Commands, house: House, workspace: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "first.toml"
+    other.write_text((house.files / "first.toml").read_text().replace("seed = 1", "seed = 2"))
+    before = snapshot(workspace)
+    ran = allot("allocate", other, "--workspace", workspace)
+    ran.refused(5, "campaign 'first'", "already released as of 2026-04-01", "--again")
+    assert snapshot(workspace) == before
+    replaced = allot("allocate", other, "--again", "--output", "json", "--workspace", workspace)
+    assert replaced.code == 0, replaced.err
+    assert any("no longer counts" in warning for warning in replaced.document["warnings"])

@@ -107,7 +107,7 @@ def test_a_workspace_may_lie_under_spaces_quotes_and_other_alphabets(
 
 
 def test_customers_of_any_name_are_found_again(
-    allot: Commands, house: House, workspace: Path, changed_table: Callable[..., Path]
+    allot: Commands, workspace: Path, campaign: Callable[..., Path], changed_table: Callable[..., Path]
 ) -> None:
     names = ["O'Brien; DROP TABLE", "ключ", '"quoted"', " leading blank", "a,b"]
 
@@ -117,6 +117,6 @@ def test_customers_of_any_name_are_found_again(
 
     here = ("--workspace", workspace)
     assert allot("load", "--customers", changed_table("customers", rename), *here).code == 0
-    assert allot("allocate", house.files / "first.toml", *here).code == 0
+    assert allot("allocate", campaign(), *here).code == 0
     for name in names:
         assert allot("explain", name, "--output", "json", *here).document["customer_id"] == name
