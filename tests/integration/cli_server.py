@@ -11,6 +11,7 @@ One JSON request per line on stdin, one JSON answer {"code": int} per line on st
 """
 
 import functools
+import gc
 import importlib
 import json
 import os
@@ -41,6 +42,7 @@ def main() -> None:
     _load_kernels()
     sqlglot.parse("true", read="duckdb")
     code_version()
+    gc.freeze()  # or every child's first collection would copy the whole heap
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

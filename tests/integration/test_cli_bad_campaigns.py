@@ -144,7 +144,7 @@ BY_COMMAND = [
 ]
 
 
-@pytest.mark.parametrize(("code", "lines", "parts"), BY_COMMAND)
+@pytest.mark.parametrize(("code", "lines", "parts"), BY_COMMAND, ids=[b[2][0] for b in BY_COMMAND])
 def test_the_command_ends_with_the_errors_own_code_and_keeps_nothing(
     allot: Commands, workspace: Path, campaign: Write, code: int, lines: str, parts: tuple[str, ...]
 ) -> None:

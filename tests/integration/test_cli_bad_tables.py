@@ -78,7 +78,9 @@ BREACHES = [
 ]
 
 
-@pytest.mark.parametrize(("table", "change", "where", "what", "remedy"), BREACHES)
+@pytest.mark.parametrize(
+    ("table", "change", "where", "what", "remedy"), BREACHES, ids=[f"{b[0]}: {b[3]}" for b in BREACHES]
+)
 def test_a_breach_names_file_column_example_and_remedy_and_loads_nothing(
     allot: Commands,
     workspace: Path,
@@ -125,7 +127,7 @@ UNREADABLE = [
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "what", "more"), UNREADABLE)
+@pytest.mark.parametrize(("name", "content", "what", "more"), UNREADABLE, ids=[u[0] for u in UNREADABLE])
 def test_a_file_that_cannot_be_read_is_named_with_the_place_where_there_is_one(
     allot: Commands, workspace: Path, tmp_path: Path, name: str, content: bytes, what: str, more: str
 ) -> None:
