@@ -2,14 +2,24 @@
 
 from bandit.basis import Basis, fit_basis
 from bandit.choice import choice_probabilities, mean_success
-from bandit.consumption import Consumption, PricedPolicy, Use, expected_consumption, priced_probabilities
+from bandit.consumption import (
+    Consumption,
+    PricedPolicy,
+    Use,
+    expected_consumption,
+    priced_probabilities,
+    settled,
+    tallied,
+)
 from bandit.folds import holdout, time_folds
+from bandit.grid import Grid, compile_grid
 from bandit.posterior import Beliefs, Posterior, Rows
 from bandit.posterior_start import ArrivalShare, arrival_share, start
 from bandit.prior import WARM_ROWS, Columns, Log, Prior
 from bandit.prior_fit import FittedPrior, PriorReport, fit_prior
 from bandit.reward_model import cross_fitted_rewards
 from bandit.scores import Outside, Scores
+from bandit.tally import Extent, Tally, extent_of
 
 __all__ = [
     "WARM_ROWS",
@@ -18,7 +28,9 @@ __all__ = [
     "Beliefs",
     "Columns",
     "Consumption",
+    "Extent",
     "FittedPrior",
+    "Grid",
     "Log",
     "Outside",
     "Posterior",
@@ -27,16 +39,21 @@ __all__ = [
     "PriorReport",
     "Rows",
     "Scores",
+    "Tally",
     "Use",
     "arrival_share",
     "choice_probabilities",
+    "compile_grid",
     "cross_fitted_rewards",
     "expected_consumption",
+    "extent_of",
     "fit_basis",
     "fit_prior",
     "holdout",
     "mean_success",
     "priced_probabilities",
+    "settled",
     "start",
+    "tallied",
     "time_folds",
 ]

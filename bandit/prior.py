@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import DataError, ShapeError
+from bandit.grid import Grid, compile_grid
 
 Floats: TypeAlias = NDArray[np.float64]
 
 WARM_ROWS = 200
 """Log rows from which an arm is told apart from the others."""
 
-_PAIRS_AT_ONCE = 200_000  # rows of a matrix handed to the trees: bounds the memory
+_PAIRS_AT_ONCE = 500_000  # calibrated together: bounds the memory
 _FORMAT = 1
 
 
@@ -125,14 +126,15 @@ class Prior:
         return out
 
     def logits(self, customers: Floats, *, threads: int = 2) -> NDArray[np.float32]:
-        """Calibrated logits of all arms, with LightGBM's own prediction, in pieces of bounded memory.
+        """Calibrated logits of all arms, from the factorised scorer (`bandit.grid`), in pieces of bounded memory.
 
         Args:
             customers: (n, dc) float64, NaN = missing, categories as codes.
-            threads: for the trees; the bits do not depend on it.
+            threads: how many may work.
 
         Returns:
-            (n, k + 1) float32.
+            (n, k + 1) float32. A customer's logits are the same to the bit with whomever, in whatever order and by
+            however many threads they are computed.
 
         Raises:
             ShapeError: the matrix does not have the model's columns.
@@ -146,18 +148,26 @@ class Prior:
         if self.constant:
             out[:] = self.intercept
             return out
-        arms = self.scored
-        size = max(1, _PAIRS_AT_ONCE // len(arms))
+        grid = grid_of(self.text, self.offers[self.scored], customers.shape[1])
+        size = max(1, _PAIRS_AT_ONCE // len(self.offers))
         for first in range(0, len(customers), size):
             piece = slice(first, first + size)
-            self._finish(pair_scores(self.booster(), customers[piece], self.offers[arms], threads=threads), out[piece])
+            self._finish(grid.logits(customers[piece], threads=threads), out[piece])
         return out
 
-    def _finish(self, raw: Floats, out: NDArray[np.float32]) -> None:
+    def _finish(self, raw: NDArray[Any], out: NDArray[np.float32]) -> None:
         """From raw scores of the scored arms (n, len(scored)) to calibrated logits of all arms."""
-        own = self.intercept + self.slope * raw
-        out[:, self.scored] = own
-        out[:, ~self.warm] = own[:, self.scored < len(self.offers) - 1].mean(1)[:, None]
+        scored, own = self.scored, self.intercept + self.slope * raw.astype(np.float64)
+        if len(scored) == len(self.offers):
+            out[:] = own
+        else:
+            out[:, scored] = own
+        if not self.warm.all():
+            offers = np.flatnonzero(scored < len(self.offers) - 1).tolist()
+            total = np.zeros(len(own))
+            for offer in offers:  # in this order: no customer's sum depends on how many there are
+                total += own[:, offer]
+            out[:, ~self.warm] = (total / len(offers))[:, None]
 
     def to_files(self) -> dict[str, bytes]:
         """File names and contents: the model text, and everything else as JSON with exact numbers (NaN as null)."""
@@ -209,13 +219,18 @@ def parse(text: str) -> Any:
     return lightgbm.Booster(model_str=text)
 
 
+@lru_cache(maxsize=8)
+def _compiled(text: str, offers: bytes, shape: tuple[int, int], n_customer: int) -> Grid:
+    return compile_grid(text, np.frombuffer(offers).reshape(shape), n_customer)
+
+
+def grid_of(text: str, offers: Floats, n_customer: int) -> Grid:
+    """The scorer of a model text and some offers (a, do); compiled once, since that takes longer than one decision."""
+    arms, width = offers.shape
+    return _compiled(text, offers.tobytes(), (arms, width), n_customer)
+
+
 def pair_scores(booster: Any, customers: Floats, offers: Floats, *, threads: int) -> Floats:
     """Raw scores (n, a) of some customers (n, dc) with some offers (a, do)."""
-    n, arms = len(customers), len(offers)
-    pairs = np.empty((n, arms, customers.shape[1] + offers.shape[1]))
-    pairs[:, :, : customers.shape[1]] = customers[:, None, :]
-    pairs[:, :, customers.shape[1] :] = offers
-    flat = pairs.reshape(n * arms, -1)
-    if len(flat) == 0:
-        return np.empty((n, arms))
-    return np.asarray(booster.predict(flat, raw_score=True, num_threads=threads), np.float64).reshape(n, arms)
+    grid = grid_of(booster.model_to_string(), offers, customers.shape[1])
+    return grid.logits(customers, threads=threads).astype(np.float64)
