@@ -31,7 +31,7 @@ def _grid() -> Grid:
 def no_draws() -> Draws:
     """Consumption is not asked for."""
     none = np.zeros((0, 0))
-    return Draws(none, none, np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 0, 0, 6)))
+    return Draws(none, none, np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 0, 0, 12), np.int64), np.zeros(8))
 
 
 def solve_arms(arms: Arms, draws: Draws, tolerance: float, first_row: int) -> Solved:

@@ -6,6 +6,7 @@ curvature.
 """
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from allot import ShapeError
 from bandit.choice import no_draws, solve_arms
 from bandit.quadrature import Draws
-from bandit.scores import Floats, Scores, block_arms, in_blocks
+from bandit.scores import Floats, Scores, block_arms, in_blocks, in_lanes
+from bandit.tally import FINER, Extent, Scale, Tally, extent_of, scale_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +92,19 @@ class Consumption:
 
 
 @njit(cache=True, nogil=True)
-def _add_use(probability: Any, draws: Any, use: Any) -> None:
+def _add_use(probability: Any, expected: Any, draws: Any, scale: Any, use: Any) -> Any:
+    """Add a block's use, in units of 1 / scale[m]; return its value in units of 1 / scale[3]."""
+    value = np.int64(0)
     for i in range(len(draws.cell)):
         g, weight = draws.cell[i], draws.weight[i]
+        value += np.int64(np.rint(weight * expected[i] * scale[3]))
         for a in range(draws.cost.shape[1]):
             if probability[i, a] != 0.0:
                 share = weight * probability[i, a]
-                use[0, g, a] += share
-                use[1, g, a] += share * draws.cost[i, a]
-                use[2, g, a] += share * draws.worth[i, a]
+                use[0, g, a] += np.int64(np.rint(share * scale[0]))
+                use[1, g, a] += np.int64(np.rint(share * draws.cost[i, a] * scale[1]))
+                use[2, g, a] += np.int64(np.rint(share * draws.worth[i, a] * scale[2]))
+    return value
 
 
 def _charge(use: Use, charges: NDArray[np.float64], rows: slice) -> NDArray[np.float64]:
@@ -153,6 +159,16 @@ def priced_probabilities(
     return PricedPolicy(probability, expected, residual)
 
 
+def settled(tally: Tally) -> Consumption:
+    """Exact sums as numbers."""
+    use = tally.use / tally.scale.use[:, None, None]
+    curved = None
+    if tally.curvature is not None:
+        coarse, fine = tally.curvature.reshape(2, 6, *tally.curvature.shape[1:])
+        curved = (coarse + fine / FINER) / tally.scale.curvature[:, None, None, None]
+    return Consumption(tally.value / tally.scale.value, use, curved, tally.residual)
+
+
 def expected_consumption(
     scores: Scores,
     use: Use,
@@ -163,7 +179,7 @@ def expected_consumption(
     tolerance: float = 1e-7,
     threads: int = 2,
 ) -> Consumption:
-    """Expected value and consumption of the policy at these charges; blocks are summed in their order.
+    """Expected value and consumption of the policy at these charges, as `tallied`.
 
     Args:
         scores: (n, k).
@@ -178,34 +194,75 @@ def expected_consumption(
         ShapeError: arrays disagree, or hold NaN, or numbers out of range.
         ConvergenceError: a row did not reach the tolerance at the finest grid.
     """
+    weights = _weights(use, weight)
+    extent = extent_of(scores, use.cost, use.worth, weights)
+    return settled(
+        tallied(scores, use, charges, extent, weight=weights, curvature=curvature, tolerance=tolerance, threads=threads)
+    )
+
+
+def tallied(
+    scores: Scores,
+    use: Use,
+    charges: NDArray[np.float64],
+    extent: Extent,
+    *,
+    weight: NDArray[np.float64] | None = None,
+    curvature: bool = False,
+    tolerance: float = 1e-7,
+    threads: int = 2,
+    table: NDArray[np.float32] | None = None,
+) -> Tally:
+    """Exact sums of what the policy is worth and consumes at these charges.
+
+    Sums over partitions, each tallied with the extent of all of them together, add up to the sum over everybody to the
+    last bit, whatever the order of the customers.
+
+    Args:
+        scores, use, charges, weight, curvature, tolerance, threads: as in `expected_consumption`.
+        extent: bounds of these customers, or of more; see `extent_of`.
+        table: (n, k + 1) float32, overwritten with the probabilities.
+
+    Raises:
+        ShapeError, ConvergenceError: as `expected_consumption`.
+    """
     _check(scores, use, charges)
     rows, offers = scores.mean.shape
+    weights = _weights(use, weight)
+    scale = scale_of(extent, charges)
+    size = (use.n_cells, offers, offers, 12) if curvature else (0, 0, 0, 12)
+
+    def work(blocks: list[slice]) -> Tally:
+        used, curved = np.zeros((3, use.n_cells, offers), np.int64), np.zeros(size, np.int64)
+        value, residual = 0, 0.0
+        for block in blocks:
+            draws = _draws(use, block, weights, curved, scale)
+            solved = solve_arms(block_arms(scores, block, _charge(use, charges, block)), draws, tolerance, block.start)
+            factors = np.append(scale.use, scale.value)
+            value += int(_add_use(solved.probability, solved.expected_maximum, draws, factors, used))
+            residual = max(residual, solved.residual)
+            if table is not None:
+                table[block] = solved.probability
+        tables = np.ascontiguousarray(np.moveaxis(curved, -1, 0)) if curvature else None
+        return Tally(value, used, tables, residual, scale)
+
+    return reduce(Tally.plus, in_lanes(rows, work, threads))
+
+
+def _weights(use: Use, weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    rows = len(use.cost)
     weights = np.ones(rows) if weight is None else np.asarray(weight, np.float64)
     if weights.shape != (rows,):
         raise ShapeError(f"weight has shape {weights.shape}.", where="weight", remedy=f"It must be {(rows,)}.")
-    cells = use.n_cells
-    size = (cells, offers, offers, 6) if curvature else (0, 0, 0, 6)
+    return weights
 
-    def work(block: slice) -> Consumption:
-        draws = Draws(
-            np.ascontiguousarray(use.cost[block], np.float64),
-            np.ascontiguousarray(use.worth[block], np.float64),
-            np.ascontiguousarray(use.cell[block], np.int64),
-            weights[block],
-            np.zeros(size),
-        )
-        arms = block_arms(scores, block, _charge(use, charges, block))
-        solved = solve_arms(arms, draws, tolerance, block.start)
-        used = np.zeros((3, cells, offers))
-        _add_use(solved.probability, draws, used)
-        value = float(draws.weight @ solved.expected_maximum)
-        return Consumption(value, used, draws.curvature, solved.residual)
 
-    value, residual, used, curved = 0.0, 0.0, np.zeros((3, cells, offers)), np.zeros(size)
-    for part in in_blocks(rows, work, threads):
-        value += part.value
-        used += part.use
-        if part.curvature is not None:
-            curved += part.curvature
-        residual = max(residual, part.residual)
-    return Consumption(value, used, np.ascontiguousarray(np.moveaxis(curved, -1, 0)) if curvature else None, residual)
+def _draws(use: Use, block: slice, weights: NDArray[np.float64], curved: NDArray[np.int64], scale: Scale) -> Draws:
+    return Draws(
+        np.ascontiguousarray(use.cost[block], np.float64),
+        np.ascontiguousarray(use.worth[block], np.float64),
+        np.ascontiguousarray(use.cell[block], np.int64),
+        weights[block],
+        curved,
+        np.append(scale.curvature, (FINER, scale.steepest)),
+    )

@@ -35,7 +35,8 @@ class Draws(NamedTuple):
     worth: NDArray[np.float64]  # (rows, k)
     cell: NDArray[np.int64]  # (rows,)
     weight: NDArray[np.float64]  # (rows,)
-    curvature: NDArray[np.float64]  # (cells, k, k, 6); (0, 0, 0, 6) for none
+    curvature: NDArray[np.int64]  # (cells, k, k, 12) coarse and fine parts of six tables; (0, 0, 0, 12) for none
+    scale: NDArray[np.float64]  # (8,) of the six tables, how much finer the fine part is, the steepest rate counted
 
 
 @njit(cache=True, nogil=True)
@@ -161,7 +162,7 @@ def _add_curvature(draws: Any, i: Any, n: Any, owner: Any, scratch: Any) -> None
 def _add_pair(draws: Any, i: Any, a: Any, b: Any, rate: Any) -> None:
     """Mass moves between two arms at this rate: raise both diagonals, lower both cross entries; no offer has none."""
     k = draws.cost.shape[1]
-    rate *= draws.weight[i]
+    rate = min(rate, draws.scale[7]) * draws.weight[i]
     if a < k:
         _add_entry(draws, i, a, a, rate)
     if b < k:
@@ -173,13 +174,23 @@ def _add_pair(draws: Any, i: Any, a: Any, b: Any, rate: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _add_entry(draws: Any, i: Any, a: Any, b: Any, rate: Any) -> None:
-    cost, worth, entry = draws.cost[i], draws.worth[i], draws.curvature[draws.cell[i], a, b]
-    entry[0] += rate
-    entry[1] += rate * cost[b]
-    entry[2] += rate * cost[a] * cost[b]
-    entry[3] += rate * worth[b]
-    entry[4] += rate * cost[a] * worth[b]
-    entry[5] += rate * worth[a] * worth[b]
+    cost, worth, scale = draws.cost[i], draws.worth[i], draws.scale
+    entry = draws.curvature[draws.cell[i], a, b]
+    _add_exactly(entry, 0, rate, scale)
+    _add_exactly(entry, 1, rate * cost[b], scale)
+    _add_exactly(entry, 2, rate * cost[a] * cost[b], scale)
+    _add_exactly(entry, 3, rate * worth[b], scale)
+    _add_exactly(entry, 4, rate * cost[a] * worth[b], scale)
+    _add_exactly(entry, 5, rate * worth[a] * worth[b], scale)
+
+
+@njit(cache=True, nogil=True)
+def _add_exactly(entry: Any, at: Any, x: Any, scale: Any) -> None:
+    """Whole units, and whole parts of what is left: reactions differ by so much that one integer is too short."""
+    units = x * scale[at]
+    whole = np.rint(units)
+    entry[at] += np.int64(whole)
+    entry[6 + at] += np.int64(np.rint((units - whole) * scale[6]))
 
 
 @njit(cache=True, nogil=True)

@@ -147,6 +147,16 @@ def _check(arms: Arms, allowed: NDArray[np.bool_], first_row: int) -> None:
     )
 
 
+def in_lanes(count: int, work: Callable[[list[slice]], Result], threads: int) -> list[Result]:
+    """The results of `work` on the fixed blocks dealt out to up to so many threads; for sums that know no order."""
+    blocks = [slice(start, min(start + BLOCK_ROWS, count)) for start in range(0, count, BLOCK_ROWS)]
+    lanes = [blocks[lane :: max(1, threads)] for lane in range(max(1, min(threads, len(blocks))))]
+    if len(lanes) == 1:
+        return [work(blocks)]
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        return list(pool.map(work, lanes))
+
+
 def in_blocks(count: int, work: Callable[[slice], Result], threads: int) -> Iterator[Result]:
     """The results of `work` on fixed blocks of customers, in their order, computed on up to so many threads."""
     blocks = [slice(start, min(start + BLOCK_ROWS, count)) for start in range(0, count, BLOCK_ROWS)]

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import ConvergenceError, LimitError
-from bandit import Beliefs, Outside, Scores, Use, mean_success, priced_probabilities
+from bandit import Beliefs, Outside, Scores, Use, mean_success
 from engine.exploration import even_policy
-from engine.oracle import ExpectedOracle, stratified
+from engine.oracle import ExpectedOracle, Latest, stratified
 from portfolio import Prices, Problem, Rows, compile_rows, expected_use, solve_prices
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -95,10 +95,10 @@ def affordable_policy(
     fees = np.broadcast_to(np.asarray(fee, np.float64), (k,)) if np.ndim(fee) < 2 else np.asarray(fee)
     scores = Scores(beliefs.mean, beliefs.sd, np.asarray(value, np.float64), fees, problem.eligible, outside)
     use = Use(problem.cost, problem.value, problem.cell, problem.n_cells)
-    prices = _prices(ExpectedOracle(scores, use), lowered, setting, problem)
+    oracle = ExpectedOracle(scores, use, latest=Latest(np.empty((len(use.cell), k + 1), np.float32)))
+    prices = _prices(oracle, lowered, setting, problem)
     charges = rows.charges(prices.price)
-    priced = priced_probabilities(scores, use, charges)
-    probability = priced.probability
+    probability, residual = oracle.policy(charges)
     if even is not None:
         probability = ((1.0 - setting.share) * probability + setting.share * even).astype(np.float32)
     policy = Policy(
@@ -107,8 +107,8 @@ def affordable_policy(
         bound=prices.bound + _room(rows, prices.price) - _room(lowered, prices.price) - _given(outside, len(use.cell)),
         charges=charges,
         price=prices.price,
-        residual=priced.residual,
-        passes=prices.passes + 1,
+        residual=residual,
+        passes=prices.passes,
         use=expected_use(problem, probability),
     )
     _check_inside(rows, policy, setting)

@@ -122,39 +122,59 @@ def _add_column(st: Any, co: Any, seat: int, option: int, sign: float, into: Any
 
 
 @njit(cache=True, nogil=True)
-def invert(st: Any, co: Any) -> bool:
-    """Inverse from the columns themselves, by Gauss-Jordan; False (and no change) where they are dependent."""
-    m = len(st.seat)
+def _subtract(row: Any, times: float, other: Any) -> None:
+    for c in range(len(row)):
+        row[c] -= times * other[c]
+
+
+@njit(cache=True, nogil=True)
+def invert_columns(columns: Any, inverse: Any) -> bool:
+    """Inverse of a basis, transposed, by Gauss-Jordan; False (and no change) where the columns are dependent.
+
+    In loops, not array expressions, which take longer to compile than all the rest.
+
+    Args:
+        columns: (m, m), columns[j] is column j.
+        inverse: (m, m), overwritten: inverse[q, j] says how column j answers row q.
+    """
+    m = len(columns)
     work = np.zeros((m, 2 * m))
-    column = np.zeros(m)
     for j in range(m):
-        column[:] = 0.0
-        if st.seat[j] < 0:
-            column[st.option[j]] = 1.0
-        else:
-            _add_column(st, co, st.seat[j], st.option[j], 1.0, column)
-            _add_column(st, co, st.seat[j], st.who[REFERENCE, st.seat[j]], -1.0, column)
         for q in range(m):
-            work[q, j] = column[q]
+            work[j, q] = columns[j, q]
         work[j, m + j] = 1.0
-    for j in range(m):
-        p = j
-        for q in range(j + 1, m):
-            if abs(work[q, j]) > abs(work[p, j]):
-                p = q
-        if abs(work[p, j]) < _SINGULAR:
+    for q in range(m):
+        p = q
+        for j in range(q + 1, m):
+            if abs(work[j, q]) > abs(work[p, q]):
+                p = j
+        if abs(work[p, q]) < _SINGULAR:
             return False
-        x = 1.0 / work[p, j]
+        x = 1.0 / work[p, q]
         for c in range(2 * m):
-            work[p, c], work[j, c] = work[j, c], x * work[p, c]
-        for q in range(m):
-            y = work[q, j]
-            if q != j and y != 0.0:
-                for c in range(2 * m):
-                    work[q, c] -= y * work[j, c]
+            work[p, c], work[q, c] = work[q, c], x * work[p, c]
+        for j in range(m):
+            if j != q and work[j, q] != 0.0:
+                _subtract(work[j, q:], work[j, q], work[q, q:])
+    for q in range(m):
+        for j in range(m):
+            inverse[q, j] = work[q, m + j]
+    return True
+
+
+@njit(cache=True, nogil=True)
+def invert(st: Any, co: Any) -> bool:
+    """Inverse from the columns themselves; False (and no change) where they are dependent."""
+    m = len(st.seat)
+    columns = np.zeros((m, m))
     for j in range(m):
-        for q in range(m):
-            st.inverse[q, j] = work[j, m + q]
+        if st.seat[j] < 0:
+            columns[j, st.option[j]] = 1.0
+        else:
+            _add_column(st, co, st.seat[j], st.option[j], 1.0, columns[j])
+            _add_column(st, co, st.seat[j], st.who[REFERENCE, st.seat[j]], -1.0, columns[j])
+    if not invert_columns(columns, st.inverse):
+        return False
     st.tally[PIVOTS] = 0
     return True
 
@@ -168,10 +188,8 @@ def _aim(st: Any, co: Any, seat: int, option: int) -> int:
     _add_column(st, co, seat, option, 1.0, st.aim[COLUMN])
     _add_column(st, co, seat, st.who[REFERENCE, seat], -1.0, st.aim[COLUMN])
     for q in range(m):
-        x = st.aim[COLUMN, q]
-        if x != 0.0:
-            for j in range(m):
-                st.aim[DIRECTION, j] += x * st.inverse[q, j]
+        if st.aim[COLUMN, q] != 0.0:
+            _subtract(st.aim[DIRECTION], -st.aim[COLUMN, q], st.inverse[q])
     best = -1
     most = _IDLE
     for j in range(m):
@@ -199,13 +217,13 @@ def enter(st: Any, co: Any, seat: int, option: int) -> bool:
 @njit(cache=True, nogil=True)
 def pivot(st: Any, at: int) -> None:
     """The entering column, whose direction is known, takes the place of column `at`."""
-    m = len(st.seat)
-    x = 1.0 / st.aim[DIRECTION, at]
-    for q in range(m):
-        y = st.inverse[q, at]
+    direction = st.aim[DIRECTION]
+    x = 1.0 / direction[at]
+    for q in range(len(direction)):
+        row = st.inverse[q]
+        y = row[at]
         if y != 0.0:
             y *= x
-            for j in range(m):
-                st.inverse[q, j] -= st.aim[DIRECTION, j] * y
-            st.inverse[q, at] = y
+            _subtract(row, y, direction)
+            row[at] = y
     st.tally[PIVOTS] += 1 if abs(st.aim[DIRECTION, at]) > _SMALL_PIVOT else PIVOTS_PER_INVERSE

@@ -1,7 +1,8 @@
 """The first two parts of a balanced draw: nearly everybody is decided while every limit's row stands still.
 
-First cell by cell, in the few dimensions that limits span within the cell; then whoever is left, over all rows. What
-remains is at most as many customers as there are rows. The third part is `portfolio.landing`.
+First cell by cell, in the few dimensions that limits span within the cell; then whoever is left, over all rows. Each
+time customers are tossed as coins (`portfolio.coins`), and only the last of them seated option by option. What remains
+is at most as many customers as there are rows. The third part is `portfolio.landing`.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from allot import LimitError, ShapeError
@@ -28,6 +30,7 @@ from portfolio.basis import (
     empty_state,
 )
 from portfolio.basis_flight import Arrivals, fly, scatter
+from portfolio.coins import no_coins, toss, undecided
 from portfolio.limits import Problem, Rows
 
 _BLOCK = 32_768  # customers gathered at a time
@@ -106,34 +109,65 @@ def _check_shapes(probability: NDArray[np.floating], problem: Problem, keys: NDA
         )
 
 
+@njit(cache=True, nogil=True)
+def _inspect(chance: Any, cost: Any, value: Any, eligible: Any, expected: Any) -> int:
+    """Add what customers of one cell use to expected (3, k); 0, or what is wrong with one of them.
+
+    Returns:
+        1: not a distribution; 2: a chance where not eligible; 3, 4: cost, value not finite where there is a chance.
+    """
+    n, k = cost.shape
+    for i in range(n):
+        total = 0.0
+        for a in range(k + 1):
+            if not chance[i, a] >= 0.0:
+                return 1
+            total += chance[i, a]
+        if not abs(total - 1.0) <= _SUM_TOLERANCE:
+            return 1
+        for a in range(k):
+            p = chance[i, a] / total
+            if p > 0.0:
+                if not eligible[i, a]:
+                    return 2
+                if not np.isfinite(cost[i, a]):
+                    return 3
+                if not np.isfinite(value[i, a]):
+                    return 4
+                expected[0, a] += p
+                expected[1, a] += p * cost[i, a]
+                expected[2, a] += p * value[i, a]
+    return 0
+
+
+_WRONG = (
+    ("a row of probabilities is negative, not a number, or does not sum to 1.", "probability"),
+    ("an offer that is not eligible has a probability above 0.", "probability"),
+    ("the cost of an offer with a probability above 0 is not finite.", "cost"),
+    ("the value of an offer with a probability above 0 is not finite.", "value"),
+)
+
+
 def _gather(
     probability: NDArray[np.floating],
     problem: Problem,
     keys: NDArray[np.uint64],
     who: Integers,
     measures: NDArray[np.bool_],
-) -> Arrivals:
-    """The stored float32 probabilities of some customers of one cell, and the data that their rows need."""
-    chance = probability[who].astype(np.float32).astype(np.float64)
+) -> tuple[Arrivals, Floats]:
+    """Some customers of one cell: their stored float32 probabilities, the data that rows need, expected use (3, k)."""
     k = problem.value.shape[1]
-    live = chance[:, :k] > 0
-    if not (chance >= 0).all() or (np.abs(chance.sum(1) - 1) > _SUM_TOLERANCE).any():
-        raise ShapeError("a row of probabilities is negative, not a number, or does not sum to 1.", where="probability")
-    if (live & ~problem.eligible[who]).any():
-        raise ShapeError("an offer that is not eligible has a probability above 0.", where="probability")
-    money = []
-    for used, name, measure in zip(measures[1:], ("cost", "value"), (problem.cost, problem.value), strict=True):
-        money.append(np.where(live, measure[who], 0.0) if used else np.zeros(live.shape))
-        if not np.isfinite(money[-1]).all():
-            raise ShapeError(f"the {name} of an offer with a probability above 0 is not finite.", where=name)
-    return Arrivals(who, keys[who], np.zeros(len(who), np.int64), chance, money[0], money[1])
-
-
-def _use(arrivals: Arrivals) -> Floats:
-    """(3, k) what customers of one cell use in expectation."""
-    k = arrivals.cost.shape[1]
-    chance = arrivals.chance[:, :k] / arrivals.chance.sum(1, keepdims=True)
-    return np.stack([chance.sum(0), (chance * arrivals.cost).sum(0), (chance * arrivals.value).sum(0)])
+    chance = np.ascontiguousarray(probability[who].astype(np.float32, copy=False), np.float64)
+    money = [
+        np.ascontiguousarray(measure[who], np.float64) if used else np.zeros((len(who), k))
+        for used, measure in zip(measures[1:], (problem.cost, problem.value), strict=True)
+    ]
+    expected = np.zeros((3, k))
+    wrong = _inspect(chance, *money, np.ascontiguousarray(problem.eligible[who]), expected)
+    if wrong:
+        message, where = _WRONG[wrong - 1]
+        raise ShapeError(message, where=where)
+    return Arrivals(who, keys[who], np.zeros(len(who), np.int64), chance, *money), expected
 
 
 def _seated(state: State, keys: NDArray[np.uint64]) -> Arrivals:
@@ -187,7 +221,8 @@ def _blocks(order: Integers, cell: NDArray[np.integer]) -> Iterator[tuple[int, I
 
 def _money_scale(block: Arrivals) -> Floats:
     """(3,) so that a scaled coefficient is about 1 whatever the currency."""
-    largest = [np.abs(x).max(initial=0.0) for x in (block.cost, block.value)]
+    live = block.chance[:_SCALED_BY, :-1] > 0
+    largest = [np.abs(x[:_SCALED_BY][live]).max(initial=0.0) for x in (block.cost, block.value)]
     return np.array([1.0, *(1.0 / x if x > 0 else 1.0 for x in largest)])
 
 
@@ -225,16 +260,17 @@ def take_off(
     cells = _Cells(rows)
     for cell, members in _blocks(order, problem.cell):
         table = cells.of(cell)
-        state = empty_state(len(table), k)
-        some = _gather(probability, problem, keys, members[:_SCALED_BY], measures)
-        coefficients = compile_coefficients(table * _money_scale(some)[None, :, None, None])
+        coins, coefficients = no_coins(len(table), k), None
         for first in range(0, len(members), _BLOCK):
-            block = _gather(probability, problem, keys, members[first : first + _BLOCK], measures)
-            fly(state, coefficients, block, of, choice)
-            expected[:, cell] += _use(block)
-        seated = _seated(state, keys)
-        parts.append(seated._replace(cell=np.full(len(seated.cell), cell)))
-    return _cross(_joined(parts, k), order, (problem, rows, keys), choice, expected, stream(seed, purpose, "crossing"))
+            block, use = _gather(probability, problem, keys, members[first : first + _BLOCK], measures)
+            if coefficients is None:
+                coefficients = compile_coefficients(table * _money_scale(block)[None, :, None, None])
+            toss(coins, coefficients, block, of, choice)
+            expected[:, cell] += use
+        left = undecided(coins)
+        parts.append(left._replace(cell=np.full(len(left.cell), cell)))
+    streams = stream(seed, purpose, "crossing"), stream(seed, purpose, "boarding")
+    return _cross(_joined(parts, k), order, (problem, rows, keys), choice, expected, streams)
 
 
 def _cross(
@@ -243,17 +279,19 @@ def _cross(
     setting: tuple[Problem, Rows, NDArray[np.uint64]],
     choice: Integers,
     expected: Floats,
-    of: np.uint64,
+    streams: tuple[np.uint64, np.uint64],
 ) -> Flight:
-    """The same flight over all rows, for those whom the cells could not decide."""
+    """The same over all rows, for those whom the cells could not decide; the last are seated option by option."""
     problem, rows, keys = setting
     scattered = np.empty(len(left.key), np.uint64)
-    scatter(left.key, of, scattered)
+    scatter(left.key, streams[0], scattered)
     left = _arrivals([array[np.argsort(scattered)] for array in left])
     unit = _units(rows, left)
     coefficients = compile_coefficients(rows.coefficient / unit[:, None, None, None])
+    coins = no_coins(len(unit), problem.value.shape[1])
+    toss(coins, coefficients, left, streams[0], choice)
     state = empty_state(len(unit), problem.value.shape[1])
-    fly(state, coefficients, left, of, choice)
+    fly(state, coefficients, _arrivals(list(undecided(coins))), streams[1], choice)
     remaining = _seated(state, keys)
     flown = order[choice[order] >= 0]
     decided = tally(flown, choice[flown], problem)

@@ -21,8 +21,8 @@ from portfolio.limits import Problem, Rows
 
 _SLACK = 1e-9  # money may miss a bound by this share of the sums involved
 _FLOAT32 = 1e-7  # stored probabilities are rounded by this share
-_PIVOTS_PER_INVERSE = 50
-_CANDIDATES = 24  # rows with the most room of their own, of which the best is given up
+_PIVOTS_PER_INVERSE = 200
+_CANDIDATES = 8  # rows with the most room of their own, of which the best is given up
 _BLOCKED = 1e3  # counts against giving up a row that another limit would stop
 
 

@@ -1,6 +1,7 @@
 """Headroom: how much, for whom, when it is too much, and whether a rehearsal finds it sufficient."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from portfolio import (
     rehearse,
     too_narrow,
 )
+from portfolio import headroom as headroom_module
 from portfolio.limits import Rows, use_of
 
 
@@ -115,7 +117,7 @@ def test_a_failed_rehearsal_says_which_row_needs_how_much() -> None:
         limits = (wide, Limit("budget", "cost", maximum=float(spent) + headroom))
         problem = replace(base, limits=limits)
         rows = compile_rows(limits, 1, 2)
-        out = rehearse(probability, problem, rows, seed=4, keys=keys)
+        out = rehearse(probability, problem, rows, seed=0, keys=keys)
         assert np.isclose(out.acceptance, 1 - out.failures.max(), atol=1e-12)
         return out.acceptance, out.failures, out.suggested
 
@@ -133,3 +135,23 @@ def test_a_rehearsal_is_repeatable_and_spends_none_of_the_draws_numbers() -> Non
     one, two = (rehearse(probability, problem, rows, seed=1, keys=keys, landings=20) for _ in range(2))
     assert one.acceptance == two.acceptance and np.array_equal(one.failures, two.failures)
     assert np.array_equal(balance(probability, problem, seed=1).choice, before.choice)
+
+
+@pytest.mark.parametrize(("headroom", "expected"), [(2.0, 100), (0.3, 200)])
+def test_a_hundred_landings_without_a_failure_settle_a_rehearsal(
+    monkeypatch: pytest.MonkeyPatch, headroom: float, expected: int
+) -> None:
+    """At an acceptance of 97 % one rehearsal in twenty would see as many; a single failure, and all are tried."""
+    land, attempts = headroom_module.land, []
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        attempts.append(named["attempt"])
+        return land(*arguments, **named)
+
+    monkeypatch.setattr(headroom_module, "land", counted)
+    probability, problem = placed(policy(200, 4, 2, 0), families(4, 2, 0)[:8], headroom=headroom)
+    rows = compile_rows(problem.limits, problem.n_cells, 4)
+    found = rehearse(probability, problem, rows, seed=1, keys=np.arange(200, dtype=np.uint64))
+    assert attempts == list(range(expected))
+    assert (found.acceptance == 1.0) == (expected == 100)
+    assert found.failures.max() <= 1.0 - found.acceptance + 1e-12
