@@ -2,6 +2,7 @@
 
 from portfolio.conflict import Conflict, diagnose
 from portfolio.draw import Draw, balance
+from portfolio.frontier import PriceRange, frontier, price_range
 from portfolio.headroom import TOLERATED, Reach, Rehearsal, initial_headroom, reach, rehearse, too_narrow
 from portfolio.limits import (
     MEASURES,
@@ -19,36 +20,49 @@ from portfolio.limits import (
     use_of,
 )
 from portfolio.prices import Oracle, Prices, Response, solve_prices
-from portfolio.solver import Solution, solve
+from portfolio.risk import Risk, RiskSolution
+from portfolio.risk_solver import solve_with_risk
+from portfolio.scenarios import Change, Totals, compare
+from portfolio.solution import Solution
+from portfolio.solver import solve
 
 __all__ = [
     "MEASURES",
     "TOLERATED",
+    "Change",
     "Conflict",
     "Draw",
     "Limit",
     "Measure",
     "Oracle",
+    "PriceRange",
     "Prices",
     "Problem",
     "Reach",
     "Rehearsal",
     "Response",
+    "Risk",
+    "RiskSolution",
     "Rows",
     "Selection",
     "Share",
     "Solution",
+    "Totals",
     "Usage",
     "balance",
+    "compare",
     "compile_rows",
     "diagnose",
     "expected_use",
+    "frontier",
     "initial_headroom",
+    "price_range",
     "reach",
     "rehearse",
     "ruled_out",
     "solve",
     "solve_prices",
+    "solve_with_risk",
     "too_narrow",
     "usage",
     "use_of",

@@ -9,20 +9,26 @@ from numpy.typing import NDArray
 from portfolio.dual import Floats
 from portfolio.limits import Problem, Rows, use_of
 
+_FAST = {"contract", "reassoc", "nsz", "nnan"}  # whatever is not finite is not eligible, and never selected
 _BLOCK = 4096  # rows are summed in blocks of fixed size, blocks in order
 RELATIVE = 1e-9  # a limit is kept when it is broken by no more than this share of what it counts: rounding of sums
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def _best_sum(value: Any, cost: Any, eligible: Any, cell: Any, charges: Any) -> float:
+    """Sum of best scores net of charges, in double precision whatever the arrays are, rows in order."""
+    n, k = value.shape
+    keep, contact, per_cost = charges
+    net = np.empty(k)
     total = 0.0
-    for i in range(len(value)):
+    for i in range(n):
         g = cell[i]
+        for a in range(k):
+            x = np.float64(value[i, a]) * keep[g, a] - contact[g, a] - per_cost[g, a] * np.float64(cost[i, a])
+            net[a] = x if eligible[i, a] else -np.inf
         best = 0.0
-        for a in range(value.shape[1]):
-            if eligible[i, a]:
-                charge = charges[0, g, a] + charges[1, g, a] * cost[i, a] + charges[2, g, a] * value[i, a]
-                best = max(best, value[i, a] - charge)
+        for a in range(k):
+            best = max(best, net[a])
         total += best
     return total
 
@@ -31,7 +37,7 @@ def bound_of(problem: Problem, rows: Rows, price: Floats) -> float:
     """Upper bound on the value, less penalties, of every plan inside the limits: weak duality at these prices.
 
     Args:
-        problem: at most one offer per customer.
+        problem: at most one offer per customer; eligible values and costs are finite.
         rows: its limits as linear rows.
         price: (m,) of any origin; wrong signs give an infinite bound.
 
@@ -41,18 +47,21 @@ def bound_of(problem: Problem, rows: Rows, price: Floats) -> float:
     wrong = ((price > 0) & ~np.isfinite(rows.upper)) | ((price < 0) & ~np.isfinite(rows.lower))
     if wrong.any() or (np.abs(price) > rows.penalty * (1 + 1e-12)).any():
         return float("inf")
-    charges = rows.charges(price)
-    value = np.asarray(problem.value)
+    contact, per_cost, per_value = rows.charges(price)
+    charges = (1.0 - per_value, contact, per_cost)
     total = 0.0
-    for at in range(0, len(value), _BLOCK):
+    for at in range(0, len(problem.value), _BLOCK):
         part = slice(at, at + _BLOCK)
-        block = np.ascontiguousarray(value[part], np.float64)
-        cost = np.ascontiguousarray(problem.cost[part], np.float64)
-        eligible = problem.eligible[part] & np.isfinite(block) & np.isfinite(cost)
-        total += _best_sum(block, cost, eligible, problem.cell[part].astype(np.int64), charges)
+        value, cost = (np.ascontiguousarray(x[part], _kind(x)) for x in (problem.value, problem.cost))
+        eligible = np.ascontiguousarray(problem.eligible[part])
+        total += _best_sum(value, cost, eligible, problem.cell[part].astype(np.int64), charges)
     upper = np.where(price > 0, price * np.where(price > 0, rows.upper, 0.0), 0.0)
     lower = np.where(price < 0, price * np.where(price < 0, rows.lower, 0.0), 0.0)
     return float(total + np.sum(upper + lower))
+
+
+def _kind(array: NDArray[np.floating]) -> Any:
+    return array.dtype if array.dtype in (np.float32, np.float64) else np.float64
 
 
 def breaches(rows: Rows, use: Floats) -> Floats:
@@ -71,7 +80,11 @@ def recount(problem: Problem, rows: Rows, choice: NDArray[np.integer]) -> tuple[
         rows: its limits as linear rows.
         choice: (n,) or (n, most), -1 = no offer.
     """
-    use = use_of(problem, choice)
+    return judge(rows, use_of(problem, choice))
+
+
+def judge(rows: Rows, use: Floats) -> tuple[float, bool]:
+    """Value less penalties, and whether every hard limit is kept, of whatever uses this (3, g, k)."""
     breach = breaches(rows, use)
     elastic = np.isfinite(rows.penalty)
     value = float(use[2].sum()) - float(np.sum(rows.penalty[elastic] * breach[elastic]))

@@ -1,25 +1,25 @@
 """Limits that no plan can keep: an irreducible set of them, and how little each would have to give.
 
-Small problems are examined exactly. Large ones by linear duality: nothing is worth anything, breaches cost 1, and
-prices inside that box whose dual value is negative prove that no plan keeps the limits they price (Farkas). The proof
-is always taken over all customers, so a problem that can be kept is never called infeasible.
+Linear duality finds the set (`portfolio.keeping`): prices whose dual value is negative prove that no plan keeps the
+limits they price (Farkas), and the proof is taken over all customers, so a problem that can be kept is never called
+infeasible. Limits are then left out one by one while the rest is still refuted. (Chinneck and Dravnieks 1991, "Locating
+minimal infeasible constraint sets in linear programs".) Small problems are examined in whole numbers as well.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from portfolio.argmax import Shelf, SoftCrowd, measures_of
-from portfolio.dual import Domain, Floats, descend, row_sizes
+from portfolio.dual import Floats
+from portfolio.keeping import Hall, examine, refutes, smallest_breach
 from portfolio.limits import Problem, Rows, compile_rows
-from portfolio.prices import evaluator
 from portfolio.referee import Bounds, Effort, Pairs, solve_pairs, whole_counts
 
 EXACT_PAIRS = 2_000  # up to here the integer program answers
-_SAMPLE = 4_000
 _NODES = 20_000
-_PROOF = 1e-7  # a proof must exceed this share of the limits' sizes: rounding of sums lies far below
-_TEMPERATURES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
+_CUTS = (0.3, 0.1, 0.03, 0.01, 1e-3)  # limits whose prices are a smaller share of the largest may be beside the point
+_ROUNDING = 2e-7  # how exactly the smallest breach is known
+_ROOM = 1.001  # fractions of customers are cured a little earlier than whole ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Conflict:
     """Limits that no plan keeps together.
 
     Args:
-        limits: names; without any one of them the others can be kept (as far as a proof was found).
+        limits: names; without any one of them the others can be kept.
         relaxation: for each of them, the smallest breach that lets the others hold, in the limit's own measure
             (contacts or currency units; for a `Share` of its part).
     """
@@ -40,19 +40,28 @@ def diagnose(problem: Problem) -> Conflict | None:
     """Which hard limits cannot be kept together, if any.
 
     Args:
-        problem: any size; above 2,000 eligible pairs whole numbers are not insisted on, and most and groups are ignored
-            where they only make things harder.
+        problem: any size, with `most` and groups. Above 2,000 eligible pairs customers may be split between offers, so
+            a conflict of whole numbers alone is not found, and relaxations leave a thousandth of room for whole ones.
 
     Returns:
         None when no proof of a conflict was found, else Conflict.
     """
-    rows = whole_counts(compile_rows(problem.limits, problem.n_cells, problem.value.shape[1]))
+    exact = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
+    rows = whole_counts(exact)
     hard = tuple(dict.fromkeys(n for n, p in zip(rows.names, rows.penalty, strict=True) if np.isinf(p)))
     if not hard:
         return None
+    hall = Hall.of(problem)
+    left = _refuted_set(hall, only(rows, hard))
     if int(np.count_nonzero(problem.eligible)) <= EXACT_PAIRS:
-        return _exactly(problem, rows, hard)
-    return _by_duality(problem, rows, hard)
+        relaxation = _exactly(problem, rows, hard, left)
+    else:
+        part = only(rows, left)
+        near = hall.touched_by(part)
+        relaxation = {name: _rounded_up(part, name, smallest_breach(near, part, name)) for name in left}
+    if not relaxation:
+        return None
+    return Conflict(tuple(relaxation), {name: x - _rounded_off(exact, rows, name) for name, x in relaxation.items()})
 
 
 def only(rows: Rows, names: tuple[str, ...]) -> Rows:
@@ -62,8 +71,8 @@ def only(rows: Rows, names: tuple[str, ...]) -> Rows:
     return Rows(kept, rows.coefficient[keep], rows.lower[keep], rows.upper[keep], rows.penalty[keep])
 
 
-def _exactly(problem: Problem, rows: Rows, hard: tuple[str, ...]) -> Conflict | None:
-    """Deletion filter by integer programs."""
+def _exactly(problem: Problem, rows: Rows, hard: tuple[str, ...], refuted: tuple[str, ...]) -> dict[str, float]:
+    """Irreducible limits and their relaxations in whole numbers; `refuted` ones are known to conflict."""
     eligible = problem.eligible & np.isfinite(problem.value) & np.isfinite(problem.cost)
     pairs = Pairs.of(problem, rows, eligible)
     pairs = replace(pairs, value=np.zeros(len(pairs.value)))
@@ -78,92 +87,74 @@ def _exactly(problem: Problem, rows: Rows, hard: tuple[str, ...]) -> Conflict | 
         answer = solve_pairs(part, bounds, Effort(nodes=_NODES), most=problem.most, groups=problem.groups)
         if answer.status == "infeasible":
             return float("inf")
-        return -answer.value if np.isfinite(answer.value) else 0.0
+        return -answer.value if np.isfinite(answer.value) else max(-answer.bound, 0.0)
 
-    if np.isfinite(breach(hard, None)):
-        return None
-    left = hard
-    for name in hard:
+    left = refuted or hard
+    if not refuted and np.isfinite(breach(hard, None)):
+        return {}
+    for name in left:
         fewer = tuple(x for x in left if x != name)
         if fewer and not np.isfinite(breach(fewer, None)):
             left = fewer
-    return Conflict(left, {name: breach(left, name) for name in left})
+    return {name: breach(left, name) for name in left}
 
 
-@dataclass(frozen=True, slots=True)
-class _Proof:
-    """Prices (m,) of some rows, and the weighted breach that they prove, in units of the rows' sizes."""
+def _refuted_set(hall: Hall, rows: Rows) -> tuple[str, ...]:
+    """Limits that prices prove to conflict, and none too many; empty when there is no proof."""
+    missing = hall.out_of_reach(rows)
+    if missing.any():
+        return (rows.names[int(missing.argmax())],)
+    found = examine(hall, rows)
+    return _irreducible(hall, rows, found.price) if found.verdict == "refuted" else ()
 
-    price: Floats
-    proven: float
 
-
-def _by_duality(problem: Problem, rows: Rows, hard: tuple[str, ...]) -> Conflict | None:
-    shelf = Shelf.of(problem).without_value()
-    sample = shelf.sample(_SAMPLE)
-
-    def proof(names: tuple[str, ...], box: dict[str, float]) -> _Proof:
-        return _search(shelf, sample, only(rows, names), box)
-
-    found = proof(hard, {})
-    if found.proven <= _PROOF:
-        return None
-    priced = np.abs(found.price) > 1e-6 * np.abs(found.price).max()
-    left = tuple(dict.fromkeys(name for name, p in zip(only(rows, hard).names, priced, strict=True) if p))
-    if proof(left, {}).proven <= _PROOF:
-        left = hard
+def _irreducible(hall: Hall, rows: Rows, price: Floats) -> tuple[str, ...]:
+    """Of limits refuted by prices, a set that is refuted while every smaller one can be kept."""
+    left = rows.names
+    for share in _CUTS:
+        weight = _weights(hall, rows, price)
+        few = tuple(dict.fromkeys(n for n in rows.names if weight[n] >= share * max(weight.values())))
+        mask = np.array([n in few for n in rows.names])
+        if refutes(hall, only(rows, few), price[mask]):
+            left, price = few, price[mask]
+            break
+    left = tuple(dict.fromkeys(left))
+    weight = _weights(hall, only(rows, left), price)
+    left = tuple(sorted(left, key=lambda n: weight[n]))
+    while len(left) > 3 and _refuted(hall, rows, left[len(left) // 2 :]):
+        left = left[len(left) // 2 :]
     for name in left:
         fewer = tuple(x for x in left if x != name)
-        if fewer and proof(fewer, {}).proven > _PROOF:
+        if fewer and _refuted(hall, rows, fewer):
             left = fewer
-    relaxation = {}
-    for name in left:
-        alone = proof(left, {x: 1e3 for x in left if x != name})
-        part = only(rows, left)
-        own = np.array([x == name for x in part.names])
-        size = float(_sizes(shelf, part)[own].max())
-        relaxation[name] = max(alone.proven, 0.0) * size
-    return Conflict(left, relaxation)
+    return tuple(name for name in dict.fromkeys(rows.names) if name in left)
 
 
-def _sizes(shelf: Shelf, rows: Rows) -> Floats:
-    """(m,) what a breach is measured against: the bound, or the most that the row could count."""
-    crowd = SoftCrowd(shelf, 1.0, measures_of(rows))
-    return row_sizes(rows, crowd(np.zeros(rows.coefficient.shape[1:]), curvature=False).use)
+def _refuted(hall: Hall, rows: Rows, names: tuple[str, ...]) -> bool:
+    part = only(rows, names)
+    return examine(hall.touched_by(part), part).verdict == "refuted"
 
 
-def _search(shelf: Shelf, sample: Shelf, rows: Rows, box: dict[str, float]) -> _Proof:
-    """Minimise the dual of the smallest breach on the sample, then value the best prices found over all customers.
-
-    Breaches are measured in row sizes; each customer moves `reach` of a size at most, which sets the temperature.
-    """
-    size = _sizes(shelf, rows)
-    unit = 1.0 / size
-    most = np.array([box.get(name, 1.0) for name in rows.names])
-    domain = Domain(rows.lower, rows.upper, unit, most * unit, size)
-    typical = float(np.median(_reach(sample, rows) * unit))
-    price = np.zeros(len(rows.names))
-    best = _Proof(price, 0.0)
-    for heat in _TEMPERATURES:
-        crowd = SoftCrowd(sample, heat * typical, measures_of(rows))
-        price = descend(evaluator(crowd, rows), domain, price, steps=25, tolerance=1e-5).price
-        proven = -_dual(sample, rows, domain, price)
-        if proven > best.proven:
-            best = _Proof(price, proven)
-    if best.proven <= _PROOF:
-        return best
-    return _Proof(best.price, -_dual(shelf, rows, domain, best.price))
+def _weights(hall: Hall, rows: Rows, price: Floats) -> dict[str, float]:
+    """By limit, what its price charges a typical contact."""
+    out = dict.fromkeys(rows.names, 0.0)
+    for name, x in zip(rows.names, np.abs(price) / hall.units(rows), strict=True):
+        out[name] = max(out[name], float(x))
+    return out
 
 
-def _reach(shelf: Shelf, rows: Rows) -> Floats:
-    """(m,) a typical contribution of one contact to each row."""
-    cost = float(np.abs(shelf.cost[shelf.eligible]).mean()) if shelf.eligible.any() else 0.0
-    worth = float(np.abs(shelf.worth[shelf.eligible]).mean()) if shelf.eligible.any() else 0.0
-    largest = np.abs(rows.coefficient).max((2, 3))
-    reach = (largest * np.array([1.0, cost, worth])).max(1)
-    return np.where(reach > 0, reach, 1.0)
+def _rounded_off(exact: Rows, rows: Rows, name: str) -> float:
+    """By how much a limit's bound was moved inwards to a whole number: so much less has to give."""
+    own = np.array([x == name for x in rows.names])
+    inwards = [(rows.lower[own], exact.lower[own]), (exact.upper[own], rows.upper[own])]
+    moved = [float(x - y) for left, right in inwards for x, y in zip(left, right, strict=True) if np.isfinite(x)]
+    return min(moved) if own.sum() == 1 else 0.0
 
 
-def _dual(shelf: Shelf, rows: Rows, domain: Domain, price: Floats) -> float:
-    crowd = SoftCrowd(shelf, 1e-9, 1)
-    return crowd.answer(rows.charges(price), curvature=False).exact + domain.support(price)
+def _rounded_up(rows: Rows, name: str, breach: float) -> float:
+    """A breach that leaves room for whole customers."""
+    own = [r for r, x in enumerate(rows.names) if x == name]
+    table = rows.coefficient[own]
+    if not table[:, 1:].any() and bool((table == np.round(table)).all()):
+        return float(np.ceil(breach * (1.0 + _ROUNDING) - 1e-3))
+    return breach * _ROOM

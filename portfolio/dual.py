@@ -7,7 +7,7 @@ trust region. Without either, prices diverge where few customers react (measured
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,6 +35,7 @@ class Domain:
         unit: (m,) a price that matters: a typical score per typical coefficient of the row.
         box: (m,) the largest absolute price; the penalty of an elastic row.
         size: (m,) what a breach is relative to.
+        near: prices (m,) and distances (m,) from them that are not to be left; None = no such restriction.
     """
 
     lower: Floats
@@ -42,10 +43,23 @@ class Domain:
     unit: Floats
     box: Floats
     size: Floats
+    near: tuple[Floats, Floats] | None = None
 
     def shifted(self, by: Floats) -> "Domain":
         """The same limits moved by (m,)."""
-        return Domain(self.lower + by, self.upper + by, self.unit, self.box, self.size)
+        return replace(self, lower=self.lower + by, upper=self.upper + by)
+
+    def around(self, price: Floats, distance: Floats) -> "Domain":
+        """The same limits, prices (m,) kept within a distance (m,) of some."""
+        return replace(self, near=(self.clip(price), distance))
+
+    def ends(self) -> tuple[Floats, Floats]:
+        """The lowest and the highest prices (m,): signs, box and distance."""
+        low = np.where(np.isfinite(self.lower), -self.box, 0.0)
+        high = np.where(np.isfinite(self.upper), self.box, 0.0)
+        if self.near is not None:
+            low, high = np.maximum(low, self.near[0] - self.near[1]), np.minimum(high, self.near[0] + self.near[1])
+        return low, high
 
     def support(self, price: Floats) -> float:
         """Largest cost of the bounds at these prices: sum of price * upper or price * lower."""
@@ -54,10 +68,8 @@ class Domain:
         return float(np.sum(price * (upper + lower)))
 
     def clip(self, price: Floats) -> Floats:
-        """Nearest prices with the right signs inside the box."""
-        low = np.where(np.isfinite(self.lower), -self.box, 0.0)
-        high = np.where(np.isfinite(self.upper), self.box, 0.0)
-        return np.clip(price, low, high)
+        """Nearest prices inside the ends."""
+        return np.clip(price, *self.ends())
 
     def at_box(self, price: Floats) -> NDArray[np.bool_]:
         """(m,) rows whose price has reached the end of its box."""
@@ -148,7 +160,7 @@ def _model_minimum(h: Any, slope: Any, start: Any, lower: Any, upper: Any, low: 
             if move != 0.0:
                 x[j] = new
                 for i in range(m):
-                    q[i] += h[i, j] * move
+                    q[i] += h[j, i] * move  # symmetric: along a row of memory
                 largest = max(largest, abs(move) * np.sqrt(curve))
         if sweep == 0:
             first = largest
@@ -165,14 +177,23 @@ def propose(domain: Domain, hessian: Floats, consumption: Floats, price: Floats,
     ridge = 1e-8 * diagonal + 1e-10 * diagonal.max(initial=0.0) + 1e-200
     h = h + np.diag(ridge)
     at = price / unit
-    low = np.maximum(at - radius, np.where(np.isfinite(domain.lower), -domain.box / unit, 0.0))
-    high = np.minimum(at + radius, np.where(np.isfinite(domain.upper), domain.box / unit, 0.0))
+    least, most = domain.ends()
+    low, high = np.maximum(at - radius, least / unit), np.minimum(at + radius, most / unit)
     return np.asarray(
         _model_minimum(h, -consumption * unit, at, domain.lower * unit, domain.upper * unit, low, high, 500) * unit
     )
 
 
-def descend(evaluate: Evaluate, domain: Domain, start: Floats, *, steps: int, tolerance: float) -> Descent:
+def descend(
+    evaluate: Evaluate,
+    domain: Domain,
+    start: Floats,
+    *,
+    steps: int,
+    tolerance: float,
+    noise: float = _NOISE,
+    first: tuple[float, Floats, Floats] | None = None,
+) -> Descent:
     """Trust-region proximal Newton on the dual.
 
     Args:
@@ -181,12 +202,14 @@ def descend(evaluate: Evaluate, domain: Domain, start: Floats, *, steps: int, to
         start: (m,) prices to begin with.
         steps: evaluations at most.
         tolerance: stop when no limit is violated by more, relative to its size.
+        noise: differences of the dual value below this share of it are rounding of its sums.
+        first: the evaluation at `start` where it is known and `start` lies inside the domain.
 
     Returns:
         The best prices found. The dual value never rises by more than rounding.
     """
     price = domain.clip(start)
-    value, consumption, hessian = evaluate(price)
+    value, consumption, hessian = first if first is not None else evaluate(price)
     dual = value + domain.support(price)
     violation = domain.violation(price, consumption)
     radius, used = 1.0, 1
@@ -201,7 +224,7 @@ def descend(evaluate: Evaluate, domain: Domain, start: Floats, *, steps: int, to
         used += 1
         trial_dual = trial_value + domain.support(trial)
         trial_violation = domain.violation(trial, trial_consumption)
-        if promised > _NOISE * abs(dual):
+        if promised > noise * abs(dual):
             agreement = (dual - trial_dual) / promised
         elif trial_violation < violation:
             agreement = 1.0

@@ -1,64 +1,68 @@
 """The best whole plan for known values, with a proof of how good it is.
 
-Small problems go to the integer program. Large ones: prices from a softened dual whose temperature falls until the
-softened plan's value meets the bound (ties are split, not flipped), then a vertex, then the last few customers exactly.
+Small problems go to the integer program, many customers to `portfolio.large`, several offers per customer to
+`portfolio.several`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allot import LimitError, ShapeError
-from portfolio.argmax import Shelf, SoftCrowd, measures_of
-from portfolio.certificate import bound_of, breaches, recount
-from portfolio.conflict import EXACT_PAIRS, Conflict, diagnose
-from portfolio.dual import Domain, Floats, descend, domain_of
-from portfolio.limits import Problem, Rows, Usage, compile_rows, usage, use_of
-from portfolio.prices import evaluator
+from portfolio.conflict import EXACT_PAIRS, diagnose
+from portfolio.dual import Floats
+from portfolio.large import Laid, plan_many
+from portfolio.limits import Limit, Problem, Rows, Share, compile_rows
 from portfolio.referee import Answer, Effort, Pairs, bounds_of, solve_pairs, whole_counts
-from portfolio.solver_rounding import finish, to_vertex
+from portfolio.several import solve_several
+from portfolio.solution import Clock, Solution, Watch, assemble, infeasible
 
-Clock: TypeAlias = Callable[[], float]
-Status: TypeAlias = Literal["optimal", "feasible", "infeasible", "time_limit"]
-
-_SAMPLE = 5_000
-_WARM = (0.2, 0.05, 0.0125, 0.003)  # temperatures in units of a typical score
-_COOLING, _COLDEST = 0.25, 1e-8
-_STUCK = 1e-3  # relative breach of a limit at the end of its box that calls for a diagnosis
 _NODES = 100_000
-_EXACT_PAIRS_MANY = 20_000  # several offers per customer are solved exactly or not at all
 
 
 @dataclass(frozen=True, slots=True)
-class Solution:
-    """A whole plan and its proof.
+class Prepared:
+    """A problem laid out once, to be solved under other limits from known prices.
 
-    Args:
-        choice: (n,) offer numbers, or (n, most) when several are allowed; -1 = no offer.
-        value: worth of the chosen offers less penalties of broken elastic limits, in the objective's units.
-        bound: no plan inside the limits has a higher value.
-        gap: (bound - value) / |bound|.
-        status: "optimal" (gap within what was asked), "feasible", "infeasible" or "time_limit".
-        prices: by limit, what one more unit of room would be worth; negative for minimums.
-        usage: every limit recounted from the choice.
-        seconds: by stage, when a clock was given.
-        passes: passes over all customers.
-        conflict: limits that cannot be kept together, when infeasible.
+    `problem` is as given; its own limits count for nothing until they are passed to `solve`.
     """
 
-    choice: NDArray[np.int64]
-    value: float
-    bound: float
-    gap: float
-    status: Status
-    prices: dict[str, float]
-    usage: tuple[Usage, ...]
-    seconds: dict[str, float] = field(default_factory=dict)
-    passes: int = 0
-    conflict: tuple[str, ...] = ()
+    problem: Problem
+    laid: Laid | None
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Prepared":
+        """Lay the customers out for passes.
+
+        Raises:
+            ShapeError: an eligible value or cost is not finite, or `most` is below 1.
+        """
+        if problem.most < 1:
+            raise ShapeError(f"most is {problem.most}, not a positive number of offers.")
+        pairs = int(np.count_nonzero(problem.eligible))
+        if problem.most > 1 or problem.groups is not None or pairs <= max(EXACT_PAIRS, 0):
+            _check(problem)
+            return cls(problem, None)
+        return cls(problem, Laid.of(problem))
+
+    def solve(
+        self,
+        limits: tuple[Limit | Share, ...],
+        start: Floats | None = None,
+        *,
+        gap: float = 1e-6,
+        time_limit_seconds: float | None = None,
+        clock: Clock | None = None,
+    ) -> Solution:
+        """As `solve`, with these limits instead of the problem's own.
+
+        Args:
+            limits: any number.
+            start: (m,) `Solution.row_prices` of the same limits with other bounds; None starts afresh.
+            gap, time_limit_seconds, clock: as in `solve`.
+        """
+        return _solve(self, replace(self.problem, limits=limits), start, gap, Watch(clock, time_limit_seconds))
 
 
 def solve(
@@ -67,53 +71,36 @@ def solve(
     """Maximise the value of the chosen offers under the limits, in whole numbers.
 
     Args:
-        problem: up to 2,000 eligible pairs are solved exactly; more need `most` = 1 and no groups, or at most 20,000
-            pairs.
+        problem: any size; up to 2,000 eligible pairs it is solved as one integer program.
         gap: relative distance to the bound that is good enough.
-        time_limit_seconds: for the exact integer program.
+        time_limit_seconds: when they are over the best plan so far is handed out; needs a clock.
         clock: seconds now, for `Solution.seconds`; None leaves it empty.
 
     Returns:
         Solution; status "infeasible" with the conflicting limits when no plan exists.
 
     Raises:
-        LimitError: several offers per customer at a size that only the single-offer path reaches.
+        LimitError: `time_limit_seconds` without a clock, where there are more pairs.
         ShapeError: an eligible value or cost is not finite, or `most` is below 1.
     """
-    watch = _Watch(clock)
-    _check(problem)
-    rows = whole_counts(compile_rows(problem.limits, problem.n_cells, problem.value.shape[1]))
-    pairs = int(np.count_nonzero(problem.eligible))
-    several = problem.most > 1 or problem.groups is not None
-    if several and pairs > _EXACT_PAIRS_MANY:
+    return Prepared.of(problem).solve(problem.limits, gap=gap, time_limit_seconds=time_limit_seconds, clock=clock)
+
+
+def _solve(prepared: Prepared, problem: Problem, start: Floats | None, gap: float, watch: Watch) -> Solution:
+    if watch.limit is not None and watch.clock is None and int(np.count_nonzero(problem.eligible)) > EXACT_PAIRS:
         raise LimitError(
-            f"{pairs:,} eligible pairs are too many for several offers per customer.",
-            where="most and groups",
-            remedy=f"Use most=1 without groups, or at most {_EXACT_PAIRS_MANY:,} pairs.",
+            "time_limit_seconds needs a clock.", where="solve", remedy="Pass clock=time.perf_counter as well."
         )
-    if pairs <= EXACT_PAIRS or several:
-        return _exact(problem, rows, gap, time_limit_seconds, watch)
-    return _large(problem, rows, gap, watch)
-
-
-class _Watch:
-    """Seconds per stage, from a clock that the caller owns."""
-
-    def __init__(self, clock: Clock | None) -> None:
-        self.clock = clock
-        self.seconds: dict[str, float] = {}
-        self.last = clock() if clock else 0.0
-
-    def stage(self, name: str) -> None:
-        if self.clock:
-            now = self.clock()
-            self.seconds[name] = self.seconds.get(name, 0.0) + now - self.last
-            self.last = now
+    rows = whole_counts(compile_rows(problem.limits, problem.n_cells, problem.value.shape[1]))
+    if prepared.laid is not None:
+        laid = prepared.laid.over(problem.n_cells)
+        return plan_many(problem, laid, rows, start, gap, watch)
+    if int(np.count_nonzero(problem.eligible)) > max(EXACT_PAIRS, 0):
+        return solve_several(problem, rows, start, gap, watch)
+    return _exact(problem, rows, gap, watch)
 
 
 def _check(problem: Problem) -> None:
-    if problem.most < 1:
-        raise ShapeError(f"most is {problem.most}, not a positive number of offers.")
     for name, array in (("value", problem.value), ("cost", problem.cost)):
         bad = problem.eligible & ~np.isfinite(array)
         if bad.any():
@@ -121,37 +108,13 @@ def _check(problem: Problem) -> None:
             raise ShapeError(f"{name} of customer {i} and offer {a} is {array[i, a]!r} though the pair is eligible.")
 
 
-def _by_name(rows: Rows, price: Floats) -> dict[str, float]:
-    out = dict.fromkeys(rows.names, 0.0)
-    for name, p in zip(rows.names, price, strict=True):
-        out[name] += float(p)
-    return out
-
-
-def _solution(
-    problem: Problem, rows: Rows, choice: NDArray[np.int64], bound: float, price: Floats, gap: float, watch: _Watch
-) -> Solution:
-    use = use_of(problem, choice)
-    value, _ = recount(problem, rows, choice)
-    bound = max(bound, value)
-    distance = (bound - value) / max(abs(bound), 1e-300) if bound > value else 0.0
-    status: Status = "optimal" if distance <= gap else "feasible"
-    prices = _by_name(rows, price)
-    return Solution(choice, value, bound, distance, status, prices, usage(problem.limits, use, prices), watch.seconds)
-
-
-def _infeasible(problem: Problem, rows: Rows, watch: _Watch, conflict: Conflict | None = None) -> Solution:
-    n, k = problem.value.shape
-    choice = np.full(n if problem.most == 1 else (n, problem.most), -1, np.int64)
-    counted = usage(problem.limits, np.zeros((3, problem.n_cells, k)))
-    zero = _by_name(rows, np.zeros(len(rows.names)))
-    found = conflict or diagnose(problem)
-    names = found.limits if found else ()
+def _infeasible(problem: Problem, rows: Rows, watch: Watch) -> Solution:
+    found = diagnose(problem)
     watch.stage("diagnosis")
-    return Solution(choice, 0.0, -np.inf, float("inf"), "infeasible", zero, counted, watch.seconds, conflict=names)
+    return infeasible(problem, rows, watch, found.limits if found else ())
 
 
-def _exact(problem: Problem, rows: Rows, gap: float, seconds: float | None, watch: _Watch) -> Solution:
+def _exact(problem: Problem, rows: Rows, gap: float, watch: Watch) -> Solution:
     """One integer program; prices come from its linear relaxation."""
     pairs = Pairs.of(problem, rows, np.asarray(problem.eligible))
     bounds = bounds_of(rows)
@@ -159,14 +122,14 @@ def _exact(problem: Problem, rows: Rows, gap: float, seconds: float | None, watc
     watch.stage("relaxation")
     if linear.status == "infeasible":
         return _infeasible(problem, rows, watch)
-    effort = Effort(gap=0.5 * gap * abs(linear.value), nodes=_NODES, seconds=seconds)
+    effort = Effort(gap=0.5 * gap * abs(linear.value), nodes=_NODES, seconds=watch.limit)
     answer = solve_pairs(pairs, bounds, effort, most=problem.most, groups=problem.groups)
     watch.stage("integer program")
     if answer.status == "infeasible":
         return _infeasible(problem, rows, watch)
     bound = min(answer.bound, linear.value)
-    out = _solution(problem, rows, _choice(problem, pairs, answer), bound, linear.price, gap, watch)
-    if answer.status == "stopped" and (seconds is not None or not len(answer.share)):
+    out = assemble(problem, rows, _choice(problem, pairs, answer), bound, linear.price, gap, watch)
+    if answer.status == "stopped" and (watch.limit is not None or not len(answer.share)):
         return replace(out, status="time_limit")
     return out
 
@@ -181,86 +144,3 @@ def _choice(problem: Problem, pairs: Pairs, answer: Answer) -> NDArray[np.int64]
         choice[i, filled[i]] = pairs.offer[p]
         filled[i] += 1
     return choice[:, 0] if problem.most == 1 else choice
-
-
-@dataclass(frozen=True, slots=True)
-class _Softened:
-    """The best bound with its prices (m,), and the best softened plan (n, k + 1).
-
-    `stuck`: a hard limit stays broken although its price has reached the end of its box.
-    """
-
-    bound: float
-    price: Floats
-    plan: Floats
-    domain: Domain
-    passes: int
-    stuck: bool
-
-
-def _large(problem: Problem, rows: Rows, gap: float, watch: _Watch) -> Solution:
-    """Softened dual, vertex, integer program over the last customers."""
-    shelf = Shelf.of(problem)
-    soft = _soften(shelf, rows, gap)
-    watch.stage("dual")
-    if soft.stuck and (conflict := diagnose(problem)):
-        return _infeasible(problem, rows, watch, conflict)
-    whole = to_vertex(shelf, rows, soft.plan)
-    watch.stage("vertex")
-    bound, price = bound_of(problem, rows, soft.price), soft.price
-    goal = bound - 0.9 * gap * abs(bound)
-    done = finish(problem, shelf, rows, whole, soft.domain, price, goal)
-    watch.stage("integer program")
-    if not done.kept:
-        return _infeasible(problem, rows, watch)
-    other = bound_of(problem, rows, done.price)
-    if other < bound:
-        bound, price = other, done.price
-    watch.stage("certificate")
-    return replace(_solution(problem, rows, done.choice, bound, price, gap, watch), passes=soft.passes)
-
-
-def _soften(shelf: Shelf, rows: Rows, gap: float) -> _Softened:
-    """Newton at falling temperatures, first on a sample, until the softened plan's value meets the bound."""
-    scale = shelf.typical_value()
-    measures = measures_of(rows)
-    domain = _domain(SoftCrowd(shelf, 0.05 * scale, measures), rows, scale)
-    price = np.zeros(len(rows.names))
-    few = shelf.sample(_SAMPLE) if len(shelf.value) > 2 * _SAMPLE else shelf
-    passes = 2
-    for heat in _WARM:
-        crowd = SoftCrowd(few, heat * scale, measures)
-        found = descend(evaluator(crowd, rows), domain, price, steps=15, tolerance=1e-3)
-        price = found.price
-        passes += found.evaluations if few is shelf else 0
-    bound, at, best, plan_at = np.inf, price, -np.inf, (price, _WARM[-1])
-    heat = _WARM[-1]
-    while True:
-        crowd = SoftCrowd(shelf, heat * scale, measures)
-        found = descend(evaluator(crowd, rows), domain, price, steps=12, tolerance=1e-6)
-        price = found.price
-        answer = crowd.answer(rows.charges(price), curvature=False)
-        passes += found.evaluations + 1
-        exact = answer.exact + domain.support(price)
-        if exact < bound:
-            bound, at = exact, price
-        over = breaches(rows, answer.response.use)
-        lost = float(np.sum(np.where(np.isinf(rows.penalty), np.abs(price) + domain.unit, rows.penalty) * over))
-        if answer.reached - lost > best:
-            best, plan_at = answer.reached - lost, (price, heat)
-        breach = np.where(np.isinf(rows.penalty), domain.breach(rows.consumption(answer.response.use)), 0.0)
-        stuck = bool((domain.at_box(price) & (breach > _STUCK)).any())
-        if stuck or bound - best <= 0.3 * gap * abs(bound) or heat <= _COLDEST:
-            break
-        heat *= _COOLING
-    plan = SoftCrowd(shelf, plan_at[1] * scale, measures).plan(rows.charges(plan_at[0]))
-    return _Softened(bound, at, plan, domain, passes, stuck)
-
-
-def _domain(crowd: SoftCrowd, rows: Rows, scale: float) -> Domain:
-    shelf = crowd.shelf
-    pairs = max(int(np.count_nonzero(shelf.eligible)), 1)
-    cost = float(np.abs(np.where(shelf.eligible, shelf.cost, 0.0)).sum()) / pairs
-    worth = float(np.abs(np.where(shelf.eligible, shelf.value, 0.0)).sum()) / pairs
-    free = crowd(np.zeros(rows.coefficient.shape[1:]), curvature=False).use
-    return domain_of(rows, scale, np.array([1.0, cost, worth]), free)

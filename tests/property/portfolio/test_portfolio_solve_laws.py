@@ -84,9 +84,45 @@ def test_large_path_lies_between_the_referee_and_its_own_bound(seed, style):
     room = 1e-6 * abs(exact.value)
     assert found.value <= exact.value + room
     assert found.bound >= exact.value - room
-    assert (
-        found.value >= exact.value * (1 - 2e-3) - room
-    )  # with every customer inside the program it is the referee's value
+    assert exact.value - found.value <= 0.4 * problem.value.max()  # less than half of what one customer can bring
+
+
+def assert_as_the_referee(seed):
+    """Random limits that may contradict each other, on the path for many customers and as one integer program."""
+    rng = np.random.default_rng(seed)
+    style = ("plain", "quantum", "copies", "equal")[seed % 4]
+    problem = random_problem(seed, n=10 * int(rng.integers(2, 6)), k=4, style=style)
+    moved = [
+        replace(x, **{side: bound + rng.choice([0.0, 0.0, 1.0, -1.0]) * rng.integers(0, 12)})
+        for x in problem.limits
+        for side, bound in (("maximum", x.maximum), ("minimum", x.minimum))
+        if bound is not None and isinstance(x, Limit)
+    ]
+    problem = replace(problem, limits=tuple(x for x in moved if rng.random() < 0.8))
+    exact = solve(problem)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(portfolio.solver, "EXACT_PAIRS", 0)
+        found = solve(problem)
+    if exact.status == "infeasible":
+        assert found.status == "infeasible" or found.broken, seed
+        return
+    assert found.status in ("optimal", "feasible"), seed
+    assert_kept(problem, found.choice)
+    room = 1e-7 * abs(exact.bound) + 1e-9
+    assert found.value <= exact.bound + room, seed
+    assert found.bound >= exact.value - room, seed
+    assert found.value >= exact.value - problem.value.max(), seed
+
+
+def test_random_problems_are_planned_as_the_referee_plans_them():
+    for seed in range(25):
+        assert_as_the_referee(seed)
+
+
+@pytest.mark.soak
+def test_thousands_of_random_problems_are_planned_as_the_referee_plans_them():
+    for seed in range(25, 2_000):
+        assert_as_the_referee(seed)
 
 
 @settings(max_examples=10, deadline=None, derandomize=True)
@@ -153,30 +189,6 @@ def test_thousands_of_customers_are_planned_within_a_tight_certified_gap(style):
     one_customer = float(problem.value.max())
     assert found.bound - found.value <= max(2e-4 * found.bound, one_customer)
     assert found.value == pytest.approx(recount(problem, compile_rows(problem.limits, 3, 4), found.choice)[0])
-
-
-def test_the_order_of_customers_does_not_change_the_value():
-    problem = random_problem(11, n=3_000)
-    order = np.random.default_rng(0).permutation(3_000)
-    shuffled = replace(
-        problem,
-        value=problem.value[order],
-        cost=problem.cost[order],
-        eligible=problem.eligible[order],
-        cell=problem.cell[order],
-    )
-    one, other = solve(problem, gap=1e-4), solve(shuffled, gap=1e-4)
-    assert other.bound == pytest.approx(one.bound, rel=1e-4)
-    assert other.value == pytest.approx(one.value, rel=3e-4)
-
-
-def test_values_in_other_money_give_the_same_plan_value():
-    problem = random_problem(12, n=3_000)
-    limits = tuple(x for x in problem.limits if x.name not in ("worth", "soft"))
-    one = solve(replace(problem, limits=limits), gap=1e-4)
-    many = solve(replace(problem, limits=limits, value=1000 * problem.value), gap=1e-4)
-    assert many.value == pytest.approx(1000 * one.value, rel=2e-4)
-    assert many.prices["budget"] == pytest.approx(1000 * one.prices["budget"], rel=1e-2, abs=1e-2)
 
 
 def test_prices_have_the_sign_of_their_limit_and_are_zero_where_there_is_room():

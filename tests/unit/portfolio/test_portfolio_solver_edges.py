@@ -1,13 +1,17 @@
 """Corners of the solver: nothing to choose, nothing to spend, several offers per customer, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import portfolio.large
 import portfolio.solver
 from allot import LimitError, ShapeError
 from portfolio.conflict import diagnose
 from portfolio.limits import Limit, Problem, Selection, Share
 from portfolio.solver import solve
+from portfolio.whole import Whole
 
 
 def problem_of(value, cost=None, eligible=None, limits=(), **more):
@@ -99,10 +103,13 @@ def test_several_offers_per_customer_respect_most_and_groups():
     assert found.choice.tolist() == [[0, 1], [2, -1]]
 
 
-def test_several_offers_for_too_many_customers_are_refused():
-    n = 7_000
-    with pytest.raises(LimitError, match="too many"):
-        solve(problem_of(np.ones((n, 3)), most=2))
+def test_several_offers_for_many_customers_are_planned_as_well():
+    rng = np.random.default_rng(0)
+    value = rng.uniform(0, 9, (1_000, 3))
+    found = solve(problem_of(value, most=2, limits=[Limit("cap", "count", maximum=1_500.0)]), gap=1e-4)
+    assert found.choice.shape == (1_000, 2)
+    assert int((found.choice >= 0).sum()) == 1_500
+    assert found.value == pytest.approx(np.sort(np.sort(value, 1)[:, 1:].ravel())[-1_500:].sum(), rel=1e-4)
 
 
 def test_an_eligible_pair_without_a_number_is_refused():
@@ -119,6 +126,62 @@ def test_one_more_unit_of_budget_is_worth_its_price():
         solve(problem_of(value, cost, limits=[Limit("b", "cost", maximum=b)]), gap=1e-5) for b in (200.0, 210.0)
     )
     assert (loose.value - tight.value) / 10 == pytest.approx(tight.prices["b"], rel=0.1)
+
+
+def many_customers(n=3_000):
+    rng = np.random.default_rng(8)
+    limits = [Limit("b", "cost", maximum=0.6 * n), Limit("floor", "count", minimum=0.1 * n, offers=(2,))]
+    return problem_of(rng.uniform(1, 9, (n, 3)), rng.uniform(1, 3, (n, 3)), limits=limits)
+
+
+def test_when_the_time_is_over_the_best_plan_so_far_keeps_every_limit():
+    ticks = iter(range(100_000))
+    found = solve(many_customers(), gap=0.0, time_limit_seconds=0.5, clock=lambda: float(next(ticks)))
+    assert found.status == "time_limit"
+    assert found.broken == ()
+    assert 0 < found.gap < 1
+    assert min(row.slack for row in found.usage) >= 0
+    patient = solve(many_customers(), gap=0.0, time_limit_seconds=1e9, clock=lambda: float(next(ticks)))
+    assert patient.status == "feasible"
+    assert patient.value >= found.value
+
+
+def test_a_time_limit_for_many_customers_needs_a_clock():
+    with pytest.raises(LimitError, match="clock"):
+        solve(many_customers(), time_limit_seconds=1.0)
+
+
+def test_limits_that_the_effort_cannot_keep_are_named_and_nothing_is_called_a_plan(monkeypatch):
+    def no_effort(market, settled, goal):
+        return Whole(np.full(market.population.size, -1), 0.0, False)
+
+    monkeypatch.setattr(portfolio.large, "whole_plan", no_effort)
+    found = solve(many_customers())
+    assert (found.status, found.gap, found.broken) == ("time_limit", np.inf, ("floor",))
+
+
+@pytest.mark.parametrize("g", [15, pytest.param(100, marks=pytest.mark.soak)])
+def test_hundreds_of_limits_are_kept(g):
+    rng = np.random.default_rng(9)
+    n, k = 40 * g, 10
+    cell = rng.integers(0, g, n)
+    limits = [
+        Limit(f"{c} {a}", "count", maximum=2.0 + c % 3, offers=(a,), cells=(c,)) for c in range(g) for a in range(k)
+    ]
+    everybody = np.ones((n, k), bool)
+    problem = Problem(rng.uniform(1, 9, (n, k)), rng.uniform(1, 3, (n, k)), everybody, cell, tuple(limits))
+    found = solve(problem, gap=1e-3)
+    assert found.status == "optimal"
+    assert np.bincount((cell * k + found.choice)[found.choice >= 0]).max() <= 4
+    assert min(row.slack for row in found.usage) >= 0
+
+
+def test_money_of_any_size_is_planned_alike():
+    problem = many_customers()
+    one = solve(problem, gap=1e-4)
+    for scale in (2.0**-40, 2.0**70):
+        other = solve(replace(problem, value=scale * problem.value), gap=1e-4)
+        assert other.value == pytest.approx(scale * one.value, rel=1e-4)
 
 
 def test_a_clock_gives_seconds_by_stage_and_none_gives_none():

@@ -1,0 +1,143 @@
+"""What a plan's risk is, what is refused, and the edges of the search."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from portfolio_risky import risky, sd_of
+
+from allot import LimitError, ShapeError
+from portfolio import Limit, Risk, solve, solve_with_risk
+from portfolio.risk_master import Column, best_mixture
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_sd_is_that_of_the_whole_covariance_of_the_pairs(pair):
+    _problem, risk = risky(25, 3, 1, pair=pair)
+    plan = np.random.default_rng(0).integers(-1, 3, 25)
+    assert risk.deviation(risk.exposures(plan)) == pytest.approx(sd_of(risk, plan), rel=1e-9)
+
+
+def test_sd_is_the_spread_of_the_total_over_the_weights():
+    _problem, risk = risky(60, 3, 2, pair=True)
+    plan = np.random.default_rng(0).integers(-1, 3, 60)
+    rng = np.random.default_rng(3)
+    draws, total = 20_000, 0.0
+    for a in range(3):
+        weights = rng.multivariate_normal(np.zeros(4), risk.covariance[a], draws)
+        who = np.flatnonzero(plan == a)
+        psi = np.column_stack([risk.features[who], risk.pair_feature[who, a]])
+        total = total + (weights @ psi.T) @ risk.sensitivity[who, a]
+    stated = risk.deviation(risk.exposures(plan))
+    assert abs(total.std() / stated - 1) < 4 / np.sqrt(2 * draws)
+
+
+def test_surcharges_of_a_plan_add_up_to_what_a_direction_sees_of_its_exposures():
+    _problem, risk = risky(40, 4, 4, pair=True)
+    plan = np.random.default_rng(1).integers(0, 4, 40)
+    y = np.random.default_rng(2).standard_normal(risk.shape)
+    charged = risk.surcharge(y)[np.arange(40), plan].sum()
+    assert charged == pytest.approx(float((y * risk.rooted(risk.exposures(plan))).sum()), rel=1e-9)
+    assert charged <= np.linalg.norm(y) * risk.deviation(risk.exposures(plan))
+
+
+def test_one_variance_per_offer_is_a_constant_feature():
+    _problem, risk = risky(12, 2, 5)
+    bare = Risk(risk.sensitivity, np.array([0.04, 0.09]), maximum_sd=1.0)
+    plan = np.array([0, 1] * 6)
+    exposed = [risk.sensitivity[plan == a, a].sum() for a in (0, 1)]
+    assert bare.deviation(bare.exposures(plan)) == pytest.approx(np.hypot(0.2 * exposed[0], 0.3 * exposed[1]))
+    assert bare.surcharge(np.array([[1.0], [0.0]]))[:, 0] == pytest.approx(0.2 * risk.sensitivity[:, 0])
+
+
+def test_what_is_no_risk_is_refused():
+    problem, risk = risky(8, 2, 6)
+    negative = risk.covariance - 2 * np.eye(3)
+    for wrong, error in (
+        ({"covariance": negative}, ShapeError),
+        ({"covariance": risk.covariance[:, :2, :2]}, ShapeError),
+        ({"covariance": risk.covariance + np.triu(np.ones((3, 3)), 1)}, ShapeError),
+        ({"features": risk.features[:5]}, ShapeError),
+        ({"features": np.full_like(risk.features, np.nan)}, ShapeError),
+        ({"pair_feature": np.ones(8)}, ShapeError),
+        ({"maximum_sd": 1.0}, LimitError),
+        ({"price": None}, LimitError),
+        ({"price": -1.0}, LimitError),
+        ({"price": np.inf}, LimitError),
+    ):
+        with pytest.raises(error):
+            replace(risk, **wrong)
+    with pytest.raises(ShapeError):
+        solve_with_risk(problem, replace(risk, sensitivity=risk.sensitivity[:5], features=risk.features[:5]))
+    with pytest.raises(ShapeError):
+        solve_with_risk(problem, replace(risk, sensitivity=np.where(problem.eligible, np.nan, 1.0)))
+
+
+def test_value_limits_of_a_large_problem_are_refused_in_words():
+    problem, risk = risky(700, 4, 7, limits=False)
+    problem = replace(problem, limits=(Limit("worth", "value", minimum=10.0),))
+    with pytest.raises(LimitError, match=r"'worth'.*counts value"):
+        solve_with_risk(problem, replace(risk, price=None, maximum_sd=1.0))
+
+
+def test_without_uncertainty_it_is_the_plain_problem():
+    problem, risk = risky(60, 3, 8)
+    sure = replace(risk, covariance=np.zeros_like(risk.covariance), price=None, maximum_sd=0.0)
+    plain, found = solve(problem), solve_with_risk(problem, sure)
+    assert found.solution.value == pytest.approx(plain.value, rel=1e-4)
+    assert found.sd == 0.0
+    assert found.loss == pytest.approx(0.0, abs=1e-9)
+    priced = solve_with_risk(problem, replace(sure, maximum_sd=None, price=3.0))
+    assert priced.solution.value == pytest.approx(plain.value, rel=1e-4)
+
+
+def test_a_limit_that_nobody_reaches_changes_nothing():
+    problem, risk = risky(60, 3, 9)
+    plain = solve(problem)
+    free = risk.deviation(risk.exposures(plain.choice))
+    found = solve_with_risk(problem, replace(risk, price=None, maximum_sd=10 * free))
+    assert found.solution.value == pytest.approx(plain.value, rel=1e-4)
+    assert found.risk_price == 0.0
+
+
+def test_no_risk_at_all_means_nobody():
+    problem, risk = risky(30, 3, 10)
+    found = solve_with_risk(problem, replace(risk, price=None, maximum_sd=0.0))
+    assert (found.solution.choice == -1).all()
+    assert found.sd == 0.0
+
+
+def test_minimums_that_need_more_risk_than_allowed_are_infeasible_in_words():
+    problem, risk = risky(30, 3, 11)
+    problem = replace(problem, limits=(*problem.limits, Limit("floor", "count", minimum=15.0)))
+    found = solve_with_risk(problem, replace(risk, price=None, maximum_sd=0.5))
+    assert found.solution.status == "infeasible"
+    assert "at least" in found.words
+    assert "no more than 0.5 is allowed" in found.words
+
+
+def test_limits_that_contradict_each_other_are_named():
+    problem, risk = risky(10, 2, 12, limits=False)
+    both = (Limit("most", "count", maximum=1.0), Limit("least", "count", minimum=5.0))
+    found = solve_with_risk(replace(problem, limits=both), risk)
+    assert found.solution.status == "infeasible"
+    assert set(found.solution.conflict) == {"most", "least"}
+
+
+def test_a_mixture_is_charged_in_the_direction_of_its_own_exposures():
+    problem, risk = risky(40, 3, 13)
+    risk = replace(risk, price=None, maximum_sd=1.0)
+    rng = np.random.default_rng(5)
+    columns = []
+    for plan in (np.full(40, -1), *rng.integers(-1, 3, (3, 40))):
+        e = risk.exposures(plan)
+        worth = sum(problem.value[i, a] for i, a in enumerate(plan) if a >= 0)
+        columns.append(Column(plan[:, None], worth, e, risk.deviation(e)))
+    risk = replace(risk, maximum_sd=0.5 * min(c.sd for c in columns[1:]))
+    mixture = best_mixture(columns, risk)
+    mixed = risk.rooted(np.tensordot(mixture.share, np.stack([c.exposure for c in columns]), 1))
+    assert mixture.sd == pytest.approx(risk.maximum_sd, rel=1e-5)
+    angle = float((mixed * mixture.direction).sum()) / np.linalg.norm(mixed) / np.linalg.norm(mixture.direction)
+    assert angle == pytest.approx(1.0, abs=1e-4)
+    paid = [c.value - float((mixture.direction * risk.rooted(c.exposure)).sum()) for c in columns]
+    assert max(paid) == pytest.approx(paid[int(mixture.share.argmax())], rel=1e-3)
