@@ -10,6 +10,7 @@ import numpy as np
 
 from allot import CampaignError, WorkspaceError
 from engine.campaign import Campaign, read_campaign
+from engine.chance import CostOfChance, cost_of_chance
 from engine.computed import Computed, compute
 from engine.stages import Reporter, Stages, silent
 from engine.stamp import Stamp, code_version, stamp_now
@@ -67,11 +68,14 @@ def allocate(
         earlier = [a for a in same if a.status == "released"]
         _check_superseded(store, campaign, earlier, again)
         computed = compute(workspace, store, campaign, stamp, stages)
+        with stages("cost of chance"):
+            chance = _cost_of_chance(computed)
         with workspace.staging() as folder:
             with stages("write", len(computed.choice)):
                 written = _write(folder, computed, stamp)
             summary = {
                 **summarise(computed, stamp),
+                "cost_of_chance": None if chance is None else chance.document(),
                 "decisions_sha256": written.sha256,
                 "seconds": stages.seconds,
                 "peak_memory_mb": stages.peak_memory_mb(),
@@ -87,6 +91,13 @@ def allocate(
                 _sweep(workspace, store)
                 raise
     return with_paths(workspace, summary)
+
+
+def _cost_of_chance(computed: Computed) -> CostOfChance | None:
+    """Of a plan that was drawn and released: any other has no chance in it."""
+    if computed.plan.mechanism != "balanced" or computed.plan.status != "released":
+        return None
+    return cost_of_chance(computed.asked, computed.plan.choice)
 
 
 def _check_superseded(store: Store, campaign: Campaign, earlier: list[StoredAllocation], again: bool) -> None:

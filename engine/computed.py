@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from allot import CampaignError
+from allot import CampaignError, LimitError
 from bandit import Beliefs, Posterior
 from engine.audience import Audience, audience_beliefs, find_audience, held_out, terms_of
 from engine.campaign import Campaign
+from engine.drawable import check_drawable, no_room_for_draw
 from engine.models import Foundation, load_foundation, load_posterior
 from engine.objective import Worth, worth_of
 from engine.oracle import some_scores
@@ -62,6 +63,13 @@ class Computed:
         """The portfolio's problem for all n customers."""
         w, cell = self.worth, self.segments.cell
         return Problem(w.value, w.cost, self.audience.eligible, cell, self.segments.limits)
+
+    @property
+    def asked(self) -> Problem:
+        """The portfolio's problem for the customers in `active`: what the plan is a plan of."""
+        w, cell, a = self.worth, self.segments.cell, self.active
+        eligible, g = self.audience.eligible[a], len(self.segments.labels)
+        return Problem(w.value[a], w.cost[a], eligible, cell[a], self.segments.limits, n_cells=g)
 
     @property
     def propensity(self) -> Floats:
@@ -137,16 +145,16 @@ def compute(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: S
     audience = setup.audience
     active = audience.eligible.any(1) & ~audience.held_out
     problem = setup.problem(active)
-    with stages("limits", int(active.sum())):
-        check_feasible(problem)
     keys = audience.people.key[active]
     explore = campaign.exploration
     if explore.temperature == 0.0:
+        with stages("limits", len(keys)):
+            check_feasible(problem)
         with stages("optimum", len(keys)):
             plan = best_plan(problem)
     else:
         draws = Draws(campaign.seed, campaign.name, campaign.as_of.isoformat(), keys)
-        plan = drawn_plan(some_worth(setup.worth, active), problem, explore.share, draws, stages)
+        plan = _drawn(some_worth(setup.worth, active), problem, explore.share, draws, stages)
     n, k = audience.eligible.shape
     choice = np.full(n, -1, np.int64)
     choice[active] = plan.choice
@@ -165,6 +173,19 @@ def compute(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: S
         probability,
         setup.played,
     )
+
+
+def _drawn(worth: Worth, problem: Problem, share: float, draws: Draws, stages: Stages) -> Plan:
+    """The drawn plan; where there is none, what would make room for one."""
+    with stages("limits", len(draws.keys)):
+        check_drawable(worth, problem, share)
+    try:
+        return drawn_plan(worth, problem, share, draws, stages)
+    except LimitError as refused:
+        found = no_room_for_draw(worth, problem, share)
+        if found is None:
+            raise
+        raise found.error() from refused
 
 
 def some_worth(worth: Worth, rows: NDArray[np.bool_]) -> Worth:

@@ -1,6 +1,6 @@
 """What more or less of a limit would be worth: the best plan's value against the limit's maximum."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from engine.segments import rescaled
 from engine.summary import limits_of
-from portfolio import Limit, Problem, Solution, solve
+from portfolio import Limit, Problem, Solution, price_range, solve
+from portfolio import frontier as curve
 from warehouse import StoredAllocation, decisions_meta, read_decisions
 
 if TYPE_CHECKING:
@@ -18,27 +19,39 @@ if TYPE_CHECKING:
 Floats: TypeAlias = NDArray[np.float64]
 
 STEPS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
-_CUSTOMERS = 5_000
+_CUSTOMERS = 300_000
 """Customers that the curve is drawn from; with more, every so many-th is taken and sums are scaled."""
 
-_GAP = 1e-3  # of the optimum's value: less than the width of a line
+_GAP = 1e-4  # of the optimum's value: less than the width of a line
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The best fixed plan at one maximum: its planned value, and what one more unit of room would add."""
+
+    maximum: float
+    value: float
+    price: float
 
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """Points (maximum of `limit`, best planned value), and the optimum at the campaign's own maximum.
+    """Planned value of the best fixed plan against the maximum of one limit, everything else being equal.
 
     Args:
-        limit: name of the limit; empty where no limit has a maximum that binds.
-        maxima, values: the points, scaled to all customers.
-        deterministic: best planned value under the campaign's limits, None where it was not found.
-        bound: what no plan of any kind can be planned to exceed, None likewise.
+        limit: its name; empty where no limit has a maximum that binds.
+        points: by rising maximum, scaled to all customers; the campaign's own maximum is among them where it is
+            possible.
+        own: the campaign's own maximum, None without a limit.
+        holds: an estimate of the maxima between which the price at the own one stays within a tenth; None without.
+        deterministic, bound: value and bound at the campaign's own limits, None where not found or only sampled.
         sampled: whether the points come from a sample of the customers.
     """
 
     limit: str
-    maxima: tuple[float, ...]
-    values: tuple[float, ...]
+    points: tuple[Point, ...]
+    own: float | None
+    holds: tuple[float, float] | None
     deterministic: float | None
     bound: float | None
     sampled: bool
@@ -68,16 +81,27 @@ def frontier(workspace: "Workspace", stored: StoredAllocation) -> Frontier:
     step = -(-n // _CUSTOMERS) if n else 1
     some = _every(problem, step)
     scale = n / max(1, len(some.value))
-    best = solve(problem, gap=_GAP)
-    found = best.status != "infeasible"
-    value, bound = (best.value, best.bound) if found else (None, None)
     name = _main_limit(problem, stored.summary["limits"])
     if not name:
-        return Frontier("", (), (), value, bound, step > 1)
-    own = next(x.maximum or 0.0 for x in problem.limits if isinstance(x, Limit) and x.name == name)
-    points = [(own * f, _best(some, name, f)) for f in STEPS]
-    solved = [(maximum, at.value * scale) for maximum, at in points if at.status != "infeasible"]
-    return Frontier(name, tuple(m for m, _ in solved), tuple(v for _, v in solved), value, bound, step > 1)
+        best = solve(some, gap=_GAP)
+        return Frontier("", (), None, None, *_figures(best, step), step > 1)
+    own = next(x.maximum or 0.0 for x in some.limits if x.name == name)
+    solved = dict(zip(STEPS, curve(some, name, [own * f for f in STEPS], gap=_GAP), strict=True))
+    points = tuple(Point(own * f * scale, at.value * scale, at.prices[name]) for f, at in solved.items() if _found(at))
+    holds = None
+    if _found(solved[1.0]) and solved[1.0].prices[name] > 0.0:
+        span = price_range(some, name, solved[1.0], gap=_GAP)
+        holds = (span.estimated_low * scale, span.estimated_high * scale)
+    return Frontier(name, points, own * scale, holds, *_figures(solved[1.0], step), step > 1)
+
+
+def _found(solution: Solution) -> bool:
+    """Whether there is a plan that keeps every hard limit."""
+    return solution.status != "infeasible" and not solution.broken
+
+
+def _figures(best: Solution, step: int) -> tuple[float | None, float | None]:
+    return (best.value, best.bound) if step <= 1 and _found(best) else (None, None)
 
 
 def _matrix(column: pa.ChunkedArray, width: int) -> NDArray[Any]:
@@ -92,14 +116,6 @@ def _every(problem: Problem, step: int) -> Problem:
     share = len(problem.value[rows]) / len(problem.value)
     limits = rescaled(problem.limits, share)
     return Problem(problem.value[rows], problem.cost[rows], problem.eligible[rows], problem.cell[rows], limits)
-
-
-def _best(problem: Problem, name: str, factor: float) -> Solution:
-    def moved(x: Any) -> Any:
-        return replace(x, maximum=(x.maximum or 0.0) * factor) if isinstance(x, Limit) and x.name == name else x
-
-    limits = tuple(moved(x) for x in problem.limits)
-    return solve(Problem(problem.value, problem.cost, problem.eligible, problem.cell, limits), gap=_GAP)
 
 
 def _main_limit(problem: Problem, stated: list[dict[str, Any]]) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from allot import LimitError
 from allot.uniforms import stream
 from bandit import Beliefs
+from engine.infeasible import infeasible
 from engine.objective import Worth
 from engine.policy import Policy, Setting, affordable_policy
 from engine.stages import Stages
@@ -19,7 +20,6 @@ from portfolio import (
     Usage,
     balance,
     compile_rows,
-    diagnose,
     initial_headroom,
     reach,
     rehearse,
@@ -75,12 +75,9 @@ def check_feasible(problem: Problem) -> None:
     Raises:
         LimitError: with an irreducible conflicting set and the smallest relaxation of each member.
     """
-    conflict = diagnose(problem)
-    if conflict is None:
-        return
-    names = ", ".join(repr(name) for name in conflict.limits)
-    cures = "; or ".join(f"{name!r} by {amount:,.6g} or more" for name, amount in conflict.relaxation.items())
-    raise LimitError(f"no plan can keep {names}.", where="limits", remedy=f"Relax {cures or 'one of them'}.")
+    found = infeasible(problem)
+    if found is not None:
+        raise found.error()
 
 
 def best_plan(problem: Problem) -> Plan:

@@ -1,15 +1,17 @@
 """An allocation in figures: one definition of each, for JSON, tables and pages alike."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.campaign import Campaign
 from engine.computed import Computed
 from engine.stamp import Stamp
 from governance import Books, Evidence, books_of
-from portfolio import TOLERATED, Limit, Selection, Share, usage, use_of
+from portfolio import TOLERATED, Limit, Selection, Share, Usage, usage, use_of
 
 
 def facts(computed: Computed, stamp: Stamp) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def summarise(computed: Computed, stamp: Stamp) -> dict[str, Any]:
             np.einsum("na,na->", computed.probability[:, :-1], _masked(computed), dtype=np.float64)
         ),
         "drawn_value_bound": plan.bound,
-        "limits": _limits(computed),
+        "limits": limit_lines(campaign, plan.usage),
         "offers": _offers(computed),
         "funnel": _funnel(computed),
         "acceptance": plan.acceptance,
@@ -130,9 +132,10 @@ def _sum(values: NDArray[Any]) -> float:
     return float(values.sum(dtype=np.float64))
 
 
-def _limits(computed: Computed) -> list[dict[str, Any]]:
-    measures = {spec.name: spec.measure for spec in computed.campaign.limits}
-    shares = {spec.name for spec in computed.campaign.limits if spec.whole is not None}
+def limit_lines(campaign: Campaign, used: Iterable[Usage]) -> list[dict[str, Any]]:
+    """Every limit of a campaign as recounted from a plan, with its price."""
+    measures = {spec.name: spec.measure for spec in campaign.limits}
+    shares = {spec.name for spec in campaign.limits if spec.whole is not None}
     return [
         {
             "name": x.name,
@@ -144,7 +147,7 @@ def _limits(computed: Computed) -> list[dict[str, Any]]:
             "slack": x.slack if np.isfinite(x.slack) else None,
             "price": x.price,
         }
-        for x in computed.plan.usage
+        for x in used
     ]
 
 

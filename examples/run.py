@@ -1,4 +1,4 @@
-"""Real data: our figures beside the reference's, then the acceptance walk. `python -m examples.run`."""
+"""A world whose truth is known, real data beside the reference, the acceptance walk. `python -m examples.run`."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from api.console import say
-from examples import hillstrom, starbucks
+from examples import hillstrom, risk, starbucks
 from examples.data import DATA, REPOSITORY, missing
 
 WALK = DATA.parent / "acceptance" / "spine.py"
@@ -14,6 +14,7 @@ WALK = DATA.parent / "acceptance" / "spine.py"
 
 def main() -> int:
     """Run every example whose data are there; the status is that of the acceptance walk."""
+    risk.run()
     if absent := missing(DATA):
         say(absent)
         return 0

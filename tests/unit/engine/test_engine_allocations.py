@@ -19,7 +19,7 @@ from engine.frontier import frontier, stored_problem
 from engine.learn import learn
 from engine.train import train
 from engine.workspaces import init, load
-from portfolio import usage, use_of
+from portfolio import solve, usage, use_of
 from sims.files import OUTCOME_DAYS, moment
 from warehouse import Store, Workspace
 
@@ -249,9 +249,34 @@ def test_the_frontier_rises_with_the_maximum_and_never_above_its_bound(decided):
     lab, (first, _) = decided
     curve = frontier(lab.workspace, stored(lab, first))
     assert curve.limit in {"budget", "cap"}
-    assert list(curve.maxima) == sorted(curve.maxima)
-    assert (np.diff(curve.values) >= -2e-3 * np.abs(curve.values[-1])).all()
-    own = curve.values[[round(m / curve.maxima[0] / 4, 9) for m in curve.maxima].index(1.0)]
+    maxima, values, prices = (np.array([getattr(p, x) for p in curve.points]) for x in ("maximum", "value", "price"))
+    assert (np.diff(maxima) > 0).all()
+    assert (np.diff(values) >= -2e-3 * np.abs(values[-1])).all()
+    slack = 4e-3 * np.abs(values[-1])  # each point is within a thousandth of the best
+    assert (np.diff(values) <= prices[:-1] * np.diff(maxima) + slack).all()
+    assert (np.diff(values) >= prices[1:] * np.diff(maxima) - slack).all()
+    own = values[np.argmin(np.abs(maxima - curve.own))]
     assert own == pytest.approx(curve.deterministic, rel=2e-3)
+    assert curve.holds is not None and curve.holds[0] <= curve.own * (1 + 1e-9)
     assert first["planned_value"] <= curve.deterministic * (1 + 1e-3) <= curve.bound * (1 + 2e-3)
     assert curve.bound <= first["drawn_value_bound"] * (1 + 1e-6)
+
+
+def test_the_cost_of_chance_is_what_the_best_fixed_plan_earns_more(decided):
+    """Recounted from the decisions file and solved again: value, bound and shares agree with the summary."""
+    lab, (first, _) = decided
+    stated = first["cost_of_chance"]
+    problem, _ = stored_problem(lab.workspace, stored(lab, first))
+    best = solve(problem, gap=1e-4)
+    assert stated["best_fixed_value"] == pytest.approx(best.value, rel=2e-4)
+    assert stated["bound"] == pytest.approx(best.bound, rel=2e-4)
+    assert stated["given_up"] == pytest.approx(stated["best_fixed_value"] - first["planned_value"], rel=1e-9)
+    assert stated["given_up_share"] == pytest.approx(stated["given_up"] / stated["best_fixed_value"])
+    assert stated["of_bound"] == pytest.approx(first["planned_value"] / stated["bound"], rel=1e-6)
+    assert 0.005 < stated["given_up_share"] < 0.5
+    assert not stated["sampled"]
+
+
+def test_a_fixed_plan_pays_nothing_for_chance(copies):
+    plan = copies().allocate(1, name="fixed", exploration=Exploration(temperature=0.0))
+    assert plan["cost_of_chance"] is None

@@ -1,5 +1,6 @@
 """From a policy to one plan: headroom, rehearsal, refusals."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -86,8 +87,9 @@ def test_conflicting_limits_are_named_with_their_cures():
     _, problem = people(CAP, Limit("floor", "count", minimum=90, offers=(2,)), Limit("other", "count", maximum=200))
     with pytest.raises(LimitError) as error:
         check_feasible(problem)
-    assert "no plan can keep 'cap', 'floor'." in str(error.value).replace("'floor', 'cap'", "'cap', 'floor'")
-    assert "'floor' by 60" in str(error.value) and "'cap' by 60" in str(error.value)
+    assert set(re.findall(r"'(\w+)'", error.value.what)) == {"cap", "floor"}
+    advice = error.value.remedy.lower()
+    assert "raise 'cap' by 60 contacts to 90" in advice and "lower 'floor' by 60 contacts to 30" in advice
     with pytest.raises(LimitError, match="no plan can keep"):
         best_plan(problem)
     check_feasible(people(CAP)[1])
@@ -116,6 +118,38 @@ def test_headroom_is_raised_where_rehearsals_fail_and_prices_found_anew(monkeypa
     assert plan.status == "released" and plan.acceptance == plain.acceptance
     assert plan.headroom.tolist() == [plain.headroom[0], 6.0]
     assert plan.probability[:, 2].sum() == pytest.approx(30 - 6, abs=0.01)
+
+
+def test_raised_headroom_starts_from_the_prices_that_were_found(monkeypatch):
+    worth, problem = people(BUDGET, CAP)
+    price, asked = engine.plan.affordable_policy, []
+
+    def recorded(*arguments, setting, **options):
+        found = price(*arguments, setting=setting, **options)
+        asked.append((setting.start, found.price))
+        return found
+
+    monkeypatch.setattr(engine.plan, "affordable_policy", recorded)
+    monkeypatch.setattr(engine.plan, "rehearse", unlucky(0.9, after=2))
+    draw(worth, problem)
+    assert len(asked) == 3 and asked[0][0] is None
+    assert all(np.array_equal(start, before) for (start, _), (_, before) in zip(asked[1:], asked[:-1], strict=True))
+
+
+def test_headroom_is_raised_a_few_times_and_then_the_plan_is_refused_by_name(monkeypatch):
+    """Rehearsals that never succeed end all the same, each with a wider headroom than the one before."""
+    seen = []
+    fake = unlucky(0.0)
+
+    def counted(*arguments, **options):
+        seen.append(fake(*arguments, **options))
+        return seen[-1]
+
+    monkeypatch.setattr(engine.plan, "rehearse", counted)
+    plan = draw(*people(BUDGET, CAP))
+    assert len(seen) == 5
+    assert (plan.status, plan.breached, plan.acceptance) == ("headroom_too_small", ("cap",), 0.0)
+    assert (plan.choice == -1).all()
 
 
 def test_below_the_wanted_acceptance_a_plan_is_tolerated_and_says_so(monkeypatch):
