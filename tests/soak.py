@@ -9,7 +9,9 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
+import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,10 +42,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Tests:
-    """The run of the marked tests: pytest's status and its last lines."""
+    """The run of the marked tests: pytest's status, its last lines, and the figures that tests recorded."""
 
     status: int
     summary: str
+    figures: tuple[str, ...] = ()
 
 
 def main() -> int:
@@ -76,16 +79,28 @@ def _seeds(text: str) -> list[int]:
 
 def run_tests() -> Tests:
     """Every test marked soak, in a process of its own; its output passes through."""
-    command = [sys.executable, "-m", "pytest", "-m", "soak", "tests", "--tb=short", "--durations=8"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    lines = []
-    for line in process.stdout or ():
-        sys.stdout.write(line)
-        sys.stdout.flush()
-        lines.append(line.rstrip())
-    status = process.wait()
+    with tempfile.TemporaryDirectory() as room:
+        record = Path(room) / "record.xml"
+        command = [sys.executable, "-m", "pytest", "-m", "soak", "tests", "--tb=short", "--durations=8"]
+        command += [f"--junitxml={record}", "-o", "junit_family=xunit1"]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        lines = []
+        for line in process.stdout or ():
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            lines.append(line.rstrip())
+        status = process.wait()
+        figures = recorded(record)
     words = ("passed", "failed", "error", "no tests ran", "FAILED", "ERROR")
-    return Tests(status, "\n".join(line for line in lines if any(word in line for word in words)))
+    return Tests(status, "\n".join(line for line in lines if any(word in line for word in words)), figures)
+
+
+def recorded(record: Path) -> tuple[str, ...]:
+    """What tests said with `record_property`, in the order they ran; nothing where pytest did not get that far."""
+    if not record.exists():
+        return ()
+    properties = ElementTree.parse(record).iter("property")
+    return tuple(dict.fromkeys(f"{one.get('name')}: {one.get('value')}" for one in properties))
 
 
 def play(seeds: list[int], customers: int, rounds: int) -> list[Seen]:
@@ -187,6 +202,8 @@ def page(tests: Tests, seen: list[Seen], checks: list[Check], options: argparse.
         "```",
         tests.summary,
         "```",
+        "",
+        *(f"- {figure}." for figure in tests.figures),
         "",
     ]
     return "\n".join(lines)

@@ -1,5 +1,5 @@
 import pytest
-from engine_calibration import DRAWS, campaign
+from engine_calibration import DRAWS, N, campaign, played
 
 
 @pytest.fixture(scope="session")
@@ -9,4 +9,4 @@ def case():
 
 @pytest.fixture(scope="session")
 def choices(case):
-    return case.choices(range(DRAWS))
+    return played(N, DRAWS)
