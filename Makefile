@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ROOMS := allot bandit portfolio offline_eval governance warehouse engine sims api
 SOURCES := $(ROOMS) benchmarks tests examples
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: install demo test check lint examples bench soak lock clean
@@ -34,14 +35,21 @@ lint: install
 examples: install ## real data: Hillstrom and Starbucks, ours beside the reference
 	$(BIN)/python -m examples.run
 
-bench: install ## comparisons, written to docs/benchmarks.md by hand from what they print
+bench: install .venv-bench/.installed ## comparisons, written to docs/benchmarks.md by hand from what they print
 	$(BIN)/python -m benchmarks.allocate
+	$(BIN)/python -m benchmarks.optimizer
+
+.venv-bench/.installed: requirements/bench.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --require-hashes --requirement requirements/bench.txt
+	touch $@
 
 soak: install ## long statistical runs; the output is docs/soak.md
 	$(BIN)/python -m tests.soak
 
 lock: ## refresh the locks; needs uv in PATH
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --extra dev pyproject.toml --output-file requirements/dev.txt
+	$(LOCK) --extra dev pyproject.toml --output-file requirements/dev.txt
+	$(LOCK) requirements/bench.in --output-file requirements/bench.txt
 
 clean:
-	rm -rf .venv allot-demo .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench allot-demo .mypy_cache .ruff_cache .hypothesis

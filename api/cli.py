@@ -136,6 +136,16 @@ def allocate(
     again: Annotated[
         bool, typer.Option(help="Replace an allocation of the same name and as_of that has outcomes.")
     ] = False,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only say what other limits would bring; nothing is kept. `budget=-20%`, `budget=50000`, "
+            "`budget=2x, letters=none`, or a range of points, `budget=0.5x..2x`. May be given several times."
+        ),
+    ] = None,
+    changes: Annotated[
+        Path | None, typer.Option(help="With --what-if: write who gets something else to this .parquet or .csv file.")
+    ] = None,
     workspace: Home = HOME,
     output: Format = Output.TABLE,
 ) -> None:
@@ -143,19 +153,41 @@ def allocate(
     from engine.allocate import allocate as use_case
     from engine.allocate import reproduce as recompute
     from engine.campaign import campaign_from_file
+    from engine.whatif import what_if as suppose
 
+    _check_allocate(campaign, reproduce, again, what_if, changes)
     opened = _open(workspace)
     with console.progress(quiet=output is Output.JSON) as report:
-        if reproduce is not None:
-            document = recompute(opened, reproduce, reporter=report)
-        elif campaign is not None:
-            document = use_case(
-                opened, campaign_from_file(campaign), now=datetime.now(UTC), again=again, reporter=report
-            )
+        if campaign is None:
+            document, show = recompute(opened, str(reproduce), reporter=report), tables.reproduced
+        elif what_if:
+            asked = tuple(what_if)
+            document = suppose(opened, campaign_from_file(campaign), asked, changes_to=changes, reporter=report)
+            show = tables.supposed
         else:
-            remedy = "Give the path of one, or --reproduce with an allocation's id."
-            raise CampaignError("there is no campaign document.", where="allot allocate", remedy=remedy)
-    _answer(document, output, tables.reproduced if reproduce is not None else tables.allocated)
+            read = campaign_from_file(campaign)
+            document = use_case(opened, read, now=datetime.now(UTC), again=again, reporter=report)
+            show = tables.allocated
+    _answer(document, output, show)
+
+
+def _check_allocate(
+    campaign: Path | None, reproduce: str | None, again: bool, what_if: list[str] | None, changes: Path | None
+) -> None:
+    """Refuse what cannot be meant together."""
+    where = "allot allocate"
+    if reproduce is not None and (what_if or campaign is not None):
+        what = f"--reproduce does not go with {'--what-if' if what_if else 'a campaign document'}."
+        raise CampaignError(what, where=where, remedy="Give one of them.")
+    if campaign is None and reproduce is None:
+        remedy = "Give the path of one, or --reproduce with an allocation's id."
+        raise CampaignError("there is no campaign document.", where=where, remedy=remedy)
+    if again and what_if:
+        what = "--again does not go with --what-if, which replaces nothing."
+        raise CampaignError(what, where=where, remedy="Leave one of them out.")
+    if changes is not None and not what_if:
+        what = "--changes needs --what-if: only a scenario changes anything."
+        raise CampaignError(what, where=where, remedy="Add --what-if, such as --what-if budget=-20%.")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,10 @@ from allot import AllotError
 
 if TYPE_CHECKING:
     from engine.stages import Reporter
+
+
+_NUMBER = re.compile(r"|-|no plan|[+-]?[\d,.]+( %)?")
+"""What stands right in a table although it is written already: nothing, a change with its sign, a per cent."""
 
 
 def plain(value: Any) -> Any:
@@ -72,7 +77,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
 
     out = Table(title=Text(title), title_justify="left", header_style="bold")
     for j, name in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[j], int | float) or row[j] in ("", "-") for row in rows)
+        numeric = bool(rows) and all(isinstance(row[j], int | float) or _NUMBER.fullmatch(str(row[j])) for row in rows)
         out.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         out.add_row(*(Text(number(x) if isinstance(x, int | float) else str(x)) for x in row))
@@ -90,6 +95,17 @@ def number(value: float | None) -> str:
     if isinstance(value, int) or float(value).is_integer():
         return f"{int(value):,}"
     return f"{value:,.2f}" if abs(value) >= 100 else f"{value:.4g}"
+
+
+def change(value: float) -> str:
+    """A difference, always with its sign."""
+    written = number(value)
+    return written if written.startswith("-") or value == 0 else f"+{written}"
+
+
+def percent(value: float) -> str:
+    """A share: 2.3 %."""
+    return f"{100 * value:.1f} %" if abs(value) >= 0.001 or value == 0 else f"{100 * value:.2g} %"
 
 
 @contextmanager

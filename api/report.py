@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from allot import DataError
+from api.pages.evidence import BEST, THIS, FrontierPoint
 from engine.evaluate import Question, evaluate
-from engine.frontier import frontier
+from engine.frontier import Frontier, frontier
 from engine.stages import Reporter, Stages, silent
 from warehouse import Store, attach, connect, customer_rows, read_decisions, read_version
 
@@ -71,11 +72,9 @@ def gather(workspace: "Workspace", stored: "StoredAllocation", stages: Stages) -
     summary: Any = {
         **s,
         "offer_names": [offer["name"] for offer in s["offers"]],
-        "deterministic_value": curve.deterministic,
-        "bound": curve.bound,  # the stored one bounds the drawn value, which exceeds the planned one
+        **_of_chance(s, curve),
         "versions": versions,
     }
-    points = zip(curve.maxima, curve.values, strict=True)
     offers: Any = tuple({**offer, "uncertainty": offer["mean_sd"]} for offer in s["offers"])
     return ReportEvidence(
         summary=summary,
@@ -85,11 +84,29 @@ def gather(workspace: "Workspace", stored: "StoredAllocation", stages: Stages) -
         heat=_heat(workspace, stored),
         chosen_probability=chosen,
         option_probability=options[options > 0],
-        frontier=tuple({"maximum": m, "value": v, "kind": "planned"} for m, v in points),
+        frontier=_curve(s, curve),
         frontier_limit=curve.limit,
+        price_holds=curve.holds,
         offers=offers,
         evaluation=judged,
     )
+
+
+def _of_chance(summary: dict[str, Any], curve: Frontier) -> dict[str, Any]:
+    """The best fixed plan and what no plan can exceed; the stored bound is of the drawn value, which is larger."""
+    stated = summary.get("cost_of_chance")
+    if stated is None:
+        return {"deterministic_value": curve.deterministic, "bound": curve.bound}
+    best, bound = stated["best_fixed_value"], stated["bound"]
+    return {"deterministic_value": best, "bound": bound, "best_is_sampled": stated["sampled"]}
+
+
+def _curve(summary: dict[str, Any], curve: Frontier) -> tuple[FrontierPoint, ...]:
+    """The best fixed plans, and this plan among them."""
+    best = [FrontierPoint(maximum=p.maximum, value=p.value, kind=BEST, price=p.price) for p in curve.points]
+    if curve.own is None or summary["status"] != "released":
+        return tuple(best)
+    return (*best, FrontierPoint(maximum=curve.own, value=summary["planned_value"], kind=THIS))
 
 
 def _evaluation(workspace: "Workspace", stored: "StoredAllocation") -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.console import number, safe, say, table
+from api.console import change, number, percent, safe, say, table
 
 Document = dict[str, Any]
 
@@ -48,6 +48,8 @@ def allocated(d: Document) -> None:
         f"Planned {d['campaign']['objective']} {number(d['planned_value'])} at an expected cost of "
         f"{number(d['planned_cost'])}.",
     )
+    if d.get("cost_of_chance") is not None:
+        say(cost_of_chance(d))
     offers = [(o["offer_id"], o["chosen"], o["eligible"], o["planned_value"], o["planned_cost"]) for o in d["offers"]]
     table("Offers", ("offer", "chosen", "eligible", "planned value", "expected cost"), offers)
     if d["limits"]:
@@ -63,6 +65,125 @@ def allocated(d: Document) -> None:
     say(
         f"{stages}; peak memory {d['peak_memory_mb']:,.0f} MB.",
         f"Allocation {d['allocation_id']}: {safe(d['decisions'])}",
+    )
+
+
+def cost_of_chance(d: Document) -> str:
+    """What the plan gives up so that the chance of every choice is known."""
+    x = d["cost_of_chance"]
+    about = "about " if x["sampled"] else ""
+    less = f"{number(max(x['given_up'], 0.0))} ({percent(max(x['given_up_share'], 0.0))}) less than the best fixed plan"
+    return (
+        f"That is {about}{less}, {number(x['best_fixed_value'])}, and {percent(x['of_bound'])} of what no plan can "
+        f"exceed, {number(x['bound'])}: the cost of choices whose chances are known, from which one can learn."
+    )
+
+
+def supposed(d: Document) -> None:
+    """What other limits would bring, beside the campaign as written."""
+    objective = d["campaign"]["objective"]
+    say(
+        f"What if, for campaign [bold]{safe(d['campaign']['name'])}[/] and the {d['deciding']:,} of {d['audience']:,} "
+        "customers who can get something. Nothing is kept, and no allocation is touched."
+    )
+    lines = [d["as_written"], *d["scenarios"]]
+    columns = ("scenario", objective, "change", "cost", "change", "contacts", "customers changed")
+    table("Best plans", columns, [_scenario(line) for line in lines])
+    for line in lines:
+        if line["conflict"] is not None:
+            say(f"[bold]{safe(line['scenario'])}[/]: {safe(line['conflict']['what'])}")
+            say(f"  {safe(line['conflict']['remedy'])}")
+    _limits_of_scenarios(lines)
+    for line in d["scenarios"][:_TOLD]:
+        if line["difference"] is not None and line["difference"]["customers"]:
+            say(f"[bold]{safe(line['scenario'])}[/]: {_moves(line['difference'])}")
+    for limit in d["as_written"]["limits"]:
+        if limit["price_range"] is not None:
+            say(_last_unit(limit, objective))
+    say(_basis(d))
+    if d["changes"] is not None:
+        say(f"Who changes: {safe(d['changes'])}")
+
+
+_TOLD = 6
+"""Scenarios, and moves of each, that are told in words; the rest is in the JSON."""
+
+_MOST_ROWS = 40
+"""Rows of a table that people still read."""
+
+
+def _scenario(line: Document) -> tuple[Any, ...]:
+    if line["conflict"] is not None:
+        return (line["scenario"], "no plan", *["-"] * 5)
+    more = line.get("difference")
+    moved = None if more is None else (change(more["planned_value"]), change(more["planned_cost"]))
+    value, cost = moved or ("-", "-")
+    people = "-" if more is None else more["customers"]
+    return (line["scenario"], line["planned_value"], value, line["planned_cost"], cost, line["contacts"], people)
+
+
+def _limits_of_scenarios(lines: list[Document]) -> None:
+    """Every limit of every scenario, or only those with a price or a new bound where that would be too long."""
+    short = sum(len(line["limits"]) for line in lines) > _MOST_ROWS
+    rows = []
+    for line in lines:
+        new = {x["limit"] for x in line["set"]}
+        shown = [x for x in line["limits"] if not short or x["price"] != 0 or x["name"] in new]
+        for i, x in enumerate(shown):
+            span = x["price_range"]
+            holds = "-" if span is None else " to ".join(number(span[e]) for e in ("estimated_low", "estimated_high"))
+            name = line["scenario"] if i == 0 else ""
+            rows.append((name, x["name"], _measured(x, x["used"]), _between(x), x["price"], holds))
+    if rows:
+        title = "Limits with a price or a new bound" if short else "Limits"
+        table(title, ("scenario", "limit", "used", "allowed", "last unit brings", "about so from, to"), rows)
+
+
+def _measured(limit: Document, value: float) -> str:
+    return percent(value) if limit["share"] else number(value)
+
+
+def _between(limit: Document) -> str:
+    low, high = limit["minimum"], limit["maximum"]
+    if low is not None and high is not None:
+        return f"{_measured(limit, low)} to {_measured(limit, high)}"
+    if low is None and high is None:
+        return "any"
+    return f"≥ {_measured(limit, low)}" if high is None else f"≤ {_measured(limit, high)}"
+
+
+def _moves(difference: Document) -> str:
+    """Who changes from what to what."""
+    told = difference["moves"][:_TOLD]
+    words = [f"{m['customers']:,} {_name(m['before'])} → {_name(m['after'])}" for m in told]
+    left = sum(m["customers"] for m in difference["moves"][_TOLD:])
+    rest = f", {left:,} otherwise" if left else ""
+    people = "customer changes" if difference["customers"] == 1 else "customers change"
+    return f"{difference['customers']:,} {people}: {', '.join(words)}{rest}."
+
+
+def _name(offer_id: str | None) -> str:
+    return "no offer" if offer_id is None else safe(offer_id)
+
+
+def _last_unit(limit: Document, objective: str) -> str:
+    span = limit["price_range"]
+    low, high = (number(span[end]) for end in ("estimated_low", "estimated_high"))
+    within = f"(an estimate, within {span['tolerance']:.0%})"
+    return (
+        f"As written, the last unit of {safe(repr(limit['name']))} brings {number(limit['price'])} of {objective}; "
+        f"about so much from a maximum of {low} to {high} {within}."
+    )
+
+
+def _basis(d: Document) -> str:
+    gaps = [line["gap"] for line in (d["as_written"], *d["scenarios"]) if line["gap"] is not None]
+    words = f"These are fixed plans in posterior means, each within {percent(max(gaps, default=0.0))} of the best."
+    if d["random_less"] is None:
+        return words + (" Temperature 0 allocates just such a plan." if d["temperature"] == 0 else "")
+    return (
+        f"{words} The plan that `allot allocate` draws is random, so that one can learn from it: it is planned to be "
+        f"worth about {percent(d['random_less'])} less (an estimate)."
     )
 
 

@@ -1,13 +1,20 @@
-"""The same job by other hands: the naive way, and a generic linear program over the same values, costs and limits."""
+"""The same job by other hands: the naive way, and generic linear programs over the same values, costs and limits."""
 
+import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
 from portfolio import MEASURES, Limit, Problem, compile_rows, solve
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCH_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
+_WHOLE = 1e-3  # a first-order method's shares are only so exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +100,46 @@ def linear_program(problem: Problem) -> Answer:
     seconds = time.process_time() - started
     split = np.bincount(customer, (share.value > 1e-6) & (share.value < 1 - 1e-6), n) > 0
     return Answer("HiGHS, LP", found, found, float(1 - split.mean()), seconds)
+
+
+def first_order(problem: Problem) -> Answer:
+    """The linear relaxation by OR-tools' PDLP, relative accuracy 1e-5, in its own environment and process.
+
+    CPU seconds are those of loading the matrix into PDLP and solving; a customer is whole if one offer or none has all
+    but a thousandth.
+
+    Raises:
+        FileNotFoundError: `make .venv-bench/.installed` has not been run.
+        RuntimeError: PDLP stopped before it was done.
+    """
+    if not BENCH_PYTHON.exists():
+        raise FileNotFoundError(f"{BENCH_PYTHON} is missing; run `make .venv-bench/.installed`.")
+    n, k = problem.value.shape
+    customer, offer = np.nonzero(problem.eligible)
+    value = problem.value[customer, offer].astype(np.float64)
+    measures = (np.ones(len(value)), problem.cost[customer, offer].astype(np.float64), value)
+    rows = compile_rows(problem.limits, problem.n_cells, k)
+    cell = problem.cell[customer]
+    used = [sum(m * row[t][cell, offer] for t, m in enumerate(measures)) for row in rows.coefficient]
+    one_each = sp.csr_array((np.ones(len(value)), (customer, np.arange(len(value)))), shape=(n, len(value)))
+    matrix = sp.csr_array(sp.vstack([one_each, *(sp.csr_array(row[None, :]) for row in used)]))
+    lower = np.concatenate([np.full(n, -np.inf), rows.lower])
+    upper = np.concatenate([np.ones(n), rows.upper])
+    with tempfile.TemporaryDirectory(prefix="allot-bench-") as folder:
+        program, answer = Path(folder) / "program.npz", Path(folder) / "answer.npz"
+        parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": matrix.shape}
+        np.savez(program, value=value, lower=lower, upper=upper, **parts)
+        command = [str(BENCH_PYTHON), str(ROOT / "benchmarks" / "pdlp.py"), str(program), str(answer)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        with np.load(answer) as file:
+            share, seconds, reason = file["share"], float(file["seconds"]), str(file["reason"])
+    if reason != "TERMINATION_REASON_OPTIMAL":
+        raise RuntimeError(f"PDLP stopped with {reason} after {seconds:.0f} CPU seconds.")
+    largest, given = np.zeros(n), np.bincount(customer, share, n)
+    np.maximum.at(largest, customer, share)
+    split = np.maximum(largest, 1 - given) < 1 - _WHOLE
+    reached = np.array([row @ share for row in used])
+    size = np.maximum(np.maximum(np.nan_to_num(np.abs(rows.upper), posinf=0), np.abs(reached)), 1.0)
+    over = np.maximum(reached - rows.upper, rows.lower - reached) > 1e-9 * size
+    broken = ", ".join(dict.fromkeys(name for name, o in zip(rows.names, over, strict=True) if o))
+    return Answer("PDLP, LP", float(value @ share), np.inf, float(1 - split.mean()), seconds, broken)

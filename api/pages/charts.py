@@ -1,5 +1,6 @@
 """The charts of a report: each defined once, drawn as SVG for the page and as PNG for slides."""
 
+import math
 import re
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from api.pages.evidence import Array, Evaluation, FrontierPoint, FunnelLine, Heat
+from api.pages.evidence import THIS, Array, Evaluation, FrontierPoint, FunnelLine, Heat
 from api.pages.figures import count
 
 INK: Final = "#1f2933"
@@ -126,23 +127,55 @@ def probability_chart(bins: Bins) -> Chart:
 
 
 def frontier_chart(points: tuple[FrontierPoint, ...], limit: str, now: float | None, title: str) -> Chart:
-    """Planned value against the maximum of one limit, with today's maximum marked."""
+    """Planned value against the maximum of one limit: the best fixed plans, this plan, and the price as a slope."""
     import altair as alt
 
-    values = [{"maximum": float(p["maximum"]), "value": float(p["value"])} for p in points]
-    base = alt.Chart(alt.InlineData(values=values)).encode(
-        x=alt.X("maximum:Q", title=f"maximum of {limit}", axis=alt.Axis(tickCount=6)),
-        y=alt.Y("value:Q", title=title, axis=alt.Axis(tickCount=6)),
-    )
-    chart: Any = base.mark_line(color=STRONG, strokeWidth=2.5) + base.mark_point(color=STRONG, filled=True, size=45)
+    curve = [p for p in points if p["kind"] != THIS]
+    chart = _marked(curve, title, f"maximum of {limit}", STRONG)
+    line = alt.Chart(alt.InlineData(values=_plain(curve))).mark_line(color=STRONG, strokeWidth=2.5)
+    chart = line.encode(x="maximum:Q", y="value:Q") + chart
     if now is not None:
         mark = alt.Chart(alt.InlineData(values=[{"maximum": now, "label": "this campaign"}])).encode(x="maximum:Q")
         chart = chart + mark.mark_rule(color=MARK, strokeDash=[5, 4])
         chart = chart + mark.mark_text(color=MARK, align="left", dx=5, dy=-4, baseline="bottom").encode(
             text="label:N", y=alt.value(260)
         )
+        slope = _slope(curve, now)
+        if slope:
+            price = alt.Chart(alt.InlineData(values=slope)).mark_line(color=MARK, strokeWidth=1.5)
+            chart = chart + price.encode(x="maximum:Q", y="value:Q")
+    this = [p for p in points if p["kind"] == THIS]
+    if this:
+        chart = chart + _marked(this, title, f"maximum of {limit}", MARK)
     chart = chart.properties(width=WIDTH, height=260)
-    return Chart("value-against-limit", f"Line: planned value as the maximum of {limit} changes.", _finished(chart))
+    alt_text = f"Line: planned value of the best fixed plan as the maximum of {limit} changes; this plan as a point."
+    return Chart("value-against-limit", alt_text, _finished(chart))
+
+
+def _marked(points: list[FrontierPoint], title: str, axis: str, colour: str) -> Any:
+    import altair as alt
+
+    return (
+        alt.Chart(alt.InlineData(values=_plain(points)))
+        .mark_point(color=colour, filled=True, size=45, opacity=1)
+        .encode(
+            x=alt.X("maximum:Q", title=axis, axis=alt.Axis(tickCount=6)),
+            y=alt.Y("value:Q", title=title, axis=alt.Axis(tickCount=6)),
+        )
+    )
+
+
+def _plain(points: list[FrontierPoint]) -> list[dict[str, float]]:
+    return [{"maximum": float(p["maximum"]), "value": float(p["value"])} for p in points]
+
+
+def _slope(curve: list[FrontierPoint], now: float) -> list[dict[str, float]]:
+    """The price at the campaign's own maximum as a short tangent; nothing where it has none."""
+    at = next((p for p in curve if math.isclose(p["maximum"], now, rel_tol=1e-6)), None)
+    if at is None or not at.get("price"):
+        return []
+    reach = 0.12 * (max(p["maximum"] for p in curve) - min(p["maximum"] for p in curve))
+    return [{"maximum": now + dx, "value": float(at["value"]) + at["price"] * dx} for dx in (-reach, reach)]
 
 
 def evaluation_chart(evaluation: Evaluation) -> Chart:

@@ -1,7 +1,7 @@
 """What a report is made from: plain values, as the allocation's JSON has them."""
 
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypeAlias, TypedDict
+from typing import Any, Final, NotRequired, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from allot import ShapeError
 
 Array: TypeAlias = NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
+
+
+BEST: Final = "best fixed plan"
+THIS: Final = "this plan"
 
 
 class CampaignLine(TypedDict):
@@ -62,6 +66,7 @@ class Summary(TypedDict):
     limits: list[LimitLine]
     bound: float | None
     deterministic_value: float | None
+    best_is_sampled: NotRequired[bool]
     versions: dict[str, str]
     exploration: Exploration
 
@@ -76,11 +81,15 @@ class FunnelLine(TypedDict):
 
 
 class FrontierPoint(TypedDict):
-    """Best planned value when the main limit's maximum is `maximum`."""
+    """A plan's planned value when the main limit's maximum is `maximum`, and what one more unit would add to it.
+
+    `kind` is `THIS` for the allocation itself; all others are points of the curve.
+    """
 
     maximum: float
     value: float
     kind: str
+    price: NotRequired[float]
 
 
 class OfferLine(TypedDict):
@@ -143,6 +152,7 @@ class ReportEvidence:
         chosen_probability: (chosen,) logged probability of each choice of an offer.
         option_probability: logged probabilities above 0 of all customers' options, any shape.
         frontier: planned value against the maximum of the limit named `frontier_limit`; may be empty.
+        price_holds: an estimate of the maxima between which that limit's price stays within a tenth.
         offers: one line for each offer.
         evaluation: None where nothing was evaluated yet.
     """
@@ -158,3 +168,4 @@ class ReportEvidence:
     frontier_limit: str
     offers: tuple[OfferLine, ...]
     evaluation: Evaluation | None = None
+    price_holds: tuple[float, float] | None = None

@@ -1,6 +1,7 @@
 """How numbers and sentences are written: the one definition for page, table and chart."""
 
 import math
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from typing import Any, Final
@@ -106,7 +107,35 @@ def story(summary: Summary) -> str:
     verb = "gets" if summary["chosen"] == 1 else "get"
     first = f"{count(summary['chosen'])} of {audience} customers {verb} an offer."
     second = f"{sentence(planned(summary))}: {worth(summary, summary['planned_value'])}"
-    return f"{first} {second}, at an expected cost of {money(summary['planned_cost'])}. {_limits_in_words(summary)}"
+    third = f"{_limits_in_words(summary)}{_learning_in_words(summary)}"
+    return f"{first} {second}, at an expected cost of {money(summary['planned_cost'])}. {third}"
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """What a random plan earns less than the best fixed one, in the objective's units and as a part of it."""
+
+    value: float
+    part: float
+    best: float
+
+
+def given_up(summary: Summary) -> GivenUp | None:
+    """None for a fixed plan, and where no best one is known."""
+    best = summary["deterministic_value"]
+    if summary["mechanism"] == "deterministic" or best is None or best <= 0:
+        return None
+    lost = best - summary["planned_value"]
+    return GivenUp(lost, lost / best, best)
+
+
+def _learning_in_words(summary: Summary) -> str:
+    lost = given_up(summary)
+    if lost is None or lost.value <= 0:
+        return ""
+    about = "about " if summary.get("best_is_sampled", False) else ""
+    amount = f"{about}{worth(summary, lost.value)} ({percent(lost.part)})"
+    return f" That every choice has a known chance, so that one can learn, costs {amount} against the best fixed plan."
 
 
 def _limits_in_words(summary: Summary) -> str:

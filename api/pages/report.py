@@ -76,7 +76,7 @@ def _sections(evidence: ReportEvidence, drawn: dict[str, Chart]) -> list[str]:
     summary = evidence.summary
     out = [sections.limits(summary)]
     if "frontier" in drawn:
-        out.append(sections.frontier(summary, evidence.frontier, evidence.frontier_limit, drawn["frontier"]))
+        out.append(sections.frontier(evidence, drawn["frontier"]))
     out.append(sections.books(summary))
     if evidence.heat is not None and "heat" in drawn:
         out.append(sections.heat(summary, evidence.heat, drawn["heat"]))

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from api.pages.charts import Bins, Chart, svg
-from api.pages.evidence import Evaluation, FrontierPoint, Heat, LimitLine, ReportEvidence, Summary
+from api.pages.evidence import Evaluation, Heat, LimitLine, ReportEvidence, Summary
 from api.pages.figures import (
     NONE,
     VERDICT,
     count,
     decimal,
+    given_up,
     measured,
     moment,
     money,
@@ -43,10 +44,11 @@ def cards(summary: Summary) -> str:
     if best is not None and best > 0:
         share = percent(summary["planned_value"] / best)
         figures.append(("Of what is possible", share, f"upper bound {worth(summary, best)}"))
-    rest = summary["deterministic_value"]
-    if rest is not None:
-        given_up = rest - summary["planned_value"]
-        figures.append(("Price of learning", worth(summary, given_up), f"best fixed plan {worth(summary, rest)}"))
+    lost = given_up(summary)
+    if lost is not None:
+        about = "about " if summary.get("best_is_sampled", False) else ""
+        note = f"{about}{percent(lost.part)} below the best fixed plan, {worth(summary, lost.best)}"
+        figures.append(("Price of learning", worth(summary, lost.value), note))
     cells = "".join(
         f'<div class="card"><dt>{text(a)}</dt><dd class="figure">{text(b)}</dd><dd class="note">{text(c)}</dd></div>'
         for a, b, c in figures
@@ -178,16 +180,29 @@ def probabilities(bins: Bins, chart: Chart) -> str:
     return _section("How clear the choices were", note, _figure(chart) + details)
 
 
-def frontier(summary: Summary, points: Sequence[FrontierPoint], limit: str, chart: Chart) -> str:
+def frontier(evidence: ReportEvidence, chart: Chart) -> str:
     """Value against the maximum of the main limit."""
+    summary, limit = evidence.summary, evidence.frontier_limit
     line = next((x for x in summary["limits"] if x["name"] == limit), None)
+
+    def size(maximum: float) -> str:
+        return measured(line, maximum) if line else money(maximum)
+
     rows = [
-        (measured(line, p["maximum"]) if line else money(p["maximum"]), worth(summary, p["value"]), text(p["kind"]))
-        for p in points
+        (size(p["maximum"]), worth(summary, p["value"]), worth(summary, p.get("price")), text(p["kind"]))
+        for p in evidence.frontier
     ]
-    name = planned(summary)
-    details = _details("The points of the curve", _table((f"maximum of {text(limit)}", text(name), "kind"), rows))
-    note = f"What the plan could earn if “{text(limit)}” were set differently, everything else being equal."
+    heads = (f"maximum of {text(limit)}", text(planned(summary)), "one more unit adds", "plan")
+    details = _details("The points of the curve", _table(heads, rows))
+    note = (
+        f"The line is what the best fixed plan could earn if “{text(limit)}” were set differently, everything else "
+        "being equal; its slope is the limit's price, drawn at today's maximum."
+    )
+    if given_up(summary) is not None:
+        note += " This plan lies below the line by the price of learning."
+    if evidence.price_holds is not None:
+        low, high = (size(end) for end in evidence.price_holds)
+        note += f" About the same price holds for maxima from {low} to {high} (an estimate, within a tenth)."
     return _section("What more or less room would bring", note, _figure(chart) + details)
 
 

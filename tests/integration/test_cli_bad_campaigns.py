@@ -137,7 +137,7 @@ BY_COMMAND = [
     (4, rule("town = getenv('HOME')"), ("rule 'mine'", "getenv()")),
     (5, limit(INNER + 'customers = {town = "outter"}'), ("limit 'cap'", "Did you mean 'outer'?")),
     (5, 'objective = "incremental"\n', ("outside_margin", "8 to 60", "Add `outside_margin")),
-    (6, limit(COUNT + "minimum = 900"), ("no plan can keep 'cap'", "Relax 'cap' by")),
+    (6, limit(COUNT + "minimum = 900"), ("no plan can keep 'cap'", "Lower 'cap' by", "contacts to")),
     (6, limit(COUNT + "minimum = 100\nmaximum = 100"), ("'cap' needs room for 4", "Widen it")),
     (6, limit(COUNT + "maximum = 1"), ("'cap' needs room for 2", "temperature = 0")),
     (4, "[contact]\none_per_household = true\n", ("needs households", "household_id")),
@@ -153,20 +153,38 @@ def test_the_command_ends_with_the_errors_own_code_and_keeps_nothing(
     assert snapshot(workspace) == before
 
 
-def test_relaxing_an_impossible_minimum_by_what_the_message_says_makes_a_plan_possible(
-    allot: Commands, workspace: Path, campaign: Write
+FLOOR = '[[limits]]\nname = "floor"\nmeasure = "count"\nminimum = {floor}\ncustomers = {{town = "away"}}\n'
+BUDGET = '[[limits]]\nname = "budget"\nmeasure = "cost"\nmaximum = {budget}\n'
+
+
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_following_any_piece_of_advice_makes_a_plan_possible(
+    allot: Commands, workspace: Path, campaign: Write, temperature: int
 ) -> None:
-    here = ("--workspace", workspace)
-    said = allot("allocate", campaign("[exploration]\ntemperature = 0\n" + limit(COUNT + "minimum = 900")), *here)
-    found = re.search(r"Relax 'cap' by ([\d.]+)", said.err)
-    assert found is not None, said.err
-    by = float(found[1].rstrip("."))
-    relaxed = campaign("[exploration]\ntemperature = 0\n" + limit(f"{COUNT}minimum = {900 - by}"))
-    ran = allot("allocate", relaxed, "--output", "json", *here)
-    assert ran.code == 0, ran.err
-    assert ran.document["limits"][0]["used"] >= 900 - by
-    tighter = campaign("[exploration]\ntemperature = 0\n" + limit(f"{COUNT}minimum = {901 - by}"))
-    allot("allocate", tighter, *here).refused(6, "no plan can keep 'cap'", "by 1")
+    """A minimum of letters and a budget that cannot pay for them: each relaxed by what is said, alone."""
+    here, head = ("--workspace", workspace), f"[exploration]\ntemperature = {temperature}\n"
+    bounds = {"budget": 9.0, "floor": 150.0}
+
+    def document(**changes: float) -> Path:
+        return campaign(head + FLOOR.format(**(bounds | changes)) + BUDGET.format(**(bounds | changes)))
+
+    before = snapshot(workspace)
+    said = allot("allocate", document(), *here)
+    said.refused(6, "no plan can keep", "'budget'", "'floor'", "together", "aise 'budget' by", "ower 'floor' by")
+    assert snapshot(workspace) == before
+    advice = re.findall(r"(aise|ower) '(\w+)' by ([\d.,]+)(?: contacts)? to ([\d.,]+\d)", said.err)
+    assert {name for _, name, _, _ in advice} == set(bounds)
+    for verb, name, by, to in advice:
+        by, to = (float(x.replace(",", "")) for x in (by, to))
+        assert to == pytest.approx(bounds[name] + (by if verb == "aise" else -by), abs=0.01)
+        ran = allot("allocate", document(**{name: to}), "--output", "json", *here)
+        assert ran.code == 0, (name, ran.err)
+        assert ran.document["status"] == "released"
+        assert all(x["slack"] >= -1e-9 for x in ran.document["limits"])
+    if temperature == 0:
+        _, name, by, _ = next(x for x in advice if x[1] == "floor")
+        one_short = document(floor=bounds["floor"] - float(by) + 1.0)
+        allot("allocate", one_short, *here).refused(6, "no plan can keep", "by 1 contact to")
 
 
 def test_when_rules_exclude_everybody_the_plan_is_empty_and_every_pair_explained(
@@ -184,8 +202,9 @@ def test_when_rules_exclude_everybody_the_plan_is_empty_and_every_pair_explained
     assert all("Nobody is that old" in offer["excluded_by"] for offer in why["offers"] if offer["offer_id"])
     before = snapshot(workspace)
     ran = allot("allocate", campaign(nobody + limit(COUNT + "minimum = 5")), "--workspace", workspace)
-    ran.refused(6, "no plan can keep 'cap'", "Relax 'cap' by 5")
+    ran.refused(6, "no plan can keep 'cap'", "Lower 'cap' by 5 contacts to 0")
     assert snapshot(workspace) == before
+    assert allot("allocate", campaign(nobody + limit(COUNT + "minimum = 0")), *here).code == 0
 
 
 def test_a_head_without_a_moment_is_refused(allot: Commands, workspace: Path, campaign: Write) -> None:

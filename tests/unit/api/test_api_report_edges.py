@@ -3,7 +3,9 @@ import pytest
 from test_api_report import Words, evidence, limit, page_of, summary
 
 from api.pages import Heat
+from api.pages.evidence import BEST, THIS
 from api.pages.figures import count, decimal, holding_back, measured, moment, money, percent, story
+from api.pages.report import draw_charts
 
 
 @pytest.mark.parametrize(
@@ -46,8 +48,52 @@ def test_a_minimum_is_told_as_what_it_costs():
 
 
 def test_without_binding_limits_the_story_says_so():
-    assert story(summary(limits=[])).endswith("The campaign has no limits.")
-    assert story(summary(limits=[limit("a", "count", 1, maximum=9.0)])).endswith("No limit holds the plan back.")
+    assert "9,990. The campaign has no limits." in story(summary(limits=[]))
+    assert "9,990. No limit holds the plan back." in story(summary(limits=[limit("a", "count", 1, maximum=9.0)]))
+
+
+def test_what_a_known_chance_costs_is_said_once_in_words_and_never_of_a_fixed_plan():
+    """18,650 is the best fixed plan, 18,240.40 this one."""
+    words = "costs {}409.60 (2.2 %) against the best fixed plan."
+    assert story(summary()).endswith(words.format(""))
+    assert story(summary(best_is_sampled=True)).endswith(words.format("about "))
+    text = Words(page_of(evidence())).text
+    assert "Price of learning 409.60 2.2 % below the best fixed plan, 18,650" in text
+    assert "lies below the line by the price of learning" in text
+    for changes in ({"mechanism": "deterministic"}, {"deterministic_value": None}):
+        fixed = Words(page_of(evidence(summary=summary(**changes)))).text
+        assert "known chance" not in fixed
+        assert "rice of learning" not in fixed
+    assert "known chance" not in story(summary(deterministic_value=18_240.4))
+
+
+def layers_of(given):
+    """What each layer of the frontier's chart draws."""
+    chart = draw_charts(given)["frontier"].definition
+    data = [layer.get("data", chart.get("data")) for layer in chart["layer"]]
+    return [x["values"] if "values" in x else chart["datasets"][x["name"]] for x in data]
+
+
+def test_the_curve_shows_this_plan_beside_the_best_ones_and_how_far_its_price_holds():
+    best = tuple({"maximum": 2500.0 * i, "value": 9000.0 + i, "kind": BEST, "price": 2.5 - 0.5 * i} for i in range(5))
+    this = {"maximum": 10_000.0, "value": 8_700.0, "kind": THIS}
+    given = evidence(frontier=(*best, this), price_holds=(9_500.0, 10_400.0))
+    text = Words(page_of(given)).text
+    assert "About the same price holds for maxima from 9,500 to 10,400 (an estimate, within a tenth)." in text
+    assert "7,500 9,003 1.00 best fixed plan" in text
+    assert "10,000 8,700 – this plan" in text
+    drawn = layers_of(given)
+    assert [(x["maximum"], x["value"]) for x in drawn[-1]] == [(10_000.0, 8_700.0)]
+    assert all(len(values) == 5 for values in drawn[:2])  # this plan is no point of the line
+
+
+def test_the_price_is_drawn_as_the_slope_at_the_campaigns_own_maximum():
+    points = tuple({"maximum": 2500.0 * i, "value": 9000.0 + i, "kind": BEST, "price": 0.5} for i in range(1, 6))
+    (tangent,) = (values for values in layers_of(evidence(frontier=points)) if len(values) == 2)
+    low, high = tangent
+    assert (high["value"] - low["value"]) / (high["maximum"] - low["maximum"]) == pytest.approx(0.5)
+    assert (high["maximum"] + low["maximum"]) / 2 == pytest.approx(10_000)
+    assert (high["value"] + low["value"]) / 2 == pytest.approx(9004.0)
 
 
 def test_conversions_are_not_written_as_money():
