@@ -57,10 +57,10 @@ class Grid:
             ShapeError: the arrays do not have the columns that the model was compiled for.
         """
         mine = _as_floats(customers)
-        n, k = len(mine), len(self.offers)
-        pairs = np.empty((n, k, 0), mine.dtype) if cross is None else _as_floats(cross)
         if mine.ndim != 2 or mine.shape[1] != self.n_customer:
             raise ShapeError(f"A customer matrix of shape {mine.shape} does not have {self.n_customer} columns.")
+        n, k = len(mine), len(self.offers)
+        pairs = np.empty((n, k, 0), mine.dtype) if cross is None else _as_floats(cross)
         if pairs.shape != (n, k, self.n_cross):
             raise ShapeError(f"Cross features of shape {pairs.shape} are not ({n}, {k}, {self.n_cross}).")
         out = np.empty((n, k), np.float32)
@@ -113,6 +113,19 @@ def _expanded(booster: Any, customers: Matrix, offers: Floats, cross: Matrix) ->
     return np.asarray(booster.predict(flat, raw_score=True, num_threads=1), np.float64).reshape(n, k)
 
 
+def _text_of(booster: Any, start_iteration: int, num_iteration: int | None) -> str:
+    """The text of some iterations of a `Booster` or of a model text."""
+    if isinstance(booster, str):
+        if start_iteration <= 0 and num_iteration is None:
+            return booster
+        import lightgbm
+
+        parse_model(booster)  # refuses in words what LightGBM would not
+        booster = lightgbm.Booster(model_str=booster)
+    best = None if start_iteration <= 0 else -1
+    return str(booster.model_to_string(num_iteration if num_iteration is not None else best, start_iteration))
+
+
 def compile_grid(
     booster: Any,
     offers: Matrix,
@@ -133,19 +146,17 @@ def compile_grid(
         booster: a LightGBM `Booster`, or its model text. Its columns are the customer's, the offer's, then the pair's.
         offers: (k, n_offer) features, NaN = missing, categories as codes.
         n_customer, n_cross: columns of a customer and of a pair.
-        start_iteration, num_iteration: which trees of a `Booster`, as in `Booster.predict`; of a text, all.
+        start_iteration, num_iteration: which trees, as in `Booster.predict`.
 
     Raises:
         ShapeError: the columns do not add up to the model's, or the model has several classes.
+        DataError: the text is not a whole model.
     """
     catalogue = np.array(offers, np.float64)
-    if isinstance(booster, str):
-        text = booster
-    else:
-        best = None if start_iteration <= 0 else -1
-        text = booster.model_to_string(num_iteration if num_iteration is not None else best, start_iteration)
+    text = _text_of(booster, start_iteration, num_iteration)
     model = parse_model(text)
-    if catalogue.ndim != 2 or n_customer + catalogue.shape[1] + n_cross != model.features:
+    widths = (n_customer, catalogue.shape[1], n_cross) if catalogue.ndim == 2 else (-1,)
+    if min(widths) < 0 or sum(widths) != model.features:
         raise ShapeError(
             f"{n_customer} customer columns, offers of shape {catalogue.shape} and {n_cross} cross columns are not the "
             f"{model.features} of the model.",

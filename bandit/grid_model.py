@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from allot import ShapeError
+from allot import DataError, ShapeError
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -44,10 +44,8 @@ class Tree:
     def goes_left(self, node: int, values: Floats) -> NDArray[np.bool_]:
         """Which of some float64 values of the node's feature go left: LightGBM's rule, word for word."""
         if node in self.categories:
-            whole = np.where((values > -1) & (values < LEVELS), values, -1.0).astype(
-                np.int64
-            )  # towards zero; NaN is -1
-            known = (values > -1) & (values < LEVELS)
+            known = (values > -1) & (values < LEVELS)  # not so NaN
+            whole = np.where(known, values, 0.0).astype(np.int64)  # towards zero: −0.5 belongs to 0
             return known & np.isin(whole, list(self.categories[node]))
         absent, zero = np.isnan(values), np.abs(values) <= ZERO
         kind = self.missing[node]
@@ -82,9 +80,13 @@ def parse_model(text: str) -> Model:
 
     Raises:
         ShapeError: the model has several classes, and hence no one score for a pair.
+        DataError: the text is not a whole model.
     """
-    head, *blocks = text.split("end of trees", 1)[0].split("\nTree=")
+    trees, end, _ = text.partition("\nend of trees")
+    head, *blocks = trees.split("\nTree=")
     about = _fields(head)
+    if not end or not {"num_tree_per_iteration", "max_feature_idx"} <= about.keys():
+        raise DataError("A text is not a whole LightGBM model.", where="booster", remedy="Write it again.")
     if int(about["num_tree_per_iteration"]) != 1:
         raise ShapeError("A model of several classes has no one score for a pair.", where="booster")
     fields = [_fields(block) for block in blocks]

@@ -226,8 +226,9 @@ def _compiled(text: str, offers: bytes, shape: tuple[int, int], n_customer: int)
 
 def grid_of(text: str, offers: Floats, n_customer: int) -> Grid:
     """The scorer of a model text and some offers (a, do); compiled once, since that takes longer than one decision."""
-    arms, width = offers.shape
-    return _compiled(text, offers.tobytes(), (arms, width), n_customer)
+    exact = np.asarray(offers, np.float64)
+    arms, width = exact.shape
+    return _compiled(text, exact.tobytes(), (arms, width), n_customer)
 
 
 def pair_scores(booster: Any, customers: Floats, offers: Floats, *, threads: int) -> Floats:

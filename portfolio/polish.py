@@ -18,7 +18,7 @@ from portfolio.undecided import Undecided
 _FAST = {"contract", "reassoc", "nsz"}
 _FORCES = (2.0, 20.0, 200.0, 2e4, 2e6)  # what a breach costs beyond its price, in units of a price that matters
 _DUST = 1e-10  # sums are not more exact
-_RESCUE = 1_000_000  # pairs to try with forced changes where limits are still broken
+_FIRM, _RESCUE = 200.0, 1_000_000  # from this force on, pairs to try with forced changes where limits stay broken
 _WORTH = 0.003  # share of the goal that makes an exchange worth while
 
 
@@ -166,6 +166,11 @@ class _Board:
             tries -= pairs + len(order)
         return tries
 
+    def keeps(self, state: "_State", elastic: NDArray[np.bool_]) -> bool:
+        """Whether no hard limit is broken."""
+        over = np.maximum(state.use - self.upper, self.lower - state.use) > 0
+        return not over[~elastic].any()
+
     def worse_by(self, state: "_State") -> float:
         """Value lost against the bound, with breaches."""
         limits = self.limits(state.use)
@@ -241,10 +246,11 @@ class Exchange:
             board = replace(board, fine=fine)
             state.lost, lists = board.lists(state.now)
             tries = board.descend(state, lists, goal, tries)
-            kept = not (np.maximum(state.use - board.upper, board.lower - state.use) > 0)[~elastic].any()
-            if kept:
+            if force >= _FIRM and not board.keeps(state, elastic):
+                state = _kicked(board, state, goal, _RESCUE)
+            if board.keeps(state, elastic):
                 break
-        return _kicked(board, state, goal, kicks if kept else max(kicks, _RESCUE)).now
+        return _kicked(board, state, goal, kicks).now
 
     def _board(self) -> tuple[_Board, NDArray[np.intp]]:
         """The board with the rows that these customers could break, and which rows those are."""

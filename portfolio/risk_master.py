@@ -56,6 +56,9 @@ def best_mixture(columns: list[Column], risk: Risk) -> Mixture:
     worth = np.array([c.value for c in columns])
     exposure = np.stack([c.exposure for c in columns])
     rooted = risk.rooted(exposure).reshape(len(columns), -1)
+    if not rooted.any():  # nothing is at risk
+        best = int(worth.argmax())
+        return Mixture(np.eye(len(worth))[best], float(worth[best]), 0.0, np.zeros(risk.shape))
     axes, triangle = np.linalg.qr(rooted.T)  # |triangle θ| is the mixture's sd
     scale = float(np.abs(worth - worth.max()).max()) or 1.0
     spread = float(np.abs(triangle).max()) or 1.0

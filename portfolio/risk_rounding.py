@@ -1,6 +1,7 @@
 """From plans near the bound to one whole plan that keeps the limits and the risk limit.
 
-The plan whose value less charged risk is best is nearly it; where it is too risky it is eased change by change. Then
+The plan whose value less charged risk is best is nearly it; where it is too risky, it and the mixture of plans, made
+whole customer by customer, are eased change by change. Then
 the customers nearest to indifference go to an integer program in which the risk limit stands as one row: its tangent at
 the plan, plus what each change adds by curvature when changes are independent. Where the truth is far from that row,
 fewer changes are allowed. Few customers first, then more, each time around the best plan so far.
@@ -18,8 +19,9 @@ from portfolio.certificate import recount
 from portfolio.limits import Problem, Rows, use_of
 from portfolio.referee import Answer, Bounds, Effort, Pairs, solve_pairs
 from portfolio.risk import Floats, Risk
-from portfolio.risk_easing import eased
+from portfolio.risk_easing import eased, filled
 from portfolio.risk_master import Column
+from portfolio.risk_mixing import mixed_plan
 from portfolio.risk_oracle import chosen
 
 _ALL_PAIRS = 100  # a problem of so few is solved whole
@@ -62,17 +64,20 @@ class Whole:
     bound: float
 
 
-def whole_plan(target: Target, columns: list[Column], bound: float) -> Whole:
+def whole_plan(target: Target, columns: list[Column], share: Floats, bound: float) -> Whole:
     """The best whole plan that was found near plans inside the limits.
 
     Args:
         target: the problem.
         columns: plans inside the limits; some of them too risky.
+        share: (c,) of each in the best mixture.
         bound: of what is maximised.
     """
     risk = target.risk
     kept = [c for c in columns if risk.within(c.sd)]
     out = Whole(max(kept, key=lambda c: risk.worth(c.value, c.sd), default=None), bound)
+    if not target.problem.eligible.any():
+        return out
     if np.count_nonzero(target.problem.eligible) <= _ALL_PAIRS and risk.price is None:
         out = _exact(target, columns, out)
     net = _net(target)
@@ -80,8 +85,11 @@ def whole_plan(target: Target, columns: list[Column], bound: float) -> Whole:
     order = np.argsort(lead, kind="stable")
     base = max(columns, key=lambda c: c.value - float((target.direction * risk.rooted(c.exposure)).sum()))
     if base.sd > target.cap:
-        calm = eased(target.problem, target.rows, risk, base.choice, np.sort(order[:_EASED]), target.cap)
-        out, _ = _better(target, out, calm)
+        mixed = mixed_plan(target.problem, target.rows, columns, share)
+        for plan in (base.choice, mixed):
+            if plan is not None:
+                calm = eased(target.problem, target.rows, risk, plan, np.sort(order[:_EASED]), target.cap)
+                out, _ = _better(target, out, calm)
         base = out.best if out.best is not None and out.best.sd > 0 else base  # nobody is no place to begin
     before = out.best
     for many in _FREE:
@@ -94,7 +102,21 @@ def whole_plan(target: Target, columns: list[Column], bound: float) -> Whole:
         base = tried if out.best is None or out.best is before else out.best
         if many >= len(net):
             break
-    return out
+    return out if _reached(target, out) else _topped_up(target, out, np.sort(order[:_EASED]))
+
+
+def _topped_up(target: Target, found: Whole, some: NDArray[np.intp]) -> Whole:
+    """The best plan, or nobody, with offers added while limits and risk leave room."""
+    problem, risk = target.problem, target.risk
+    if problem.most > 1 or risk.maximum_sd is None:
+        return found
+    nobody = np.full((len(problem.value), 1), -1, np.int64)
+    starts = [] if found.best is None else [found.best.choice]
+    if recount(problem, target.rows, nobody)[1]:
+        starts.append(nobody)
+    for start in starts:
+        found, _ = _better(target, found, filled(problem, target.rows, risk, start, some, target.cap))
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,11 +240,11 @@ def _net(target: Target) -> Floats:
     """(n, k) what each pair is worth after the charges of limits and of risk; -inf where not eligible."""
     p, c = target.problem, target.charges
     net = target.charged - c[0][p.cell]
-    if c[1].any():
-        net -= np.where(p.eligible, c[1][p.cell] * p.cost, 0.0)
-    if c[2].any():
-        net -= np.where(p.eligible, c[2][p.cell] * p.value, 0.0)
-    return np.where(p.eligible, net, -np.inf)
+    for charge, measure in ((c[1], p.cost), (c[2], p.value)):
+        if charge.any():
+            net -= charge[p.cell] * measure
+    net[~p.eligible] = -np.inf
+    return np.asarray(net)
 
 
 def _lead(net: Floats, most: int) -> Floats:

@@ -50,9 +50,13 @@ class _Job:
 
     def charged(self, direction: Floats, *, worth: bool = True) -> Floats:
         """(n, k) values, or nothing, less the charge on exposures; 0 where not eligible."""
-        charge = self.risk.surcharge(direction)
-        out = self.problem.value - charge if worth else -charge
-        return np.where(self.problem.eligible, out, 0.0)
+        out = self.risk.surcharge(direction)
+        if worth:
+            np.subtract(self.problem.value, out, out=out)
+        else:
+            np.negative(out, out=out)
+        out[~self.problem.eligible] = 0.0
+        return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,14 +216,14 @@ def _finished(job: _Job, search: _Search, free: Column) -> RiskSolution:
     at = search.direction
     cap = search.mixture.sd if risk.maximum_sd is None else risk.maximum_sd
     target = Target(problem, rows, risk, cap, at, job.charged(at), rows.charges(search.price), job.gap)
-    found = whole_plan(target, search.columns, search.bound)
+    found = whole_plan(target, search.columns, search.mixture.share, search.bound)
     if found.best is None:
         return _no_plan(job, _NOT_FOUND, found.bound, free=free, iterations=search.iterations)
     best = found.best
     choice = best.choice[:, 0] if problem.most == 1 else best.choice
     plain = assemble(problem, rows, choice, np.inf, search.price, job.gap, Watch(None))
     reached = risk.worth(plain.value, best.sd)
-    bound = max(found.bound, reached)
+    bound = max(reached, found.bound)
     distance = (bound - reached) / max(abs(bound), 1e-300) if bound > reached else 0.0
     status: Status = "optimal" if distance <= job.gap else "feasible"
     solution = replace(plain, bound=bound, gap=distance, status=status, passes=search.iterations)

@@ -106,16 +106,18 @@ class _Crowd:
 
 
 def _tables(x: Floats, cell: NDArray[np.intp], n_cells: int) -> Floats:
-    """Sums (3, g, k) of (3, s, k) over the customers of each cell."""
-    member = np.zeros((n_cells, len(cell)))
-    member[cell, np.arange(len(cell))] = 1.0
-    return np.asarray(np.einsum("gs,tsa->tga", member, x, optimize=True))
+    """Sums (3, g, k) of (3, s, k) over the customers of each cell, who stand together: no library's threads add up."""
+    out = np.zeros((3, n_cells, x.shape[2]))
+    if len(cell):
+        starts = np.flatnonzero(np.r_[True, cell[1:] != cell[:-1]])
+        out[:, cell[starts]] = np.add.reduceat(x, starts, axis=1)
+    return out
 
 
 def _exposure(risk: Risk, who: NDArray[np.intp], load: Floats) -> Floats:
     """(k, d) of a softened plan whose chances times sensitivities are `load` (s, k)."""
     shared = np.ones((len(who), 1)) if risk.features is None else risk.features[who].astype(np.float64)
-    out = load.T @ shared
+    out = np.einsum("sa,sf->af", load, shared)  # not a library's product: its bits depend on its threads
     if risk.pair_feature is None:
         return np.asarray(out)
     return np.column_stack([out, np.sum(load * risk.pair_feature[who], axis=0)])

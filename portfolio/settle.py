@@ -14,7 +14,7 @@ from portfolio.population import Population
 from portfolio.softened import SoftSample
 from portfolio.undecided import Undecided
 
-_SAMPLES = (4_000, 20_000, 100_000)
+_SAMPLES = (4_000, 20_000, 50_000)
 _HEATS = ((0.2, 0.05, 0.0125), (0.0125, 0.003), (0.003, 0.001))  # temperatures on each sample, in typical values
 _ROUGH = (1e-2, 1e-3, 1e-3)  # relative accuracy that a sample of that size deserves
 _SINGLE = 1e-7  # differences of sums in single precision are rounding below this share

@@ -4,9 +4,10 @@ import lightgbm
 import numpy as np
 import pytest
 
-from allot import ShapeError
+from allot import DataError, ShapeError
 from bandit import compile_grid, grid
 from bandit.grid_lanes import by_pattern
+from bandit.prior import pair_scores
 
 OFFERS = np.column_stack([np.arange(6.0), [0.1, np.nan, -0.4, 0.1, 2.0, 0.0]])
 
@@ -114,6 +115,8 @@ def test_iterations_are_those_of_predict(booster):
     for which in ({"num_iteration": 5}, {"start_iteration": 4, "num_iteration": 6}, {"start_iteration": 9}):
         part = compile_grid(booster, OFFERS, 4, 1, **which).logits(customers, cross)
         assert np.abs(part - referee(booster, customers, cross, **which)).max() < 1e-6
+        of_text = compile_grid(booster.model_to_string(), OFFERS, 4, 1, **which).logits(customers, cross)
+        assert np.array_equal(of_text, part)
     stopped = lightgbm.Booster(model_str=booster.model_to_string())
     stopped.best_iteration = 3
     assert (
@@ -167,11 +170,36 @@ def test_nobody_and_nothing_to_score(booster):
 def test_columns_that_do_not_fit_are_refused(booster):
     with pytest.raises(ShapeError, match="not the 7 of the model"):
         compile_grid(booster, OFFERS, 5, 1)
+    with pytest.raises(ShapeError, match="not the 7 of the model"):
+        compile_grid(booster, OFFERS, 6, -1)
     made = compile_grid(booster, OFFERS, 4, 1)
+    for shapeless in (np.zeros(4), np.array(1.0)):
+        with pytest.raises(ShapeError, match="4 columns"):
+            made.logits(shapeless, np.zeros((4, 6, 1)))
     with pytest.raises(ShapeError, match="4 columns"):
         made.logits(np.zeros((3, 3)), np.zeros((3, 6, 1)))
     with pytest.raises(ShapeError, match="Cross"):
         made.logits(np.zeros((3, 4)))
+
+
+@pytest.mark.parametrize("which", [{}, {"num_iteration": 1}])
+def test_a_text_cut_short_is_refused(booster, which):
+    text = booster.model_to_string()
+    for end in (text.index("Tree=3"), text.index("end of trees"), 5, 0):
+        with pytest.raises(DataError, match="not a whole"):
+            compile_grid(text[:end], OFFERS, 4, 1, **which)
+
+
+def test_the_catalogue_may_be_of_any_number_type():
+    model = lightgbm.train(
+        {"objective": "binary", "verbosity": -1, "num_threads": 1},
+        lightgbm.Dataset(np.random.default_rng(0).normal(size=(400, 2)), np.arange(400) % 2),
+        3,
+    )
+    offers, customers = np.array([[0.5], [-1.0], [2.0]]), np.array([[0.1], [0.7]])
+    whole = pair_scores(model, customers, offers, threads=1)
+    for kind in (np.float32, np.float16):
+        assert np.array_equal(pair_scores(model, customers, offers.astype(kind), threads=1), whole)
 
 
 def test_several_classes_have_no_one_score():

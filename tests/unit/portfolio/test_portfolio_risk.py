@@ -7,7 +7,11 @@ import pytest
 from portfolio_risky import risky, sd_of
 
 from allot import LimitError, ShapeError
-from portfolio import Limit, Risk, solve, solve_with_risk
+from portfolio import Limit, Problem, Risk, solve, solve_with_risk
+from portfolio.certificate import recount
+from portfolio.limits import compile_rows
+from portfolio.referee import whole_counts
+from portfolio.risk_easing import eased, filled
 from portfolio.risk_master import Column, best_mixture
 
 
@@ -39,6 +43,67 @@ def test_surcharges_of_a_plan_add_up_to_what_a_direction_sees_of_its_exposures()
     charged = risk.surcharge(y)[np.arange(40), plan].sum()
     assert charged == pytest.approx(float((y * risk.rooted(risk.exposures(plan))).sum()), rel=1e-9)
     assert charged <= np.linalg.norm(y) * risk.deviation(risk.exposures(plan))
+
+
+def test_a_pair_is_charged_the_same_to_the_bit_with_whomever_it_stands():
+    rng = np.random.default_rng(3)
+    n, k, f = 9_000, 5, 4
+    features, own = rng.standard_normal((n, f)).astype(np.float32), rng.standard_normal((n, k)).astype(np.float32)
+    risk = Risk(rng.random((n, k), np.float32), np.stack([np.eye(f + 1)] * k), features, own, price=1.0)
+    y = rng.standard_normal(risk.shape)
+    whole, who = risk.surcharge(y), rng.permutation(n)[:5_000]
+    psi = np.concatenate([np.broadcast_to(features[:, None, :], (n, k, f)), own[:, :, None]], axis=2)
+    assert whole == pytest.approx((psi.astype(np.float64) * y).sum(2) * risk.sensitivity, abs=1e-12)
+    assert np.array_equal(risk.surcharge(y, who), whole[who])
+
+
+def test_worth_is_value_less_the_priced_risk():
+    _problem, risk = risky(4, 2, 5)
+    assert replace(risk, price=0.5).worth(10.0, 4.0) == 8.0
+    assert replace(risk, price=None, maximum_sd=1.0).worth(10.0, 4.0) == 10.0
+
+
+def kept_limits(problem):
+    rows = whole_counts(compile_rows(problem.limits, problem.n_cells, problem.value.shape[1]))
+    return rows, lambda plan: recount(problem, rows, plan)
+
+
+def test_changes_one_by_one_keep_the_limits_and_go_as_far_as_they_can():
+    problem, risk = risky(30, 3, 14, pair=True)
+    problem = replace(problem, limits=(*problem.limits, Limit("floor", "count", minimum=5.0)))
+    rows, counted = kept_limits(problem)
+    start, everybody = solve(problem, gap=1e-3).choice[:, None], np.arange(30)
+    for share in (0.7, 0.3):
+        cap = share * risk.deviation(risk.exposures(start))
+        calm = eased(problem, rows, risk, start, everybody, cap)
+        full = filled(problem, rows, risk, calm, everybody, cap)
+        for plan in (calm, full):
+            assert counted(plan)[1]
+            assert risk.deviation(risk.exposures(plan)) <= cap * (1 + 1e-12)
+        assert counted(full)[0] >= counted(calm)[0]
+        for i, a in zip(*np.nonzero(problem.eligible), strict=True):
+            more = full.copy()
+            more[i, 0] = a
+            if counted(more)[1] and counted(more)[0] > counted(full)[0] + 1e-9:
+                assert risk.deviation(risk.exposures(more)) > cap * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.01])
+def test_a_tight_risk_limit_is_used(share):
+    problem, risk = risky(120, 4, 1)
+    free = risk.deviation(risk.exposures(solve(problem, gap=1e-3).choice))
+    found = solve_with_risk(problem, replace(risk, price=None, maximum_sd=share * free), gap=5e-3)
+    assert found.sd <= share * free * (1 + 1e-9)
+    assert found.solution.gap < 0.1
+
+
+def test_nothing_to_offer_is_no_risk():
+    none = np.zeros((3, 0))
+    empty = Problem(none, none, none.astype(bool), np.zeros(3, np.int64), ())
+    for bound in ({"maximum_sd": 1.0}, {"price": 1.0}):
+        found = solve_with_risk(empty, Risk(none, np.ones(0), **bound))
+        assert (found.solution.choice == -1).all()
+        assert found.sd == found.solution.bound == 0.0
 
 
 def test_one_variance_per_offer_is_a_constant_feature():
