@@ -16,6 +16,7 @@ Result = TypeVar("Result")
 
 BLOCK_ROWS: Final = 8192  # fixed: results do not depend on the number of threads
 _NARROWEST_SD: Final = 1e-7  # smaller ones, 0 excepted, count as this: float64 holds too few logits between
+_LEAST_VALUE = 1e-100  # currency units; what is worth less is worth nothing: products of such numbers would vanish
 _WIDEST_SD: Final = 30.0
 _FARTHEST_MEAN: Final = 100.0  # beyond, a probability of success differs from 0 or 1 by less than 1e-43
 
@@ -117,6 +118,7 @@ def block_arms(scores: Scores, rows: slice, charge: Floats | float = 0.0) -> Arm
         arms.shift[negative] += arms.value[negative]
         arms.value[negative] *= -1.0
         arms.mean[negative] *= -1.0
+    arms.value[arms.value < _LEAST_VALUE] = 0.0
     np.clip(arms.mean, -_FARTHEST_MEAN, _FARTHEST_MEAN, out=arms.mean)
     return arms
 

@@ -28,7 +28,7 @@ FREE_SEATS, TOUCHED_SEATS, PIVOTS = 0, 1, 2  # State.count
 
 PIVOTS_PER_INVERSE = 1000  # then the inverse is computed afresh
 _SMALL_PIVOT = 1e-5  # a pivot below this is believed only from a fresh inverse
-_IDLE = 1e-9  # a direction within this of zero does not touch the row
+_ROUNDING = 1e-9  # a part of a direction within this of zero, relative to the largest, is rounding
 _SINGULAR = 1e-13
 
 
@@ -128,6 +128,19 @@ def _subtract(row: Any, times: float, other: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
+def rounding(direction: Any) -> float:
+    """The size up to which a part of the direction (m,) is taken for rounding and stands still.
+
+    The rows move by that little instead. Many customers have chances far smaller than rounding: moved by it, one of
+    these would stop the step and leave its place to a column that does not span it, so that the basis has no inverse.
+    """
+    largest = 1.0
+    for j in range(len(direction)):
+        largest = max(largest, abs(direction[j]))
+    return _ROUNDING * largest
+
+
+@njit(cache=True, nogil=True)
 def invert_columns(columns: Any, inverse: Any) -> bool:
     """Inverse of a basis, transposed, by Gauss-Jordan; False (and no change) where the columns are dependent.
 
@@ -191,7 +204,7 @@ def _aim(st: Any, co: Any, seat: int, option: int) -> int:
         if st.aim[COLUMN, q] != 0.0:
             _subtract(st.aim[DIRECTION], -st.aim[COLUMN, q], st.inverse[q])
     best = -1
-    most = _IDLE
+    most = rounding(st.aim[DIRECTION])
     for j in range(m):
         if st.seat[j] < 0 and abs(st.aim[DIRECTION, j]) > most:
             most = abs(st.aim[DIRECTION, j])

@@ -21,10 +21,10 @@ from portfolio.basis import (
     TOUCHED,
     TOUCHED_SEATS,
     pivot,
+    rounding,
 )
 
 BY_ENTERING, BY_COLUMN, BY_REFERENCE, BY_BOUND = 0, 1, 2, 3  # what stops a step
-STILL = 1e-11  # a rate below this moves nothing that could stop a step
 
 
 @njit(cache=True, nogil=True)
@@ -36,6 +36,7 @@ def room(st: Any, seat: int, option: int) -> Any:
     """
     up, up_kind, up_at = np.inf, -1, -1
     down, down_kind, down_at = np.inf, -1, -1
+    least = rounding(st.aim[DIRECTION])
     n = 0
     if seat >= 0:
         st.rate[seat] = 1.0
@@ -48,7 +49,7 @@ def room(st: Any, seat: int, option: int) -> Any:
         down, down_kind = st.slack[NOW, option] - st.slack[LOW, option], BY_BOUND
     for j in range(len(st.seat)):
         d = -st.aim[DIRECTION, j]
-        if abs(d) < STILL:
+        if abs(d) <= least:
             continue
         s = st.seat[j]
         if s >= 0:
@@ -75,7 +76,7 @@ def room(st: Any, seat: int, option: int) -> Any:
     for t in range(n):
         s = st.scratch[TOUCHED, t]
         d = -st.rate[s]
-        if abs(d) < STILL:
+        if abs(d) <= least:
             continue
         x = st.seated[CHANCE, s, st.who[REFERENCE, s]] / abs(d)
         if d > 0.0 and x < down:
@@ -102,9 +103,10 @@ def _move(st: Any, by: float, seat: int, option: int) -> None:
         st.seated[CHANCE, seat, option] = max(0.0, st.seated[CHANCE, seat, option] + by)
     else:
         st.slack[NOW, option] += by
+    least = rounding(st.aim[DIRECTION])
     for j in range(len(st.seat)):
         d = st.aim[DIRECTION, j]
-        if d == 0.0:
+        if abs(d) <= least:
             continue
         s = st.seat[j]
         if s >= 0:

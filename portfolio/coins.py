@@ -14,15 +14,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from allot.uniforms import uniform
-from portfolio.basis import PIVOTS_PER_INVERSE, Floats, Integers, invert_columns
+from portfolio.basis import Floats, Integers, invert_columns, rounding
 from portfolio.basis_flight import Arrivals
 
 CUSTOMER, CELL, REFERENCE, TURN = 0, 1, 2, 3  # Coins.who
 _FREE, _PIVOTS = 0, 1  # Coins.tally
-_COLUMN, _DIRECTION, _UP, _DOWN = 0, 1, 2, 3  # Coins.aim
-_IDLE = 1e-9  # a direction within this of zero does not touch the row
-_SMALL_PIVOT = 1e-5  # after a pivot below this, relative to the largest, the inverse is computed afresh
-_STILL = 1e-11  # a rate below this moves nothing that could stop a toss
+_COLUMN, _DIRECTION, _UP, _DOWN, _ASTRAY = 0, 1, 2, 3, 4  # Coins.aim
+_ACCURATE = 1e-11  # a direction may move the rows by this; beyond it the inverse is computed afresh
+_CORRECTIONS = 2  # of a direction from a fresh inverse
 
 
 class Coins(NamedTuple):
@@ -37,8 +36,8 @@ class Coins(NamedTuple):
         money: (2, m + 1, k) cost and value, 0 where the chance is 0.
         who: (4, m + 1) row number of the customer, cell, the reference option, how often it was tossed.
         key: (m + 1,) uint64 of the customer's random numbers.
-        aim: (4, m) the entering column in the rows, how fast the basis gives way to it, and how far up and down each
-            place lets it go.
+        aim: (5, m) the entering column in the rows, how fast the basis gives way to it, how far up and down each place
+            lets it go, and how fast the rows move because the inverse is not exact.
         tally: (2,) the free seat, pivots since the last inverse.
     """
 
@@ -65,7 +64,7 @@ def no_coins(m: int, k: int) -> Coins:
         money=np.zeros((2, m + 1, k)),
         who=np.zeros((4, m + 1), np.int64),
         key=np.zeros(m + 1, np.uint64),
-        aim=np.zeros((4, m)),
+        aim=np.zeros((5, m)),
         tally=np.zeros(2, np.int64),
     )
 
@@ -120,11 +119,10 @@ def _take_sides(others: Any, who: Any, e: int) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _aim(coins: Any, co: Any, e: int) -> None:
-    """The column of a coin, and how the basis answers it."""
-    column, direction = coins.aim[_COLUMN], coins.aim[_DIRECTION]
+def _change(coins: Any, co: Any, e: int) -> None:
+    """The column of a coin: how the rows move when the others gain on the reference."""
+    column = coins.aim[_COLUMN]
     column[:] = 0.0
-    direction[:] = 0.0
     k = coins.others.shape[1] - 1
     for a in range(k):
         share = -1.0 if a == coins.who[REFERENCE, e] else coins.others[e, a]
@@ -133,6 +131,12 @@ def _aim(coins: Any, co: Any, e: int) -> None:
             cost, value = coins.money[0, e, a], coins.money[1, e, a]
             for x in range(co.start[at], co.start[at + 1]):
                 column[co.row[x]] += share * (co.factor[x, 0] + co.factor[x, 1] * cost + co.factor[x, 2] * value)
+
+
+@njit(cache=True, nogil=True)
+def _answer(coins: Any, to: int) -> None:
+    """Add to the direction how the basis answers the column, or what the direction leaves of it."""
+    column, direction = coins.aim[to], coins.aim[_DIRECTION]
     for q in range(len(column)):
         x = column[q]
         if x != 0.0:
@@ -142,10 +146,48 @@ def _aim(coins: Any, co: Any, e: int) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _astray(coins: Any) -> bool:
+    """Whether rows would move: what the direction leaves of the column is more than rounding."""
+    astray, direction = coins.aim[_ASTRAY], coins.aim[_DIRECTION]
+    astray[:] = coins.aim[_COLUMN]
+    largest = 1.0
+    for j in range(len(direction)):
+        d = direction[j]
+        largest = max(largest, abs(d))
+        if d != 0.0:
+            row = coins.columns[j]
+            for q in range(len(astray)):
+                astray[q] -= d * row[q]
+    most = 0.0
+    for q in range(len(astray)):
+        most = max(most, abs(astray[q]))
+    return most > _ACCURATE * largest
+
+
+@njit(cache=True, nogil=True)
+def _aim(coins: Any, co: Any, e: int) -> None:
+    """The column of a coin, and how the basis answers it: exactly, however nearly its columns depend on each other."""
+    _change(coins, co, e)
+    coins.aim[_DIRECTION, :] = 0.0
+    _answer(coins, _COLUMN)
+    if _astray(coins):
+        if coins.tally[_PIVOTS] > 0:
+            invert_columns(coins.columns, coins.inverse)
+            coins.tally[_PIVOTS] = 0
+            coins.aim[_DIRECTION, :] = 0.0
+            _answer(coins, _COLUMN)
+            _astray(coins)
+        for _ in range(_CORRECTIONS):
+            _answer(coins, _ASTRAY)
+            if not _astray(coins):
+                break
+
+
+@njit(cache=True, nogil=True)
 def _idle_place(seat: Any, direction: Any) -> int:
     """The slack that the coin touches most, or -1."""
     best = -1
-    most = _IDLE
+    most = rounding(direction)
     for j in range(len(seat)):
         if seat[j] < 0 and abs(direction[j]) > most:
             most = abs(direction[j])
@@ -157,11 +199,12 @@ def _idle_place(seat: Any, direction: Any) -> int:
 def _reach(chance: Any, seat: Any, aim: Any, x: float) -> Any:
     """How far the coin can go up and down, and whose place stops it (-1: its own end)."""
     direction, rises, falls = aim[_DIRECTION], aim[_UP], aim[_DOWN]
+    least = rounding(direction)
     for j in range(len(seat)):
         d = direction[j]
         by = 1.0 / abs(d)
         fall = chance[j] if d > 0.0 else 1.0 - chance[j]
-        idle = seat[j] < 0 or abs(d) < _STILL
+        idle = seat[j] < 0 or abs(d) <= least
         rises[j] = np.inf if idle else fall * by
         falls[j] = np.inf if idle else (1.0 - fall) * by
     up, up_at, down, down_at = 1.0 - x, -1, x, -1
@@ -179,9 +222,6 @@ def _take_place(coins: Any, at: int, e: int, x: float) -> None:
     """The coin, whose direction is known, takes a place in the basis."""
     inverse, direction = coins.inverse, coins.aim[_DIRECTION]
     m = len(direction)
-    largest = 0.0
-    for j in range(m):
-        largest = max(largest, abs(direction[j]))
     by = 1.0 / direction[at]
     for q in range(m):
         row = inverse[q]
@@ -195,17 +235,16 @@ def _take_place(coins: Any, at: int, e: int, x: float) -> None:
         coins.columns[at, q] = coins.aim[_COLUMN, q]
     coins.seat[at] = e
     coins.chance[at] = x
-    coins.tally[_PIVOTS] += 1 if abs(direction[at]) > _SMALL_PIVOT * largest else PIVOTS_PER_INVERSE
-    if coins.tally[_PIVOTS] >= PIVOTS_PER_INVERSE:
-        invert_columns(coins.columns, inverse)
-        coins.tally[_PIVOTS] = 0
+    coins.tally[_PIVOTS] += 1
 
 
 @njit(cache=True, nogil=True)
 def _move(coins: Any, by: float) -> None:
     chance, direction = coins.chance, coins.aim[_DIRECTION]
+    least = rounding(direction)
     for j in range(len(chance)):
-        chance[j] = min(1.0, max(0.0, chance[j] - by * direction[j]))
+        if abs(direction[j]) > least:
+            chance[j] = min(1.0, max(0.0, chance[j] - by * direction[j]))
 
 
 @njit(cache=True, nogil=True)

@@ -3,20 +3,20 @@
 Linear duality finds the set (`portfolio.keeping`): prices whose dual value is negative prove that no plan keeps the
 limits they price (Farkas), and the proof is taken over all customers, so a problem that can be kept is never called
 infeasible. Limits are then left out one by one while the rest is still refuted. (Chinneck and Dravnieks 1991, "Locating
-minimal infeasible constraint sets in linear programs".) Small problems are examined in whole numbers as well.
+minimal infeasible constraint sets in linear programs".) Small problems go to `portfolio.conflict_small`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from portfolio.conflict_small import SmallHall
 from portfolio.dual import Floats
 from portfolio.keeping import Hall, examine, refutes, smallest_breach
 from portfolio.limits import Problem, Rows, compile_rows
-from portfolio.referee import Bounds, Effort, Pairs, solve_pairs, whole_counts
+from portfolio.referee import whole_counts
 
 EXACT_PAIRS = 2_000  # up to here the integer program answers
-_NODES = 20_000
 _CUTS = (0.3, 0.1, 0.03, 0.01, 1e-3)  # limits whose prices are a smaller share of the largest may be beside the point
 _ROUNDING = 2e-7  # how exactly the smallest breach is known
 _ROOM = 1.001  # fractions of customers are cured a little earlier than whole ones
@@ -51,11 +51,11 @@ def diagnose(problem: Problem) -> Conflict | None:
     hard = tuple(dict.fromkeys(n for n, p in zip(rows.names, rows.penalty, strict=True) if np.isinf(p)))
     if not hard:
         return None
-    hall = Hall.of(problem)
-    left = _refuted_set(hall, only(rows, hard))
     if int(np.count_nonzero(problem.eligible)) <= EXACT_PAIRS:
-        relaxation = _exactly(problem, rows, hard, left)
+        relaxation = SmallHall.of(problem, rows).conflict(hard)
     else:
+        hall = Hall.of(problem)
+        left = _refuted_set(hall, only(rows, hard))
         part = only(rows, left)
         near = hall.touched_by(part)
         relaxation = {name: _rounded_up(part, name, smallest_breach(near, part, name)) for name in left}
@@ -69,34 +69,6 @@ def only(rows: Rows, names: tuple[str, ...]) -> Rows:
     keep = np.array([name in names for name in rows.names], bool)
     kept = tuple(name for name in rows.names if name in names)
     return Rows(kept, rows.coefficient[keep], rows.lower[keep], rows.upper[keep], rows.penalty[keep])
-
-
-def _exactly(problem: Problem, rows: Rows, hard: tuple[str, ...], refuted: tuple[str, ...]) -> dict[str, float]:
-    """Irreducible limits and their relaxations in whole numbers; `refuted` ones are known to conflict."""
-    eligible = problem.eligible & np.isfinite(problem.value) & np.isfinite(problem.cost)
-    pairs = Pairs.of(problem, rows, eligible)
-    pairs = replace(pairs, value=np.zeros(len(pairs.value)))
-
-    def breach(names: tuple[str, ...], elastic: str | None) -> float:
-        """Smallest breach of the elastic limit under the others; infinite when they cannot be kept."""
-        keep = np.array([name in names for name in rows.names], bool)
-        some = only(rows, names)
-        soft = np.array([name == elastic for name in some.names], bool)
-        bounds = Bounds(some.lower, some.upper, np.where(soft, 1.0, np.inf))
-        part = replace(pairs, effect=pairs.effect[keep])
-        answer = solve_pairs(part, bounds, Effort(nodes=_NODES), most=problem.most, groups=problem.groups)
-        if answer.status == "infeasible":
-            return float("inf")
-        return -answer.value if np.isfinite(answer.value) else max(-answer.bound, 0.0)
-
-    left = refuted or hard
-    if not refuted and np.isfinite(breach(hard, None)):
-        return {}
-    for name in left:
-        fewer = tuple(x for x in left if x != name)
-        if fewer and not np.isfinite(breach(fewer, None)):
-            left = fewer
-    return {name: breach(left, name) for name in left}
 
 
 def _refuted_set(hall: Hall, rows: Rows) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from allot import LimitError
 from allot.uniforms import stream, uniform
-from portfolio.basis import CUSTOMER, DIRECTION, HIGH, LOW, NOW, PIVOTS, Floats, Integers, invert
-from portfolio.basis_step import BY_BOUND, BY_COLUMN, STILL, clear, room, step
+from portfolio.basis import CUSTOMER, DIRECTION, HIGH, LOW, NOW, PIVOTS, Floats, Integers, invert, rounding
+from portfolio.basis_step import BY_BOUND, BY_COLUMN, clear, room, step
 from portfolio.flight import Flight, tally
 from portfolio.limits import Problem, Rows
 
@@ -67,9 +67,10 @@ def _worst_room(st: Any, row: int) -> float:
     up, up_kind, up_at, down, down_kind, down_at = room(st, _slack(), row)
     clear(st)
     worst = min(st.slack[NOW, row] - down - st.slack[LOW, row], st.slack[HIGH, row] - st.slack[NOW, row] - up)
+    least = rounding(st.aim[DIRECTION])
     for j in range(len(st.seat)):
         d = -st.aim[DIRECTION, j]
-        if st.seat[j] >= 0 or abs(d) < STILL:
+        if st.seat[j] >= 0 or abs(d) <= least:
             continue
         q = st.option[j]
         one, other = st.slack[NOW, q] + up * d, st.slack[NOW, q] - down * d

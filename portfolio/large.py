@@ -119,12 +119,7 @@ def plan_many(problem: Problem, laid: Laid, rows: Rows, start: Floats | None, ga
 
 def _room(rows: Rows, settled: Settled) -> Floats:
     """(m,) how far the softened plan is from the nearest bound of each row."""
-    few, k = settled.few, settled.few.shape[1]
-    owner, real = few.owner(), few.offer < k
-    use = settled.fixed.copy()
-    for t, amount in enumerate((np.ones(len(owner)), few.cost, few.value)):
-        np.add.at(use[t], (few.cell[owner[real]], few.offer[real]), (amount * settled.share)[real])
-    consumption = rows.consumption(use)
+    consumption = rows.consumption(settled.fixed + settled.few.use_of(settled.share))
     return np.asarray(np.minimum(rows.upper - consumption, consumption - rows.lower))
 
 

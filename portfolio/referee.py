@@ -137,20 +137,23 @@ def solve_pairs(
     if not elastic.all():
         constraints.append(over[np.nonzero(~elastic)[0]] == 0)
     price_of_breach = np.where(elastic, bounds.penalty, 0.0) * size
-    objective = price_of_breach @ over - pairs.value @ x
+    unit = float(np.abs(pairs.value).max()) or 1.0  # HiGHS' tolerances are absolute: money in its own unit
+    objective = (price_of_breach / unit) @ over - (pairs.value / unit) @ x
     duals = _rows(effect, bounds, size, x, over)
     constraints += [row for _, _, row in duals]
     problem = cp.Problem(cp.Minimize(objective), constraints)
-    status, info = _run(problem, effort, presolve=not (effort.integer and elastic.any()))
+    status, info = _run(
+        problem, replace(effort, gap=effort.gap / unit), presolve=not (effort.integer and elastic.any())
+    )
     if status == "infeasible" or x.value is None or not np.isfinite(info.objective_function_value):
         return Answer(np.zeros(0), -np.inf, np.inf, np.zeros(m), np.zeros(m), status)
     price = np.zeros(m)
     for sign, rows, row in duals if not effort.integer else []:
-        price[rows] += sign * np.maximum(np.atleast_1d(row.dual_value), 0.0) / size[rows]
+        price[rows] += sign * np.maximum(np.atleast_1d(row.dual_value), 0.0) * unit / size[rows]
     breach = np.where(elastic, np.asarray(over.value), 0.0)
     share = np.round(x.value) if effort.integer else np.clip(x.value, 0.0, 1.0)
     value = float(pairs.value @ share - price_of_breach @ breach)
-    bound = -float(info.mip_dual_bound) if effort.integer else value
+    bound = -float(info.mip_dual_bound) * unit if effort.integer else value
     return Answer(share, value, bound, breach * size, price, status)
 
 
@@ -186,7 +189,12 @@ def _run(problem: Any, effort: Effort, *, presolve: bool) -> tuple[Literal["opti
         options["time_limit"] = effort.seconds
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # says that a limit on effort was met; the status says so too
-        problem.solve(solver=cp.HIGHS, highs_options=options)
+        try:
+            problem.solve(solver=cp.HIGHS, highs_options=options)
+        except cp.SolverError as error:
+            raise ConvergenceError(
+                "HiGHS ended without an answer.", remedy="Check values, costs and limits for extreme numbers."
+            ) from error
     info = problem.solver_stats.extra_stats
     if problem.status in ("optimal", "optimal_inaccurate"):
         return "optimal", info

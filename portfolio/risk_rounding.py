@@ -21,7 +21,7 @@ from portfolio.referee import Answer, Bounds, Effort, Pairs, solve_pairs
 from portfolio.risk import Floats, Risk
 from portfolio.risk_easing import eased, filled
 from portfolio.risk_master import Column
-from portfolio.risk_mixing import mixed_plan
+from portfolio.risk_mixing import mixed_plans
 from portfolio.risk_oracle import chosen
 
 _ALL_PAIRS = 100  # a problem of so few is solved whole
@@ -85,11 +85,10 @@ def whole_plan(target: Target, columns: list[Column], share: Floats, bound: floa
     order = np.argsort(lead, kind="stable")
     base = max(columns, key=lambda c: c.value - float((target.direction * risk.rooted(c.exposure)).sum()))
     if base.sd > target.cap:
-        mixed = mixed_plan(target.problem, target.rows, columns, share)
-        for plan in (base.choice, mixed):
-            if plan is not None:
-                calm = eased(target.problem, target.rows, risk, plan, np.sort(order[:_EASED]), target.cap)
-                out, _ = _better(target, out, calm)
+        mixed = mixed_plans(target.problem, target.rows, risk, columns, share, target.cap)
+        for plan in (base.choice, *mixed):
+            calm = eased(target.problem, target.rows, risk, plan, np.sort(order[:_EASED]), target.cap)
+            out, _ = _better(target, out, calm)
         base = out.best if out.best is not None and out.best.sd > 0 else base  # nobody is no place to begin
     before = out.best
     for many in _FREE:

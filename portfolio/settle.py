@@ -1,7 +1,7 @@
 """Prices of a deterministic plan: roughly from samples, then exactly on those whom they leave undecided."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from portfolio.certificate import breaches
 from portfolio.curvature import Touch
 from portfolio.dual import Domain, Floats, descend, domain_of
 from portfolio.limits import Rows
+from portfolio.linear import Kinds, kinds_of, solve_linear
 from portfolio.passes import ArgmaxOracle, Stand
 from portfolio.population import Population
 from portfolio.softened import SoftSample
@@ -19,10 +20,15 @@ _HEATS = ((0.2, 0.05, 0.0125), (0.0125, 0.003), (0.003, 0.001))  # temperatures 
 _ROUGH = (1e-2, 1e-3, 1e-3)  # relative accuracy that a sample of that size deserves
 _SINGLE = 1e-7  # differences of sums in single precision are rounding below this share
 _STEPS, _FEW_STEPS = 20, 6
+_NARROW = 5.0  # samples may contradict limits that everybody can keep: their prices end at so many typical scores
 _CORRECTIONS, _SHRINKS = 3, 0.5  # passes that correct what a sample counts wrongly, while each halves the error
 _BLURRED = 6.0  # samples do not tell apart what is fewer temperatures away
 _FAR = 2.0  # prices stay within so many times the undecided's reach: farther away others would be undecided
 _COOLING, _COLDEST = 0.1, 1e-9
+_TIED = 4  # so many times more undecided than wanted, or than kinds of them, are tied: counted instead of softened
+_UNMET = 0.3  # share of the gap that softening may leave before a linear program is asked
+_LEASH = 50.0  # the program's prices end here, in typical scores, while others are held to be decided
+_ROUNDING = 1e-12
 _STUCK = 1e-3  # relative breach of a limit at the end of its box that calls for a diagnosis
 
 
@@ -39,6 +45,10 @@ class Market:
     def heat(self) -> float:
         """The temperature at which the last sample leaves off, currency units."""
         return _HEATS[max(len(self.samples), 2) - 1][-1] * self.population.typical
+
+    def narrow(self) -> Domain:
+        """Where the prices of samples may lie."""
+        return replace(self.domain, box=np.minimum(self.domain.box, _NARROW * self.domain.unit))
 
     @classmethod
     def of(cls, population: Population, samples: tuple[SoftSample, ...], rows: Rows) -> "Market":
@@ -59,7 +69,7 @@ def samples_of(population: Population) -> tuple[SoftSample, ...]:
 
 def sampled_price(market: Market, start: Floats | None, over: Callable[[], bool]) -> Floats:
     """Prices (m,) from samples, at falling temperatures; from known prices only the larger samples are asked."""
-    rows, domain = market.rows, market.domain
+    rows, domain = market.rows, market.narrow()
     price = np.zeros(len(rows.names)) if start is None else domain.clip(start)
     last = len(market.samples) - 1
     ladder: list[tuple[int, tuple[float, ...]]] = [(i, _HEATS[i]) for i in range(last + 1)]
@@ -99,7 +109,7 @@ def corrected_price(market: Market, oracle: ArgmaxOracle, price: Floats, over: C
         dual.append(answer.value + market.domain.support(price))
         errors.append(market.domain.violation(price, counted))
         first = evaluate(price)
-        shifted = market.domain.shifted(first[1] - counted)
+        shifted = market.narrow().shifted(first[1] - counted)
         price = descend(evaluate, shifted, price, steps=_FEW_STEPS, tolerance=1e-4, noise=_SINGLE, first=first).price
         trail.append(price)
         if over() or len(errors) == _CORRECTIONS or (len(errors) > 1 and errors[-1] > _SHRINKS * errors[-2]):
@@ -143,15 +153,53 @@ def settle(
         gap: relative distance of softened plan and dual value that ends the search.
         over: asked whether time is up.
     """
-    rows, domain, scale = market.rows, market.domain, market.population.typical
     stand, few, fixed, reach = _undecided(market, oracle, at, wanted)
-    if len(few.customer) < market.population.size:
+    crowd = Crowd(stand, few, fixed, reach)
+    alike = kinds_of(few) if len(few.customer) > _TIED * wanted else None
+    found = None
+    if alike is not None and alike.count < len(few.customer) / _TIED:
+        found = _by_program(market, crowd, at, alike)
+    if found is None or over():
+        found, lost = _by_newton(market, crowd, at, gap, over)
+        if lost > _UNMET * gap * abs(found.dual) and not over():
+            other = _by_program(market, crowd, at, alike or kinds_of(few))
+            found = found if other is None or other.dual > found.dual + _ROUNDING * abs(found.dual) else other
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Where everybody stands, the undecided, what the others use (3, g, k), and how far behind an option counts."""
+
+    stand: Stand
+    few: Undecided
+    fixed: Floats
+    reach: float
+
+    def settled(self, market: Market, price: Floats, share: Floats, dual: float, use: Floats) -> Settled:
+        """The end at a price (m,) where the undecided use (3, g, k)."""
+        domain, breach = market.domain, breaches(market.rows, use + self.fixed)
+        stuck = domain.at_box(price) & np.isinf(market.rows.penalty) & (breach > _STUCK * domain.size)
+        return Settled(self.stand, self.few, share, self.fixed, price, dual, bool(stuck.any()))
+
+    def everybody(self, market: Market) -> bool:
+        """Whether nobody is decided."""
+        return len(self.few.customer) == market.population.size
+
+
+def _by_newton(
+    market: Market, crowd: Crowd, at: Estimate, gap: float, over: Callable[[], bool]
+) -> tuple[Settled, float]:
+    """Softened at falling temperatures; and how far plan and dual value are apart, breaches counted at their prices."""
+    rows, domain, scale = market.rows, market.domain, market.population.typical
+    few, fixed, reach = crowd.few, crowd.fixed, crowd.reach
+    if not crowd.everybody(market):
         domain = domain.around(at.price, at.width + _FAR * reach / scale * domain.unit)
     others, worth = rows.consumption(fixed), float(fixed[2].sum())
     hard = np.isinf(rows.penalty)
     heat = min(market.heat(), 0.1 * reach)
     price, lowest = at.price, at.price
-    dual, best, plan, stuck = np.inf, -np.inf, None, False
+    dual, best, plan = np.inf, -np.inf, None
     while True:
         found = descend(few.evaluator(rows, market.touch, heat, fixed), domain, price, steps=_STEPS, tolerance=1e-7)
         price = found.price
@@ -162,11 +210,25 @@ def settle(
         breach = breaches(rows, soft.use + fixed)
         lost = float(np.sum(np.where(hard, np.abs(price) + domain.unit, np.where(hard, 0.0, rows.penalty)) * breach))
         if plan is None or soft.reached + worth - lost > best:
-            best, plan = soft.reached + worth - lost, soft.share
-        stuck = bool((domain.at_box(price) & hard & (breach > _STUCK * domain.size)).any())
-        if stuck or dual - best <= 0.03 * gap * abs(dual) or heat <= _COLDEST * scale or over():
-            return Settled(stand, few, plan, fixed, lowest, dual, stuck)
+            best, plan = soft.reached + worth - lost, soft
+        end = crowd.settled(market, lowest, plan.share, dual, plan.use)
+        if end.stuck or dual - best <= 0.03 * gap * abs(dual) or heat <= _COLDEST * scale or over():
+            return end, dual - best
         heat *= _COOLING
+
+
+def _by_program(market: Market, crowd: Crowd, at: Estimate, alike: Kinds) -> Settled | None:
+    """By linear program; None where it is too large."""
+    rows, domain, few = market.rows, market.domain, crowd.few
+    if not crowd.everybody(market):
+        domain = replace(domain, box=np.minimum(domain.box, _LEASH * domain.unit + 2.0 * np.abs(at.price)))
+    found = solve_linear(few, alike, rows, domain, crowd.fixed)
+    if found is None:
+        return None
+    share, price = found
+    soft, _ = few.soften(rows.charges(price), 1e-12 * market.population.typical)
+    worth = float(crowd.fixed[2].sum()) - float(price @ rows.consumption(crowd.fixed))
+    return crowd.settled(market, price, share, soft.exact + worth + domain.support(price), few.use_of(share))
 
 
 def _undecided(

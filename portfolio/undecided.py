@@ -167,6 +167,14 @@ class Undecided:
         """(p,) the position in `customer` that each option belongs to."""
         return np.repeat(np.arange(len(self.customer)), np.diff(self.first))
 
+    def use_of(self, share: Floats) -> Floats:
+        """What shares (p,) of the options use (3, g, k)."""
+        g, k = self.shape
+        real = self.offer < k
+        where = (self.cell[self.owner()] * k + self.offer)[real]
+        amounts = (share, share * self.cost, share * self.value)
+        return np.stack([np.bincount(where, x[real], g * k).reshape(g, k) for x in amounts])
+
     def soften(self, charges: Floats, temperature: float, measures: int = 0) -> tuple[Softened, Floats]:
         """Choices at charges (3, g, k), and with measures > 0 the reaction (g, t k, t k) of their use."""
         g, k = self.shape

@@ -13,6 +13,8 @@ from portfolio.limits import compile_rows
 from portfolio.referee import whole_counts
 from portfolio.risk_easing import eased, filled
 from portfolio.risk_master import Column, best_mixture
+from portfolio.risk_mixing import mixed_plans
+from portfolio.risk_start import _tables
 
 
 @pytest.mark.parametrize("pair", [False, True])
@@ -95,6 +97,35 @@ def test_a_tight_risk_limit_is_used(share):
     found = solve_with_risk(problem, replace(risk, price=None, maximum_sd=share * free), gap=5e-3)
     assert found.sd <= share * free * (1 + 1e-9)
     assert found.solution.gap < 0.1
+
+
+def test_a_mixture_becomes_a_whole_plan_inside_limits_and_cap():
+    problem, risk = risky(3_000, 4, 15, pair=True)
+    rows, counted = kept_limits(problem)
+    choice = solve(problem, gap=1e-3).choice[:, None]
+    full = Column(choice, counted(choice)[0], risk.exposures(choice), risk.deviation(risk.exposures(choice)))
+    nobody = np.full((3_000, 1), -1)
+    columns = [full, Column(nobody, 0.0, np.zeros(risk.shape), 0.0)]
+    whole, *calmer = mixed_plans(problem, rows, risk, columns, np.array([0.6, 0.4]), 0.597 * full.sd)
+    assert counted(whole)[1]
+    assert counted(whole)[0] == pytest.approx(0.6 * full.value, rel=0.01)
+    assert risk.deviation(risk.exposures(whole)) == pytest.approx(0.6 * full.sd, rel=0.01)
+    assert risk.deviation(risk.exposures([whole, *calmer][-1])) <= 0.597 * full.sd
+
+
+def test_sums_by_cell_are_those_of_each_cell():
+    rng = np.random.default_rng(6)
+    x, cell = rng.random((3, 50, 4)), np.sort(rng.choice([0, 2, 3], 50))
+    found = _tables(x, cell, 5)
+    for g in range(5):
+        assert found[:, g] == pytest.approx(x[:, cell == g].sum(1), abs=1e-12)
+
+
+@pytest.mark.soak
+def test_a_crowd_of_many_features_comes_near_its_bound():
+    problem, risk = risky(30_000, 8, 3, d=8, pair=True)
+    found = solve_with_risk(problem, replace(risk, price=None, maximum_sd=60_000.0), gap=1e-3)
+    assert found.solution.gap < 0.02
 
 
 def test_nothing_to_offer_is_no_risk():
