@@ -2,6 +2,10 @@
 
 import sys
 
+import numpy as np
+
+from portfolio import Limit, Problem, diagnose, solve
+
 
 def main() -> None:
     """Play a tiny world through the whole engine; compiled kernels stay in the cache beside the sources."""
@@ -10,6 +14,23 @@ def main() -> None:
 
     sys.stderr.write("compiling kernels, once\n")
     play(nbo(1, customers=600, history=3_000), rounds=1)
+    optimize()
+
+
+def optimize() -> None:
+    """Solve for one and for two offers per customer, and look for a conflict, above the size that is solved exactly."""
+    rng = np.random.default_rng(0)
+    n, k = 600, 5
+    value, cost = rng.gamma(2.0, 10.0, (n, k)), rng.uniform(1.0, 5.0, (n, k))
+    limits = (Limit("budget", "cost", maximum=1.0 * n), Limit("worth", "value", minimum=0.5 * n))
+    cell = rng.integers(0, 3, n)
+    one = Problem(value, cost, np.ones((n, k), bool), cell, limits)
+    two = Problem(value, cost, np.ones((n, k), bool), cell, limits, most=2, groups=np.array([0, 0, 1, 1, 2]))
+    hopeless = (*limits, Limit("wish", "count", minimum=0.9 * n))
+    single = Problem(value.astype(np.float32), cost.astype(np.float32), one.eligible, cell, limits)
+    for problem in (one, single, two):
+        solve(problem, gap=1e-3)
+        diagnose(Problem(value, cost, one.eligible, cell, hopeless, most=problem.most, groups=problem.groups))
 
 
 if __name__ == "__main__":

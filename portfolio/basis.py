@@ -4,7 +4,9 @@ A customer with chances strictly between 0 and 1 sits on a *seat*. One of the op
 other option is a column, the change in the limits' rows when chance moves from the reference to it. The basis holds m
 columns, those of seats or slacks of rows. A column that enters moves together with the basis so that every row stays
 where it is: the cube method (Deville and Tillé, Biometrika 91, 2004) with a rank-one update of the inverse per step,
-O(m²), in place of an elimination per step, O(m³). The move itself is in `portfolio.basis_step`.
+O(m²), in place of an elimination per step, O(m³). Updates pile up rounding, above all where customers or limits nearly
+depend on each other, so each direction is checked against the columns themselves, O(m²) too, and corrected from a fresh
+inverse where rows would move. The move itself is in `portfolio.basis_step`.
 
 The state is a named tuple of few arrays because compiled kernels take those, and every array costs compile time; the
 kernels change the arrays in place.
@@ -22,12 +24,12 @@ Integers: TypeAlias = NDArray[np.int64]
 CHANCE, COST, VALUE = 0, 1, 2  # State.seated
 REFERENCE, COLUMNS, CUSTOMER, CELL = 0, 1, 2, 3  # State.who
 NOW, LOW, HIGH = 0, 1, 2  # State.slack
-COLUMN, DIRECTION = 0, 1  # State.aim
+COLUMN, DIRECTION, ASTRAY = 0, 1, 2  # State.aim
 FREE, TOUCHED, MARKED = 0, 1, 2  # State.scratch
 FREE_SEATS, TOUCHED_SEATS, PIVOTS = 0, 1, 2  # State.count
 
-PIVOTS_PER_INVERSE = 1000  # then the inverse is computed afresh
-_SMALL_PIVOT = 1e-5  # a pivot below this is believed only from a fresh inverse
+CORRECTIONS = 2  # of a direction, from a fresh inverse
+_ACCURATE = 1e-11  # by so much may rows move that should stand still, relative to the largest part of the direction
 _ROUNDING = 1e-9  # a part of a direction within this of zero, relative to the largest, is rounding
 _SINGULAR = 1e-13
 
@@ -53,7 +55,8 @@ class State(NamedTuple):
         who: (4, s) the reference option, number of columns in the basis, row number of the customer, cell.
         slack: (3, m) how far a row has fallen since the landing began, and its bounds.
         frozen: (m,) bool; the row's slack stands at a bound.
-        aim: (2, m) the entering column in the rows, and how fast the basis gives way to it.
+        aim: (3, m) the entering column in the rows, how fast the basis gives way to it, and how fast the rows move
+            because the inverse is not exact.
         rate: (s,) how fast the reference gives way.
         scratch, tally: (3, s) free seats, touched seats, marks; (3,) how many of these, pivots since the last inverse.
     """
@@ -91,7 +94,7 @@ def empty_state(m: int, k: int) -> State:
         who=np.zeros((4, s), np.int64),
         slack=slack,
         frozen=np.zeros(m, np.bool_),
-        aim=np.zeros((2, m)),
+        aim=np.zeros((3, m)),
         rate=np.zeros(s),
         scratch=scratch,
         tally=np.array([s, 0, 0]),
@@ -138,6 +141,23 @@ def rounding(direction: Any) -> float:
     for j in range(len(direction)):
         largest = max(largest, abs(direction[j]))
     return _ROUNDING * largest
+
+
+@njit(cache=True, nogil=True)
+def answer(inverse: Any, column: Any, direction: Any) -> None:
+    """Add to the direction (m,) how the basis with this inverse answers the column (m,)."""
+    for q in range(len(column)):
+        if column[q] != 0.0:
+            _subtract(direction, -column[q], inverse[q])
+
+
+@njit(cache=True, nogil=True)
+def inexact(astray: Any, direction: Any) -> bool:
+    """Whether what the direction (m,) leaves of its column, `astray` (m,), would move the rows."""
+    most = 0.0
+    for q in range(len(astray)):
+        most = max(most, abs(astray[q]))
+    return bool(most * _ROUNDING > _ACCURATE * rounding(direction))
 
 
 @njit(cache=True, nogil=True)
@@ -193,31 +213,50 @@ def invert(st: Any, co: Any) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _aim(st: Any, co: Any, seat: int, option: int) -> int:
-    """How the basis answers the entering column; the idle row it touches most, or -1."""
-    m = len(st.seat)
-    st.aim[COLUMN, :] = 0.0
-    st.aim[DIRECTION, :] = 0.0
-    _add_column(st, co, seat, option, 1.0, st.aim[COLUMN])
-    _add_column(st, co, seat, st.who[REFERENCE, seat], -1.0, st.aim[COLUMN])
-    for q in range(m):
-        if st.aim[COLUMN, q] != 0.0:
-            _subtract(st.aim[DIRECTION], -st.aim[COLUMN, q], st.inverse[q])
-    best = -1
-    most = rounding(st.aim[DIRECTION])
-    for j in range(m):
-        if st.seat[j] < 0 and abs(st.aim[DIRECTION, j]) > most:
-            most = abs(st.aim[DIRECTION, j])
-            best = j
-    return best
+def _inexact(st: Any, co: Any) -> bool:
+    """What the direction leaves of its column, and whether it is more than rounding."""
+    astray = st.aim[ASTRAY]
+    astray[:] = st.aim[COLUMN]
+    for j in range(len(st.seat)):
+        d = st.aim[DIRECTION, j]
+        if st.seat[j] < 0:
+            astray[st.option[j]] -= d
+        elif d != 0.0:
+            _add_column(st, co, st.seat[j], st.option[j], -d, astray)
+            _add_column(st, co, st.seat[j], st.who[REFERENCE, st.seat[j]], d, astray)
+    return bool(inexact(astray, st.aim[DIRECTION]))
+
+
+@njit(cache=True, nogil=True)
+def aim(st: Any, co: Any) -> None:
+    """How the basis answers the entering column: exactly, however nearly its own columns depend on each other."""
+    direction = st.aim[DIRECTION]
+    direction[:] = 0.0
+    answer(st.inverse, st.aim[COLUMN], direction)
+    if not _inexact(st, co):
+        return
+    if st.tally[PIVOTS] > 0 and invert(st, co):
+        direction[:] = 0.0
+        answer(st.inverse, st.aim[COLUMN], direction)
+    for _ in range(CORRECTIONS):
+        if not _inexact(st, co):
+            break
+        answer(st.inverse, st.aim[ASTRAY], direction)
 
 
 @njit(cache=True, nogil=True)
 def enter(st: Any, co: Any, seat: int, option: int) -> bool:
     """Seat the column on an idle row, if it touches one: nothing moves. Else leaves the direction for `step`."""
-    at = _aim(st, co, seat, option)
-    if at >= 0 and abs(st.aim[DIRECTION, at]) < _SMALL_PIVOT and st.tally[PIVOTS] > 0 and invert(st, co):
-        at = _aim(st, co, seat, option)
+    st.aim[COLUMN, :] = 0.0
+    _add_column(st, co, seat, option, 1.0, st.aim[COLUMN])
+    _add_column(st, co, seat, st.who[REFERENCE, seat], -1.0, st.aim[COLUMN])
+    aim(st, co)
+    at = -1
+    most = rounding(st.aim[DIRECTION])
+    for j in range(len(st.seat)):
+        if st.seat[j] < 0 and abs(st.aim[DIRECTION, j]) > most:
+            most = abs(st.aim[DIRECTION, j])
+            at = j
     if at < 0:
         return False
     pivot(st, at)
@@ -239,4 +278,4 @@ def pivot(st: Any, at: int) -> None:
             y *= x
             _subtract(row, y, direction)
             row[at] = y
-    st.tally[PIVOTS] += 1 if abs(st.aim[DIRECTION, at]) > _SMALL_PIVOT else PIVOTS_PER_INVERSE
+    st.tally[PIVOTS] += 1

@@ -15,14 +15,11 @@ from portfolio.basis import (
     CUSTOMER,
     FREE,
     FREE_SEATS,
-    PIVOTS,
-    PIVOTS_PER_INVERSE,
     REFERENCE,
     VALUE,
     Floats,
     Integers,
     enter,
-    invert,
 )
 from portfolio.basis_step import stand_up, step
 
@@ -87,8 +84,5 @@ def fly(st: Any, co: Any, arrivals: Any, of: Any, choice: Any) -> None:
                 continue
             if not enter(st, co, seat, a):
                 step(st, uniform(of, arrivals.key[i], np.uint64(a)), seat, a, choice)
-            if st.tally[PIVOTS] >= PIVOTS_PER_INVERSE:
-                invert(st, co)
-                st.tally[PIVOTS] = 0
         if st.who[COLUMNS, seat] == 0:
             stand_up(st, seat, choice)

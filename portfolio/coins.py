@@ -14,14 +14,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from allot.uniforms import uniform
-from portfolio.basis import Floats, Integers, invert_columns, rounding
+from portfolio.basis import CORRECTIONS, Floats, Integers, answer, inexact, invert_columns, rounding
 from portfolio.basis_flight import Arrivals
 
 CUSTOMER, CELL, REFERENCE, TURN = 0, 1, 2, 3  # Coins.who
 _FREE, _PIVOTS = 0, 1  # Coins.tally
 _COLUMN, _DIRECTION, _UP, _DOWN, _ASTRAY = 0, 1, 2, 3, 4  # Coins.aim
-_ACCURATE = 1e-11  # a direction may move the rows by this; beyond it the inverse is computed afresh
-_CORRECTIONS = 2  # of a direction from a fresh inverse
 
 
 class Coins(NamedTuple):
@@ -134,53 +132,36 @@ def _change(coins: Any, co: Any, e: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _answer(coins: Any, to: int) -> None:
-    """Add to the direction how the basis answers the column, or what the direction leaves of it."""
-    column, direction = coins.aim[to], coins.aim[_DIRECTION]
-    for q in range(len(column)):
-        x = column[q]
-        if x != 0.0:
-            row = coins.inverse[q]
-            for j in range(len(direction)):
-                direction[j] += x * row[j]
-
-
-@njit(cache=True, nogil=True)
-def _astray(coins: Any) -> bool:
-    """Whether rows would move: what the direction leaves of the column is more than rounding."""
+def _inexact(coins: Any) -> bool:
+    """What the direction leaves of the column, and whether it is more than rounding."""
     astray, direction = coins.aim[_ASTRAY], coins.aim[_DIRECTION]
     astray[:] = coins.aim[_COLUMN]
-    largest = 1.0
     for j in range(len(direction)):
         d = direction[j]
-        largest = max(largest, abs(d))
         if d != 0.0:
-            row = coins.columns[j]
+            column = coins.columns[j]
             for q in range(len(astray)):
-                astray[q] -= d * row[q]
-    most = 0.0
-    for q in range(len(astray)):
-        most = max(most, abs(astray[q]))
-    return most > _ACCURATE * largest
+                astray[q] -= d * column[q]
+    return bool(inexact(astray, direction))
 
 
 @njit(cache=True, nogil=True)
 def _aim(coins: Any, co: Any, e: int) -> None:
     """The column of a coin, and how the basis answers it: exactly, however nearly its columns depend on each other."""
     _change(coins, co, e)
-    coins.aim[_DIRECTION, :] = 0.0
-    _answer(coins, _COLUMN)
-    if _astray(coins):
-        if coins.tally[_PIVOTS] > 0:
-            invert_columns(coins.columns, coins.inverse)
-            coins.tally[_PIVOTS] = 0
-            coins.aim[_DIRECTION, :] = 0.0
-            _answer(coins, _COLUMN)
-            _astray(coins)
-        for _ in range(_CORRECTIONS):
-            _answer(coins, _ASTRAY)
-            if not _astray(coins):
-                break
+    column, direction = coins.aim[_COLUMN], coins.aim[_DIRECTION]
+    direction[:] = 0.0
+    answer(coins.inverse, column, direction)
+    if not _inexact(coins):
+        return
+    if coins.tally[_PIVOTS] > 0 and invert_columns(coins.columns, coins.inverse):
+        coins.tally[_PIVOTS] = 0
+        direction[:] = 0.0
+        answer(coins.inverse, column, direction)
+    for _ in range(CORRECTIONS):
+        if not _inexact(coins):
+            break
+        answer(coins.inverse, coins.aim[_ASTRAY], direction)
 
 
 @njit(cache=True, nogil=True)

@@ -42,6 +42,7 @@ def diagnose(problem: Problem) -> Conflict | None:
     Args:
         problem: any size, with `most` and groups. Above 2,000 eligible pairs customers may be split between offers, so
             a conflict of whole numbers alone is not found, and relaxations leave a thousandth of room for whole ones.
+            Up to there relaxations are those of whole plans, and the search for these has an end: see `SmallHall`.
 
     Returns:
         None when no proof of a conflict was found, else Conflict.

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from portfolio.limits import Problem, Rows
 from portfolio.referee import Answer, Bounds, Effort, Pairs, solve_pairs
 
-_NODES = 50  # of a search over everybody
-_NEAR, _NEAR_NODES = 60, 100  # customers free to change near a vertex, besides the split ones; nodes of that search
-_CLOSE = 1e-3  # a smallest breach is sought to this share of itself
+_NODES = 50  # of every search in whole numbers
+_NEAR = (60, 240)  # customers free to change near a vertex, besides the split ones
+_CLOSE = 1e-3  # a smallest breach is sought to this share of itself, and taken at three times this
+_FINE = 1e-5  # nor is it sought to less than this share of the limit's bound
 _SPLIT = 1e-6
 _PRICED = 1e-7  # duals of the total breach, counted in row sizes, below this are rounding
 
@@ -41,7 +42,7 @@ class SmallHall:
         """Irreducible limits among these and what each would have to give; empty when a plan may keep them all.
 
         A limit stays in the set where the search ended before it could tell. Relaxations belong to whole plans that
-        were found, so they suffice; they are the smallest but for a thousandth, or for what the search left out.
+        were found, so they suffice; they are the smallest but for some thousandths, or for what the search left out.
         """
         left = self._priced(hard) if self._impossible(hard) else ()
         if left:
@@ -59,23 +60,33 @@ class SmallHall:
         least = max(-linear.value, 0.0)
         if not len(linear.share):
             return least
-        gap = 0.999 if self._counts(elastic) else _CLOSE * least
-        near = self._near(linear.share)
-        found = self._answer(names, elastic, Effort(gap=gap, nodes=_NEAR_NODES), fixed=linear.share, free=near)
-        enough = float(np.ceil(least - _SPLIT)) + _SPLIT if self._counts(elastic) else least + gap + 1e-9
-        if len(found.share) and -found.value <= enough:
-            return max(-found.value, 0.0)
+        gap = 0.999 if self._counts(elastic) else max(_CLOSE * least, _FINE * self._bound(elastic))
+        enough = float(np.ceil(least - _SPLIT)) + _SPLIT if self._counts(elastic) else least + 3.0 * gap + 1e-9
+        best = np.inf
+        for many in _NEAR if elastic else _NEAR[:1]:
+            free = self._near(linear.share, many)
+            found = self._answer(names, elastic, Effort(gap=gap, nodes=_NODES), fixed=linear.share, free=free)
+            best = min(best, max(-found.value, 0.0)) if len(found.share) else best
+            if best <= enough:
+                return best
+        if np.isfinite(best):
+            return best
         full = self._answer(names, elastic, Effort(gap=gap, nodes=_NODES))
         if full.status == "infeasible":
             return float("inf")
-        best = max((x.value for x in (found, full) if len(x.share)), default=-(1.0 + _CLOSE) * least)
-        return max(-best, 0.0)
+        return max(-full.value, 0.0) if len(full.share) else (1.0 + _CLOSE) * least
 
     def _counts(self, name: str | None) -> bool:
         """Whether the limit's breach is a whole number."""
         own = [r for r, x in enumerate(self.rows.names) if x == name]
         table = self.rows.coefficient[own]
         return bool(own) and not table[:, 1:].any() and bool((table == np.round(table)).all())
+
+    def _bound(self, name: str | None) -> float:
+        """The limit's largest bound, 0 where it has none but 0."""
+        own = np.array([x == name for x in self.rows.names], bool)
+        both = np.abs(np.concatenate((self.rows.lower[own], self.rows.upper[own])))
+        return float(both[np.isfinite(both)].max(initial=0.0))
 
     def _impossible(self, names: tuple[str, ...]) -> bool:
         return self._answer(names, None, Effort(integer=False)).status == "infeasible"
@@ -92,11 +103,11 @@ class SmallHall:
         few = tuple(dict.fromkeys(str(x) for x in own))
         return few if few and self._impossible(few) else names
 
-    def _near(self, share: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def _near(self, share: NDArray[np.float64], many: int) -> NDArray[np.bool_]:
         """(p,) pairs of the customers whose offers the vertex splits, and of some spread over all others."""
         split = np.abs(share - np.round(share)) > _SPLIT
         customers = np.unique(self.pairs.customer)
-        spread = customers[np.unique(np.linspace(0, len(customers) - 1, _NEAR).astype(np.int64))]
+        spread = customers[np.unique(np.linspace(0, len(customers) - 1, many).astype(np.int64))]
         return np.isin(self.pairs.customer, np.concatenate((spread, self.pairs.customer[split])))
 
     def _kept(self, names: tuple[str, ...]) -> NDArray[np.bool_]:

@@ -51,7 +51,8 @@ class Flight:
         unit: (m,) largest coefficient of each row among those left.
         expected: (3, g, k) what the probabilities use.
         decided: (3, g, k) what the decided customers use.
-        standing: (m,) rows now, decided customers plus the others' remaining chances.
+        standing: (m,) rows now, decided customers plus the others' remaining chances: where the probabilities put them,
+            but for rounding.
     """
 
     choice: Integers

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from portfolio.argmax import Shelf, SoftAnswer, SoftCrowd, measures_of
+from portfolio.cuts import lowest
 from portfolio.dual import Domain, Evaluate, Floats, descend, row_sizes
 from portfolio.limits import Problem, Rows
 from portfolio.prices import evaluator
@@ -26,6 +27,7 @@ _CLEAR = 1e-3  # a proof of this share needs no further steps
 _MARGIN = 0.01  # how much tighter the sample's limits are, in sizes, so that everybody's are kept
 _KEPT = 1e-6  # relative breach that the softened plan of everybody may have
 _STEPS, _CHUNK = 48, 6
+_FALLING = 0.5  # a search goes on while a chunk of steps cuts the worst breach to this share
 _COOLING = (
     0.3,
     0.1,
@@ -40,6 +42,7 @@ _COOLING = (
     1e-8,
 )  # per typical contact, for the smallest breach
 _FROZEN = 1e-9  # where only the exact answer is wanted: nobody but the best counts, which is quick
+_TANGENTS, _SHARP = 30, 1e-4  # passes that sharpen a smallest breach, and to which share of itself
 _MODERATE = 5  # which of these suits everybody
 
 
@@ -125,36 +128,52 @@ def examine(hall: Hall, rows: Rows) -> Finding:
     """Can these m rows (all taken as hard) be kept together?"""
     domain = _domain(hall, rows)
     price = np.zeros(len(rows.names))
-    stages = ((hall.sample, _tighter(domain), _STEPS), (hall.sample, domain, _STEPS), (hall.everybody, domain, 8))
-    for shelf, limits, steps in stages:
-        price = _search(_crowd(shelf, hall.taste, 1.0, rows), rows, limits, price, steps)
-        answer = _crowd(hall.everybody, hall.taste, 1.0, rows).answer(rows.charges(price), curvature=False)
-        if _proven(answer, domain, price) > _PROOF:
-            return Finding("refuted", price)
-        if (domain.breach(rows.consumption(answer.response.use)) <= _KEPT).all():
-            return Finding("kept", price)
-        if domain.at_box(price).any():
-            price = domain.clip(np.zeros(len(price)))  # the sample went astray
+    for limits in (_tighter(domain), domain):
+        price, over = _search(_crowd(hall.sample, hall.taste, 1.0, rows), rows, limits, price)
+        if (verdict := _judged(hall, rows, domain, price, 1.0)) != "open":
+            return Finding(verdict, price)
     elastic = replace(domain, box=domain.unit)
-    for price in _coldest(hall, rows, elastic):
-        answer = _crowd(hall.everybody, hall.taste, _FROZEN, rows).answer(rows.charges(price), curvature=False)
-        if _proven(answer, domain, price) > _PROOF:
-            return Finding("refuted", price)
-    return Finding("open", price)
+    trail: list[Floats] = []
+    for crowd in ("everybody", "sample") if over <= _KEPT else ("sample", "everybody"):
+        if crowd == "sample":
+            trail = _colder(hall, rows, elastic)
+            at, heat = trail[-1], _FROZEN
+        else:
+            price = domain.clip(np.zeros(len(price))) if domain.at_box(price).any() else price  # it went astray
+            at, heat = _search(_crowd(hall.everybody, hall.taste, 1.0, rows), rows, domain, price)[0], 1.0
+        if (verdict := _judged(hall, rows, domain, at, heat)) != "open":
+            return Finding(verdict, at)
+    at = _moderate(hall, rows, elastic, trail)
+    return Finding(_judged(hall, rows, domain, at, _FROZEN), at)
 
 
-def _search(crowd: SoftCrowd | SeveralCrowd, rows: Rows, limits: Domain, price: Floats, steps: int) -> Floats:
-    """Newton until the crowd's limits are kept, or clearly refuted."""
+def _judged(hall: Hall, rows: Rows, domain: Domain, price: Floats, heat: float) -> Verdict:
+    """What everybody says to these prices."""
+    answer = _crowd(hall.everybody, hall.taste, heat, rows).answer(rows.charges(price), curvature=False)
+    if _proven(answer, domain, price) > _PROOF:
+        return "refuted"
+    kept = (domain.breach(rows.consumption(answer.response.use)) <= _KEPT).all()
+    return "kept" if kept else "open"
+
+
+def _search(crowd: SoftCrowd | SeveralCrowd, rows: Rows, limits: Domain, price: Floats) -> tuple[Floats, float]:
+    """Prices and the worst relative breach there: Newton until limits are kept, refuted or breaches no longer fall.
+
+    In a narrow conflict prices grow by a little in every step for ever: a falling temperature ends it sooner.
+    """
     evaluate: Evaluate = evaluator(crowd, rows)
-    for _ in range(0, steps, _CHUNK):
+    before = over = np.inf
+    for _ in range(0, _STEPS, _CHUNK):
         found = descend(evaluate, limits, price, steps=_CHUNK, tolerance=0.3 * _KEPT)
         stands = bool((found.price == price).all())
         price = found.price
-        if (limits.breach(found.consumption) <= 0.5 * _KEPT).all() or stands:
+        over = float(limits.breach(found.consumption).max(initial=0.0))
+        if over <= 0.5 * _KEPT or stands or over > _FALLING * before:
             break
+        before = over
         if _proven(crowd.answer(rows.charges(price), curvature=False), limits, price) > _CLEAR:
             break
-    return price
+    return price, over
 
 
 def refutes(hall: Hall, rows: Rows, price: Floats) -> bool:
@@ -172,20 +191,24 @@ def smallest_breach(hall: Hall, rows: Rows, elastic: str) -> float:
     domain = _domain(hall, rows)
     own = np.array([name == elastic for name in rows.names])
     domain = replace(domain, box=np.where(own, 1.0, _BOX) * domain.unit)
-    best = 0.0
-    for price in _coldest(hall, rows, domain):
-        answer = _crowd(hall.everybody, hall.taste, _FROZEN, rows).answer(rows.charges(price), curvature=False)
-        paid = float(np.abs(price[own]).sum())
-        best = max(best, -(answer.exact + domain.support(price)) / paid if paid > 0 else 0.0)
-    return best
+    crowd = _crowd(hall.everybody, hall.taste, _FROZEN, rows)
+
+    def tangent(price: Floats) -> tuple[float, Floats]:
+        answer = crowd.answer(rows.charges(price), curvature=False)
+        return answer.exact, rows.consumption(answer.response.use)
+
+    trail = _colder(hall, rows, domain)
+    starts = [trail[-1], _moderate(hall, rows, domain, trail)]
+    price, dual = lowest(tangent, domain, starts, steps=_TANGENTS, tolerance=_SHARP)
+    paid = float(np.abs(price[own]).sum())
+    return max(-dual / paid, 0.0) if paid > 0 else 0.0
 
 
-def _coldest(hall: Hall, rows: Rows, domain: Domain) -> tuple[Floats, Floats]:
-    """Prices of the smallest breach, at which the dual is exact but for the last temperature.
+def _colder(hall: Hall, rows: Rows, domain: Domain) -> list[Floats]:
+    """Prices (m,) of the smallest breach on the sample at falling temperatures; at the last the dual is all but exact.
 
-    Prices follow a falling temperature on the sample, each step begun where the last two point to: among tied customers
-    they approach their end in proportion to the temperature. Among customers who differ, everybody's own prices at a
-    moderate temperature are better. So both are returned.
+    Each step begins where the last two point to: among tied customers prices approach their end in proportion to the
+    temperature.
     """
     price = before = np.zeros(len(rows.names))
     trail: list[Floats] = []
@@ -195,5 +218,10 @@ def _coldest(hall: Hall, rows: Rows, domain: Domain) -> tuple[Floats, Floats]:
         guess = price + ahead * (price - before)
         before, price = price, descend(evaluate, domain, guess, steps=10, tolerance=1e-5).price
         trail.append(price)
+    return trail
+
+
+def _moderate(hall: Hall, rows: Rows, domain: Domain, trail: list[Floats]) -> Floats:
+    """Everybody's own prices (m,) at a moderate temperature: better than a sample's where customers differ."""
     evaluate = evaluator(_crowd(hall.everybody, hall.taste, _COOLING[_MODERATE], rows), rows)
-    return price, descend(evaluate, domain, trail[_MODERATE], steps=2, tolerance=1e-5).price
+    return descend(evaluate, domain, trail[_MODERATE], steps=2, tolerance=1e-5).price

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from allot import LimitError
 from allot.uniforms import stream, uniform
-from portfolio.basis import CUSTOMER, DIRECTION, HIGH, LOW, NOW, PIVOTS, Floats, Integers, invert, rounding
+from portfolio.basis import COLUMN, CUSTOMER, DIRECTION, HIGH, LOW, NOW, Floats, Integers, aim, rounding
 from portfolio.basis_step import BY_BOUND, BY_COLUMN, clear, room, step
 from portfolio.flight import Flight, tally
 from portfolio.limits import Problem, Rows
 
 _SLACK = 1e-9  # money may miss a bound by this share of the sums involved
 _FLOAT32 = 1e-7  # stored probabilities are rounded by this share
-_PIVOTS_PER_INVERSE = 200
 _CANDIDATES = 8  # rows with the most room of their own, of which the best is given up
 _BLOCKED = 1e3  # counts against giving up a row that another limit would stop
 
@@ -147,12 +146,11 @@ def _land(st: Any, co: Any, of: Any, attempt: Any, choice: Any) -> bool:
         row = _next_row(st, held)
         if row < 0:
             return False
-        _point(st, row)
+        st.aim[COLUMN, :] = 0.0
+        st.aim[COLUMN, row] = 1.0
+        aim(st, co)
         if not step(st, uniform(of, attempt, np.uint64(n)), _slack(), row, choice):
             return False
-        if st.tally[PIVOTS] >= _PIVOTS_PER_INVERSE:
-            invert(st, co)
-            st.tally[PIVOTS] = 0
     return False
 
 

@@ -6,7 +6,7 @@ not depend on order, so neither threads nor the way customers are cut into parts
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -19,93 +19,139 @@ from allot import ShapeError
 from portfolio.limits import Floats
 from portfolio.population import Population
 from portfolio.prices import Response
+from portfolio.reaction import react, reaction_scales
 
 Table: TypeAlias = NDArray[np.int64]
 
 _ALONE = 65_536  # fewer customers are not worth a second thread
 _FAST = {"contract", "reassoc", "nsz", "nnan"}  # whatever is not finite is not eligible, and never selected
 _NEVER = np.int32(2**31 - 1)
+_TILE = 512  # customers whose choices are made before they are counted: stores between them would hold up the next
+_BITS, _OFFER = np.int64(32), np.int64(2**32 - 1)
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _count(crowd: Any, charges: Any, ends: Any, scale: Any) -> Any:
-    """Table (g, k, 3) of contacts, cost and value of the best offers at value * keep - contact - per_cost * cost.
+def _choose_single(crowd: Any, charges: Any, first: Any, choice: Any, score: Any) -> None:
+    """The first best offer of some customers (k = no offer) at value * keep - contact - per_cost * cost, its score.
 
-    Scans along a row are written as separate loops, which is what makes the compiler use vector instructions.
+    Positive numbers in single precision are ordered like their bits. With the offer in the bits below, the best offer
+    is one maximum of whole numbers, for which the compiler uses vector instructions.
     """
     value, cost, eligible, cell = crowd
     keep, contact, per_cost = charges
-    n, k = value.shape
-    out = np.zeros((len(keep), k, 3), np.int64)
-    net = np.empty(k, value.dtype)
-    priced = len(per_cost) > 0
-    low = ends[0]
-    for i in range(n):
-        g = cell[i]
-        if priced:
-            for a in range(k):
-                x = value[i, a] * keep[g, a] - contact[g, a] - per_cost[g, a] * cost[i, a]
-                net[a] = x if eligible[i, a] else low
-        else:
-            for a in range(k):
-                x = value[i, a] * keep[g, a] - contact[g, a]
-                net[a] = x if eligible[i, a] else low
-        best = ends[1]
+    k = value.shape[1]
+    for j in range(len(choice)):
+        i = first + j
+        g = np.uint64(cell[i])
+        best = np.int64(0)
         for a in range(k):
-            best = max(best, net[a])
-        if best > 0:
-            at = _NEVER
-            for a in range(k):
-                at = min(at, np.int32(a) if net[a] == best else _NEVER)
-            out[g, at, 0] += 1
-            out[g, at, 1] += np.int64(np.float64(cost[i, at]) * scale[0])
-            out[g, at, 2] += np.int64(np.float64(value[i, at]) * scale[1])
-    return out
+            x = value[i, a] * keep[g, a] - contact[g, a] - per_cost[g, a] * cost[i, a]
+            key = (np.int64(np.float32(x).view(np.int32)) << _BITS) | np.int64(k - a)
+            best = max(best, key if eligible[i, a] else np.int64(0))
+        bits = np.int32(best >> _BITS)
+        choice[j] = k - (best & _OFFER) if bits > 0 else k
+        score[j] = bits.view(np.float32)
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _lead(crowd: Any, charges: Any, ends: Any, scale: Any, width: Any, choice: Any, lead: Any) -> Any:
+def _choose_double(crowd: Any, charges: Any, first: Any, choice: Any, score: Any) -> None:
+    """The same in double precision: scores have no bits to spare, so that a row is scanned three times."""
+    value, cost, eligible, cell = crowd
+    keep, contact, per_cost = charges
+    k = value.shape[1]
+    net = np.empty(k)
+    for j in range(len(choice)):
+        i = first + j
+        g = np.uint64(cell[i])
+        for a in range(k):
+            x = value[i, a] * keep[g, a] - contact[g, a] - per_cost[g, a] * cost[i, a]
+            net[a] = x if eligible[i, a] else -np.inf
+        best = 0.0
+        for a in range(k):
+            best = max(best, net[a])
+        at = _NEVER
+        for a in range(k):
+            at = min(at, np.int32(a) if net[a] == best else _NEVER)
+        choice[j] = at if best > 0.0 else k
+        score[j] = best
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _tally(crowd: Any, scale: Any, first: Any, choice: Any, out: Any) -> None:
+    """Adds contacts, cost and value of these choices to the table (g, k + 1, 3)."""
+    value, cost, _, cell = crowd
+    last = value.shape[1] - 1
+    for j in range(len(choice)):
+        i = first + j
+        at = choice[j]
+        u = np.uint64(min(at, last))
+        line = out[np.uint64(cell[i]), np.uint64(at)]
+        line[0] += 1
+        line[1] += np.int64(np.float64(cost[i, u] if at <= last else 0.0) * scale[0])
+        line[2] += np.int64(np.float64(value[i, u] if at <= last else 0.0) * scale[1])
+
+
+@njit(cache=True, nogil=True)
+def _count(crowd: Any, charges: Any, scale: Any) -> Any:
+    """Table (g, k, 3) of contacts, cost and value of everybody's best offers."""
+    n, k = crowd[0].shape
+    out = np.zeros((len(charges[0]), k + 1, 3), np.int64)
+    choice = np.empty(_TILE, np.int16)
+    score = np.empty(_TILE, crowd[0].dtype)
+    single = crowd[0].itemsize == 4
+    for first in range(0, n, _TILE):
+        size = min(_TILE, n - first)
+        if single:
+            _choose_single(crowd, charges, first, choice[:size], score[:size])
+        else:
+            _choose_double(crowd, charges, first, choice[:size], score[:size])
+        _tally(crowd, scale, first, choice[:size], out)
+    return out[:, :k]
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _less_second(crowd: Any, charges: Any, width: Any, first: Any, choice: Any, lead: Any) -> None:
+    """From the best scores in `lead` to how far they are surely ahead of the next best."""
+    value, cost, eligible, cell = crowd
+    keep, contact, per_cost = charges
+    k = value.shape[1]
+    high = np.empty(k + 1, value.dtype)
+    low, none = value.dtype.type(-np.inf), value.dtype.type(0)
+    for j in range(len(choice)):
+        i = first + j
+        g, at = np.uint64(cell[i]), np.uint64(choice[j])
+        for a in range(k):
+            x = value[i, a] * keep[g, a] - contact[g, a] - per_cost[g, a] * cost[i, a]
+            x += width[0, g, a] + width[1, g, a] * cost[i, a]
+            high[a] = x if eligible[i, a] else low
+        high[k] = none
+        high[at] = low
+        second = low
+        for a in range(k + 1):
+            second = max(second, high[a])
+        u = np.uint64(min(choice[j], k - 1))
+        own = width[0, g, u] + width[1, g, u] * cost[i, u]
+        lead[j] -= second + (own if choice[j] < k else none)
+
+
+@njit(cache=True, nogil=True)
+def _lead(crowd: Any, charges: Any, scale: Any, width: Any, choice: Any, lead: Any) -> Any:
     """As `_count`; writes the best option (k = no offer) and how far it is surely ahead of the next best.
 
     Scores are known to within width[0, g, a] + width[1, g, a] * cost.
     """
-    value, cost, eligible, cell = crowd
-    keep, contact, per_cost = charges
-    n, k = value.shape
-    out = np.zeros((len(keep), k, 3), np.int64)
-    net = np.empty(k, value.dtype)
-    priced = len(per_cost) > 0
-    low = ends[0]
-    for i in range(n):
-        g = cell[i]
-        if priced:
-            for a in range(k):
-                x = value[i, a] * keep[g, a] - contact[g, a] - per_cost[g, a] * cost[i, a]
-                net[a] = x if eligible[i, a] else low
+    n, k = crowd[0].shape
+    out = np.zeros((len(charges[0]), k + 1, 3), np.int64)
+    single = crowd[0].itemsize == 4
+    for first in range(0, n, _TILE):
+        some = slice(first, min(first + _TILE, n))
+        if single:
+            _choose_single(crowd, charges, first, choice[some], lead[some])
         else:
-            for a in range(k):
-                x = value[i, a] * keep[g, a] - contact[g, a]
-                net[a] = x if eligible[i, a] else low
-        best = ends[1]
-        for a in range(k):
-            best = max(best, net[a])
-        at = np.int32(k)
-        second = low
-        if best > 0:
-            at = _NEVER
-            for a in range(k):
-                at = min(at, np.int32(a) if net[a] == best else _NEVER)
-            net[at] = low
-            best -= width[0, g, at] + width[1, g, at] * cost[i, at]
-            second = ends[1]
-            out[g, at, 0] += 1
-            out[g, at, 1] += np.int64(np.float64(cost[i, at]) * scale[0])
-            out[g, at, 2] += np.int64(np.float64(value[i, at]) * scale[1])
-        for a in range(k):
-            second = max(second, net[a] + width[0, g, a] + width[1, g, a] * cost[i, a])
-        choice[i] = at
-        lead[i] = best - second
-    return out
+            _choose_double(crowd, charges, first, choice[some], lead[some])
+        _less_second(crowd, charges, width, first, choice[some], lead[some])
+        _tally(crowd, scale, first, choice[some], out)
+    return out[:, :k]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +175,37 @@ class ArgmaxOracle:
 
     Equal to the bit for any order, any cut into parts and any number of threads, because parts of one population agree
     on its size and its largest numbers.
+
+    Args:
+        parts: of one population.
+        threads: how many count at once.
+        temperature: currency units. An exact maximum has no curvature; on request the oracle answers with that of the
+            maximum softened by this temperature. Value and use stay exact.
     """
 
     parts: Sequence[Population]
     threads: int = 2
+    temperature: float | None = None
 
     def __call__(self, charges: Floats, *, curvature: bool) -> Response:
-        """See `portfolio.prices.Oracle`; the exact maximum has no curvature."""
-        if curvature:
-            raise ShapeError("an exact maximum has no curvature.", remedy="Ask a softened oracle.")
+        """See `portfolio.prices.Oracle`.
+
+        Raises:
+            ShapeError: curvature is asked for without a positive temperature.
+        """
+        heat = self.temperature
+        if curvature and (heat is None or not 0.0 < heat < np.inf):
+            raise ShapeError("an exact maximum has no curvature.", remedy="Give the oracle a positive temperature.")
         tables = [self._summed(part, charges, _counted) for part in self.parts]
-        return _response(self.parts[0], sum(tables[1:], start=tables[0]), charges)
+        found = _response(self.parts[0], sum(tables[1:], start=tables[0]), charges)
+        return replace(found, curvature=self._curvature(charges, heat)) if curvature and heat is not None else found
+
+    def _curvature(self, charges: Floats, temperature: float) -> Floats:
+        """Tables (6, g, k, k) of the softened maximum."""
+        scale = reaction_scales(self.parts[0], temperature)
+        kernel = partial(_reacted, scale, temperature)
+        tables = [self._summed(part, charges, kernel) for part in self.parts]
+        return np.asarray(sum(tables[1:], start=tables[0]) / scale[:, None, None, None])
 
     def stand(self, charges: Floats, width: Floats) -> Stand:
         """Choices and leads as well, the parts one after the other; charges are sure to within `width` (3, g, k)."""
@@ -163,17 +229,12 @@ class ArgmaxOracle:
     ) -> Table:
         """The kernel over halves of a part, one thread each."""
         kind = part.value.dtype.type
-        tables = (
-            (1.0 - charges[2]).astype(kind),
-            charges[0].astype(kind),
-            charges[1].astype(kind) if charges[1].any() else np.zeros((0, 0), kind),
-        )
-        ends = np.array([-np.inf, 0.0], kind)
+        tables = ((1.0 - charges[2]).astype(kind), charges[0].astype(kind), charges[1].astype(kind))
         scale = np.array(part.scales())
 
         def run(rows: slice) -> Table:
             crowd = (part.value[rows], part.cost[rows], part.eligible[rows], part.cell[rows])
-            return kernel((crowd, tables, ends, scale), *(x[rows] for x in out))
+            return kernel((crowd, tables, scale), *(x[rows] for x in out))
 
         n = len(part.cell)
         if self.threads < 2 or n < _ALONE:
@@ -187,6 +248,10 @@ class ArgmaxOracle:
 
 def _counted(some: tuple[Any, ...]) -> Table:
     return np.asarray(_count(*some))
+
+
+def _reacted(scale: Floats, temperature: float, some: tuple[Any, ...]) -> Table:
+    return np.asarray(react(some[0], some[1], scale, temperature))
 
 
 def _led(width: NDArray[np.floating], some: tuple[Any, ...], choice: NDArray[Any], lead: NDArray[Any]) -> Table:

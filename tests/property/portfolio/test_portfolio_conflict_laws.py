@@ -85,6 +85,12 @@ def test_conflicts_are_those_of_linear_programs_irreducible_and_cured_by_just_en
     assert {0, 2, 3} <= set(sizes)
 
 
+@pytest.mark.parametrize("seed", [1452, 1515])
+def test_relaxations_at_a_corner_of_the_dual_are_not_too_small(seed, monkeypatch):
+    monkeypatch.setattr(portfolio.conflict, "EXACT_PAIRS", 0)
+    assert assert_conflict_is_right(contested(seed, n=60 + seed % 200)) > 2
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("block", range(10))
 def test_thousands_of_conflicts_are_those_of_linear_programs(block, monkeypatch):

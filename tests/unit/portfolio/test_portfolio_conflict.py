@@ -158,3 +158,23 @@ def test_the_few_whom_a_sample_misses_count_when_a_proof_is_taken(seed):
     found = diagnose(replace(problem, limits=(problem.limits[0], replace(floor, minimum=5.0))))
     assert found is not None
     assert (found.limits, found.relaxation) == (("floor",), {"floor": 1.0})
+
+
+def test_a_minimum_of_value_is_cured_by_a_whole_plan_and_hardly_more_than_fractions_need():
+    problem = audience(170)
+    best = float(np.where(problem.eligible, problem.value, 0.0).max(1).sum())
+    limits = (problem.limits[0], Limit("worth", "value", minimum=0.99 * best))
+    found = diagnose(replace(problem, limits=limits))
+    assert found is not None
+    assert found.limits == ("budget", "worth")
+    pot, wish = limits
+    for cured in (
+        (replace(pot, maximum=pot.maximum + found.relaxation["budget"] + 1e-6), wish),
+        (pot, replace(wish, minimum=wish.minimum - found.relaxation["worth"] - 1e-6)),
+    ):
+        assert diagnose(replace(problem, limits=cured)) is None
+    for less in (
+        (replace(pot, maximum=pot.maximum + 0.99 * found.relaxation["budget"]), wish),
+        (pot, replace(wish, minimum=wish.minimum - 0.99 * found.relaxation["worth"])),
+    ):
+        assert diagnose(replace(problem, limits=less)) is not None

@@ -100,6 +100,40 @@ def test_a_flight_moves_no_row() -> None:
         assert np.abs((flight.standing - rows.consumption(flight.expected)) / flight.unit).max() < 1e-7
 
 
+def sharp(n: int, k: int, cells: int, seed: int) -> Instance:
+    """A policy that is nearly sure of everybody: most chances are far smaller than rounding, down to 1e-30."""
+    r = np.random.default_rng((seed, 1))
+    _, problem = policy(n, k, cells, seed)
+    score = np.c_[np.where(problem.eligible, r.normal(0, 12, (n, k)), -np.inf), r.normal(0, 12, n)]
+    mass = np.exp(score - score.max(1, keepdims=True))
+    return (mass / mass.sum(1, keepdims=True)).astype(np.float32), problem
+
+
+def drift(instance: Instance, seed: int) -> float:
+    """How far a flight moves any row, in largest coefficients."""
+    flight, rows = flown(instance, seed)
+    return float(np.abs((flight.standing - rows.consumption(flight.expected)) / flight.unit).max())
+
+
+@pytest.mark.parametrize(("n", "k", "cells", "m"), [(300, 6, 3, 18), (2000, 8, 8, 60)])
+def test_chances_smaller_than_rounding_move_no_row(n: int, k: int, cells: int, m: int) -> None:
+    """Dependent limits meet chances that the rounding of a direction would use up."""
+    for seed in range(10):
+        instance = placed(sharp(n, k, cells, seed), families(k, cells, seed)[:m])
+        assert drift(instance, seed) < 1e-7
+        assert balance(*instance, seed=seed).status == "released"
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-10, 1e-8, 1e-6])
+def test_limits_that_nearly_depend_on_each_other_stand_still(spread: float) -> None:
+    """Costs that hardly differ between customers: what is spent on an offer is nearly a multiple of its contacts."""
+    for seed in range(8):
+        probability, base = sharp(600, 6, 3, seed)
+        noise = np.random.default_rng(seed).standard_normal((600, 6))
+        base = replace(base, cost=np.array([1.0, 2.0, 3.0, 1.0, 5.0, 2.0]) * (1 + spread * noise))
+        assert drift(placed((probability, base), families(6, 3, seed)[:30]), seed) < 1e-6
+
+
 def test_the_updated_inverse_is_the_inverse() -> None:
     flight, _ = flown(small(1, m=30, n=2000))
     updated = flight.state.inverse.copy()

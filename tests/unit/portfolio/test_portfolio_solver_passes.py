@@ -70,6 +70,25 @@ def test_a_pass_counts_what_everybody_takes(kind, measures):
     assert answer.value == pytest.approx(best.sum(dtype=float), rel=1e-6)
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("offers", [1, 7, 20, 40])
+def test_the_first_of_equal_offers_is_taken_and_nothing_that_is_worth_nothing(kind, offers):
+    rng = np.random.default_rng(offers)
+    value = rng.integers(-3, 4, (2_000, offers)).astype(kind)
+    eligible = rng.random((2_000, offers)) < 0.5
+    problem = Problem(value, np.ones_like(value), eligible, rng.integers(0, G, 2_000), ())
+    problem = replace(problem, value=np.where(eligible, value, np.nan).astype(kind))
+    charges = np.zeros((3, G, offers))
+    charges[1] = 1.0
+    net = np.where(eligible, value - 1.0, -np.inf)
+    best = np.where(net.max(1) > 0, net.argmax(1), offers)
+    stand = ArgmaxOracle((Population.of(problem),)).stand(charges, np.zeros_like(charges))
+    assert (stand.choice == best).all()
+    ordered = np.sort(np.c_[net, np.full(2_000, -np.inf), np.zeros(2_000)], 1)
+    assert (stand.lead == ordered[:, -1] - ordered[:, -2]).all()
+    assert stand.response.use[0].sum() == (best < offers).sum()
+
+
 def test_order_parts_and_threads_change_no_bit():
     problem = problem_of(70_000)
     everybody = Population.of(problem)
@@ -147,6 +166,33 @@ def test_whoever_is_sure_keeps_the_choice_at_every_charge_within_the_width():
 def test_the_exact_maximum_has_no_curvature():
     with pytest.raises(ShapeError, match="curvature"):
         ArgmaxOracle((Population.of(problem_of(10)),))(charges_of(), curvature=True)
+    with pytest.raises(ShapeError, match="temperature"):
+        ArgmaxOracle((Population.of(problem_of(10)),), temperature=0.0)(charges_of(), curvature=True)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_at_a_temperature_the_curvature_is_that_of_the_softened_maximum(kind):
+    problem, charges = problem_of(seed=8, kind=kind), charges_of(8)
+    reference = SoftCrowd(Shelf.of(problem), 2.0, 3).answer(charges, curvature=True).response.curvature
+    answer = ArgmaxOracle((Population.of(problem),), temperature=2.0)(charges, curvature=True)
+    exact = ArgmaxOracle((Population.of(problem),))(charges, curvature=False)
+    assert (answer.value, answer.use.tolist()) == (exact.value, exact.use.tolist())
+    for found, expected in zip(answer.curvature, reference, strict=True):
+        assert found == pytest.approx(expected, rel=1e-4, abs=1e-5 * np.abs(expected).max())
+
+
+def test_order_parts_and_threads_change_no_bit_of_the_curvature():
+    problem, charges = problem_of(70_000), charges_of(9)
+    everybody = Population.of(problem)
+    order = np.random.default_rng(3).permutation(70_000)
+    arrays = {name: getattr(problem, name)[order] for name in ("value", "cost", "eligible", "cell")}
+    shuffled = Population.of(replace(problem, **arrays))
+    parts = tuple(everybody.part(slice(a, b)) for a, b in ((0, 11), (11, 40_000), (40_000, 70_000)))
+    whole = ArgmaxOracle((everybody,), threads=1, temperature=0.5)(charges, curvature=True).curvature
+    assert (np.abs(whole).max((1, 2, 3)) > 0).all()
+    for some, threads in (((everybody,), 2), ((shuffled,), 3), (parts, 2)):
+        oracle = ArgmaxOracle(some, threads=threads, temperature=0.5)
+        assert (oracle(charges, curvature=True).curvature == whole).all()
 
 
 @pytest.mark.parametrize("measures", [1, 2, 3])
