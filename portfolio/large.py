@@ -17,7 +17,16 @@ from portfolio.dual import Floats
 from portfolio.limits import Problem, Rows
 from portfolio.passes import ArgmaxOracle
 from portfolio.population import Population
-from portfolio.settle import Estimate, Market, Settled, corrected_price, sampled_price, samples_of, settle
+from portfolio.settle import (
+    Estimate,
+    Market,
+    Settled,
+    corrected_price,
+    sampled_price,
+    samples_of,
+    settle,
+    thorough_price,
+)
 from portfolio.softened import SoftSample
 from portfolio.solution import Solution, Watch, assemble, infeasible
 from portfolio.vertex import to_vertex
@@ -25,6 +34,7 @@ from portfolio.whole import Whole, whole_plan
 
 _WANTED = 3_000  # undecided customers at first
 _ROUNDS, _MORE = 4, 4  # how often more are asked, and how many times more
+_POOR = 1e-3  # a gap that calls for another search
 _CLOSED = 1e-9  # the undecided's dual value and the bound over everybody agree to rounding
 
 
@@ -91,9 +101,13 @@ def plan_many(problem: Problem, laid: Laid, rows: Rows, start: Floats | None, ga
     if market.samples[-1].size < laid.population.size:
         at = corrected_price(market, oracle, price, watch.over)
         watch.stage("passes")
+    misled = market.cornered(at.price)
+    if misled:
+        at = thorough_price(market, at.price, watch.over)
+        watch.stage("everybody")
     nothing = Whole(np.full(len(problem.value), -1, np.int64), -np.inf, False)
     best, passes, wanted = _Best(nothing, np.inf, price), at.passes, _WANTED
-    for _ in range(_ROUNDS):
+    for turn in range(_ROUNDS):
         settled = settle(market, oracle, at, wanted, gap, watch.over)
         watch.stage("undecided")
         if settled.stuck and (conflict := diagnose(problem)):
@@ -110,9 +124,12 @@ def plan_many(problem: Problem, laid: Laid, rows: Rows, start: Floats | None, ga
         watch.stage("whole numbers")
         closed = bound - settled.dual <= max(_CLOSED, 0.05 * gap) * abs(bound)
         everybody = len(settled.few.customer) == laid.population.size
-        if best.gap() <= gap or watch.over() or everybody or (closed and best.gap() < np.inf):
+        if best.gap() <= gap or watch.over() or everybody or (closed and best.gap() < _POOR):
             break
         at = Estimate(settled.price, np.maximum(at.width, np.abs(settled.price - at.price)))
+        if best.gap() > _POOR and not misled and (turn or closed or bound - settled.dual > _POOR * abs(bound)):
+            misled, at = True, thorough_price(market, best.price, watch.over)
+            watch.stage("everybody")
         wanted *= _MORE
     return _judged(problem, rows, best, gap, watch, passes)
 

@@ -4,11 +4,12 @@ Customers who are alike are one column with a number, so ties make the program s
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from portfolio.dual import Domain, Floats
+from portfolio.dual import Floats
 from portfolio.limits import Rows
 from portfolio.undecided import Undecided
 
@@ -51,7 +52,93 @@ def kinds_of(few: Undecided) -> Kinds:
     return Kinds(one.astype(np.int64), kind.astype(np.int64), many.astype(np.int64))
 
 
-def solve_linear(few: Undecided, alike: Kinds, rows: Rows, domain: Domain, fixed: Floats) -> tuple[Floats, Floats] | None:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """(m,) what the others leave of the limits, and what a unit of breach costs; infinite = not to be had."""
+
+    lower: Floats
+    upper: Floats
+    box: Floats
+
+    @classmethod
+    def of(cls, rows: Rows, box: Floats, fixed: Floats) -> "Room":
+        """Where the others use `fixed` (3, g, k)."""
+        used = rows.consumption(fixed)
+        return cls(rows.lower - used, rows.upper - used, box)
+
+    def sides(self) -> list[tuple[float, NDArray[np.intp], Floats]]:
+        """Sign, rows and signed bounds of the maximums and of the minimums."""
+        both = ((1.0, self.upper), (-1.0, self.lower))
+        return [(sign, (r := np.nonzero(np.isfinite(bound))[0]), sign * bound[r]) for sign, bound in both]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Options of kinds as the columns of a program; m more stand for breaches of the rows.
+
+    Args:
+        start: (kinds + 1,) where the options of each kind begin.
+        value: (c,) of the options. effect: (m, c) sparse, what they add to every row, in row sizes.
+        size: (m,) the largest effect on every row.
+    """
+
+    start: NDArray[np.int64]
+    value: Floats
+    effect: Any
+    size: Floats
+
+    @classmethod
+    def of(cls, few: Undecided, alike: Kinds, rows: Rows) -> "Columns":
+        """The options of one customer of each kind."""
+        from scipy import sparse
+
+        options = np.diff(few.first)[alike.one]
+        start = np.concatenate(([0], np.cumsum(options)))
+        here = np.arange(start[-1]) + np.repeat(few.first[alike.one] - start[:-1], options)
+        cell, offer = np.repeat(few.cell[alike.one], options), few.offer[here]
+        tables = rows.coefficient[:, :, cell, np.minimum(offer, few.shape[1] - 1)]
+        effect = tables[:, 0] + tables[:, 1] * few.cost[here] + tables[:, 2] * few.value[here]
+        effect = np.where(offer < few.shape[1], effect, 0.0)
+        size = np.abs(effect).max(1, initial=0.0)
+        size = np.where(size > 0, size, 1.0)
+        return cls(start, few.value[here], sparse.csr_matrix(effect / size[:, None]), size)
+
+    def limits(self, room: Room) -> tuple[Any, Floats]:
+        """A sparse matrix over options and breaches (r, c + m), and what it may count at most (r,)."""
+        from scipy import sparse
+
+        m, blocks = len(self.size), []
+        for sign, r, _ in room.sides():
+            over = sparse.csr_matrix((-np.ones(len(r)), (np.arange(len(r)), r)), shape=(len(r), m))
+            blocks.append(sparse.hstack([sign * self.effect[r], over]))
+        return sparse.vstack(blocks).tocsr(), np.concatenate([bound / self.size[r] for _, r, bound in room.sides()])
+
+    def whose(self, width: int) -> Any:
+        """A sparse matrix (kinds, width) that adds up the options of every kind."""
+        from scipy import sparse
+
+        many = len(self.start) - 1
+        kind = np.repeat(np.arange(many), np.diff(self.start))
+        return sparse.csr_matrix((np.ones(len(kind)), (kind, np.arange(len(kind)))), shape=(many, width))
+
+    def handed_out(self, few: Undecided, alike: Kinds, taken: Floats) -> Floats:
+        """(p,) shares of the options where `taken` (c,) of each are: one after the other, so that few are split."""
+        order = np.argsort(alike.kind, kind="stable")
+        first = np.concatenate(([0], np.cumsum(alike.many)))
+        turn = np.empty(len(order), np.int64)
+        turn[order] = np.arange(len(order)) - np.repeat(first[:-1], alike.many)
+        size, owner = np.diff(few.first), few.owner()
+        at = np.arange(len(few.offer)) - np.repeat(few.first[:-1], size) + self.start[alike.kind[owner]]
+        near = np.rint(taken)
+        taken = np.where(np.abs(taken - near) <= _WHOLE * np.maximum(near, 1.0), near, np.maximum(taken, 0.0))
+        running = np.concatenate(([0.0], np.cumsum(taken)))
+        until = running[1:] - np.repeat(running[self.start[:-1]], np.diff(self.start))
+        mine = turn[owner].astype(np.float64)
+        share = np.minimum(until[at], mine + 1.0) - np.maximum((until - taken)[at], mine)
+        return np.asarray(np.maximum(share, 0.0))
+
+
+def solve_linear(few: Undecided, alike: Kinds, rows: Rows, box: Floats, fixed: Floats) -> tuple[Floats, Floats] | None:
     """Shares (p,) of the options and prices (m,) of the undecided's linear program, everybody else fixed.
 
     A limit may be broken at the price at the end of its box, so that there always is an answer. At most as many
@@ -59,106 +146,31 @@ def solve_linear(few: Undecided, alike: Kinds, rows: Rows, domain: Domain, fixed
 
     Args:
         few: the undecided, and which of them are alike.
-        rows: the limits. domain: the ends of their prices.
+        rows: the limits. box: (m,) the ends of their prices.
         fixed: (3, g, k) what everybody else uses.
 
     Returns:
-        None when that are more than 40,000 options, or HiGHS ends without an optimum.
+        None when there are more than 40,000 options, or HiGHS ends without an optimum.
     """
-    size = np.diff(few.first)
-    options = size[alike.one]
-    if not len(options) or int(options.sum()) > _OPTIONS:
-        return None
-    start = np.concatenate(([0], np.cumsum(options)))
-    here = np.arange(start[-1]) - np.repeat(start[:-1], options) + np.repeat(few.first[alike.one], options)
-    effect = _effects(few, rows, here, np.repeat(few.cell[alike.one], options))
-    column = np.repeat(np.arange(len(options)), options)
-    answer = _program(few.value[here], effect, (column, alike.many), _Room.of(rows, domain, fixed))
-    if answer is None:
-        return None
-    taken, price = answer
-    return _handed_out(few, alike, start, taken), price
-
-
-def _handed_out(few: Undecided, alike: Kinds, start: NDArray[np.int64], taken: Floats) -> Floats:
-    """(p,) shares of the options: those of a kind take its options one after the other, so that few are split."""
-    order = np.argsort(alike.kind, kind="stable")
-    first = np.concatenate(([0], np.cumsum(alike.many)))
-    turn = np.empty(len(order), np.int64)
-    turn[order] = np.arange(len(order)) - np.repeat(first[:-1], alike.many)
-    size = np.diff(few.first)
-    mine = alike.kind[few.owner()]
-    at = np.arange(len(few.offer)) - np.repeat(few.first[:-1], size) + start[mine]
-    near = np.rint(taken)
-    taken = np.where(np.abs(taken - near) <= _WHOLE * np.maximum(near, 1.0), near, np.maximum(taken, 0.0))
-    running = np.cumsum(taken)
-    until = running - np.concatenate(([0.0], running))[start[:-1]][np.repeat(np.arange(alike.count), np.diff(start))]
-    ahead = until - taken
-    turn_of = turn[few.owner()].astype(np.float64)
-    share = np.minimum(until[at], turn_of + 1.0) - np.maximum(ahead[at], turn_of)
-    return np.asarray(np.maximum(share, 0.0))
-
-
-def _effects(few: Undecided, rows: Rows, here: NDArray[np.int64], cell: NDArray[np.int64]) -> Floats:
-    """(m, c) what these options add to every row."""
-    k = few.shape[1]
-    offer = few.offer[here]
-    tables = rows.coefficient[:, :, cell, np.minimum(offer, k - 1)]
-    effect = tables[:, 0] + tables[:, 1] * few.cost[here] + tables[:, 2] * few.value[here]
-    return np.asarray(np.where(offer < k, effect, 0.0))
-
-
-@dataclass(frozen=True, slots=True)
-class _Room:
-    """(m,) what the others leave of the limits, and what a breach costs at most."""
-
-    lower: Floats
-    upper: Floats
-    box: Floats
-
-    @classmethod
-    def of(cls, rows: Rows, domain: Domain, fixed: Floats) -> "_Room":
-        used = rows.consumption(fixed)
-        return cls(domain.lower - used, domain.upper - used, domain.box)
-
-
-def _program(
-    value: Floats, effect: Floats, kinds: tuple[NDArray[np.int64], NDArray[np.int64]], room: _Room
-) -> tuple[Floats, Floats] | None:
-    """How many customers take each option (c,), and prices (m,).
-
-    Args:
-        value: (c,) of the options. effect: (m, c).
-        kinds: whose option each is (c,), and how many customers every kind has.
-        room: of the limits.
-    """
-    from scipy import sparse
     from scipy.optimize import linprog
 
-    m, width = effect.shape
-    size = np.abs(effect).max(1, initial=0.0)
-    size = np.where(size > 0, size, 1.0)
-    scaled = sparse.csr_matrix(effect / size[:, None])
-    sides = [
-        (sign, np.nonzero(np.isfinite(bound))[0], sign * bound) for sign, bound in ((1.0, room.upper), (-1.0, room.lower))
-    ]
-    over = [sparse.csr_matrix((-np.ones(len(r)), (np.arange(len(r)), r)), shape=(len(r), m)) for _, r, _ in sides]
-    above = sparse.vstack([sparse.hstack([sign * scaled[r], o]) for (sign, r, _), o in zip(sides, over, strict=True)])
-    column, many = kinds
-    whose = sparse.csr_matrix((np.ones(width), (column, np.arange(width))), shape=(len(many), width + m))
+    if not alike.count or int(np.diff(few.first)[alike.one].sum()) > _OPTIONS:
+        return None
+    columns, room = Columns.of(few, alike, rows), Room.of(rows, box, fixed)
+    matrix, bound = columns.limits(room)
     answer = linprog(
-        np.concatenate((-value, room.box * size)),
-        A_ub=above.tocsr(),
-        b_ub=np.concatenate([bound[r] / size[r] for _, r, bound in sides]),
-        A_eq=whose,
-        b_eq=many,
+        np.concatenate((-columns.value, box * columns.size)),
+        A_ub=matrix,
+        b_ub=bound,
+        A_eq=columns.whose(matrix.shape[1]),
+        b_eq=alike.many,
         method="highs-ds",
         options={"maxiter": _STEPS},
     )
     if answer.status != 0:
         return None
-    price, at = np.zeros(m), 0
-    for sign, r, _ in sides:
-        price[r] += sign * np.maximum(-answer.ineqlin.marginals[at : at + len(r)], 0.0) / size[r]
+    price, at = np.zeros(len(box)), 0
+    for sign, r, _ in room.sides():
+        price[r] += sign * np.maximum(-answer.ineqlin.marginals[at : at + len(r)], 0.0) / columns.size[r]
         at += len(r)
-    return np.asarray(answer.x[:width]), np.clip(price, -room.box, room.box)
+    return columns.handed_out(few, alike, answer.x[: len(columns.value)]), np.clip(price, -box, box)

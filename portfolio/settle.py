@@ -15,7 +15,7 @@ from portfolio.population import Population
 from portfolio.softened import SoftSample
 from portfolio.undecided import Undecided
 
-_SAMPLES = (4_000, 20_000, 50_000)
+_SAMPLES, _MANY = (4_000, 20_000, 50_000), 200_000
 _HEATS = ((0.2, 0.05, 0.0125), (0.0125, 0.003), (0.003, 0.001))  # temperatures on each sample, in typical values
 _ROUGH = (1e-2, 1e-3, 1e-3)  # relative accuracy that a sample of that size deserves
 _SINGLE = 1e-7  # differences of sums in single precision are rounding below this share
@@ -25,8 +25,11 @@ _CORRECTIONS, _SHRINKS = 3, 0.5  # passes that correct what a sample counts wron
 _BLURRED = 6.0  # samples do not tell apart what is fewer temperatures away
 _FAR = 2.0  # prices stay within so many times the undecided's reach: farther away others would be undecided
 _COOLING, _COLDEST = 0.1, 1e-9
+_WORK = 10_000_000  # options looked at per temperature, where there are many
+_FINE = 1e-6  # relative breach that a temperature is left with
 _TIED = 4  # so many times more undecided than wanted, or than kinds of them, are tied: counted instead of softened
 _UNMET = 0.3  # share of the gap that softening may leave before a linear program is asked
+_NARROWER, _CROWDED = (1.0, 0.1, 0.0), 8  # where more times as many as wanted are undecided, prices are taken for surer
 _LEASH = 50.0  # the program's prices end here, in typical scores, while others are held to be decided
 _ROUNDING = 1e-12
 _STUCK = 1e-3  # relative breach of a limit at the end of its box that calls for a diagnosis
@@ -46,9 +49,19 @@ class Market:
         """The temperature at which the last sample leaves off, currency units."""
         return _HEATS[max(len(self.samples), 2) - 1][-1] * self.population.typical
 
-    def narrow(self) -> Domain:
-        """Where the prices of samples may lie."""
-        return replace(self.domain, box=np.minimum(self.domain.box, _NARROW * self.domain.unit))
+    def narrow(self, sample: SoftSample, box: float = _NARROW) -> Domain:
+        """Where the prices of a sample may lie."""
+        if sample.size == self.population.size:
+            return self.domain
+        return replace(self.domain, box=np.minimum(self.domain.box, box * self.domain.unit))
+
+    def cornered(self, price: Floats) -> bool:
+        """Whether the price (m,) of a hard limit would leave the box of the last sample."""
+        last = self.samples[-1]
+        if last.size == self.population.size:
+            return False
+        box = self.narrow(last)
+        return bool((box.at_box(price) & np.isinf(self.rows.penalty)).any())
 
     @classmethod
     def of(cls, population: Population, samples: tuple[SoftSample, ...], rows: Rows) -> "Market":
@@ -69,8 +82,8 @@ def samples_of(population: Population) -> tuple[SoftSample, ...]:
 
 def sampled_price(market: Market, start: Floats | None, over: Callable[[], bool]) -> Floats:
     """Prices (m,) from samples, at falling temperatures; from known prices only the larger samples are asked."""
-    rows, domain = market.rows, market.narrow()
-    price = np.zeros(len(rows.names)) if start is None else domain.clip(start)
+    rows = market.rows
+    price = np.zeros(len(rows.names)) if start is None else market.domain.clip(start)
     last = len(market.samples) - 1
     ladder: list[tuple[int, tuple[float, ...]]] = [(i, _HEATS[i]) for i in range(last + 1)]
     if start is not None:
@@ -78,6 +91,7 @@ def sampled_price(market: Market, start: Floats | None, over: Callable[[], bool]
     elif not last:
         ladder = [(0, (*_HEATS[0], *_HEATS[1][1:]))]
     for i, heats in ladder:
+        domain = market.narrow(market.samples[i])
         for heat in heats:
             if over():
                 return price
@@ -109,7 +123,7 @@ def corrected_price(market: Market, oracle: ArgmaxOracle, price: Floats, over: C
         dual.append(answer.value + market.domain.support(price))
         errors.append(market.domain.violation(price, counted))
         first = evaluate(price)
-        shifted = market.narrow().shifted(first[1] - counted)
+        shifted = market.narrow(sample).shifted(first[1] - counted)
         price = descend(evaluate, shifted, price, steps=_FEW_STEPS, tolerance=1e-4, noise=_SINGLE, first=first).price
         trail.append(price)
         if over() or len(errors) == _CORRECTIONS or (len(errors) > 1 and errors[-1] > _SHRINKS * errors[-2]):
@@ -117,6 +131,18 @@ def corrected_price(market: Market, oracle: ArgmaxOracle, price: Floats, over: C
     best = trail[int(np.argmin(dual))]
     width = np.max(np.abs(np.array(trail[-3:]) - best), axis=0)
     return Estimate(best, width, len(errors))
+
+
+def thorough_price(market: Market, price: Floats, over: Callable[[], bool]) -> Estimate:
+    """Prices from everybody, or from as many as can be asked often, in a wide box: where samples mislead."""
+    sample = SoftSample.of(market.population, _MANY)
+    domain = market.narrow(sample, 10.0 * _NARROW)
+    for heat in (*_HEATS[0], *_HEATS[2]):
+        evaluate = sample.evaluator(market.rows, market.touch, heat * market.population.typical)
+        price = descend(evaluate, domain, price, steps=_STEPS, tolerance=1e-4, noise=_SINGLE).price
+        if over():
+            break
+    return Estimate(price, np.zeros(len(price)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +189,21 @@ def settle(
         found, lost = _by_newton(market, crowd, at, gap, over)
         if lost > _UNMET * gap * abs(found.dual) and not over():
             other = _by_program(market, crowd, at, alike or kinds_of(few))
-            found = found if other is None or other.dual > found.dual + _ROUNDING * abs(found.dual) else other
+            if other is not None and _better(market, oracle, other, found):
+                found = other
     return found
+
+
+def _better(market: Market, oracle: ArgmaxOracle, one: Settled, other: Settled) -> bool:
+    """Whether one has the lower dual value, over the undecided and, its prices being far away, over everybody too."""
+    slack = _ROUNDING * abs(other.dual)
+    if one.dual > other.dual + slack:
+        return False
+    duals = [
+        oracle(market.rows.charges(x.price), curvature=False).value + market.domain.support(x.price)
+        for x in (one, other)
+    ]
+    return duals[0] <= duals[1] + slack
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +237,12 @@ def _by_newton(
     others, worth = rows.consumption(fixed), float(fixed[2].sum())
     hard = np.isinf(rows.penalty)
     heat = min(market.heat(), 0.1 * reach)
+    steps = int(np.clip(_WORK / max(len(few.offer), 1), _FEW_STEPS, _STEPS))
     price, lowest = at.price, at.price
     dual, best, plan = np.inf, -np.inf, None
     while True:
-        found = descend(few.evaluator(rows, market.touch, heat, fixed), domain, price, steps=_STEPS, tolerance=1e-7)
+        evaluate = few.evaluator(rows, market.touch, heat, fixed)
+        found = descend(evaluate, domain, price, steps=steps, tolerance=_FINE)
         price = found.price
         soft, _ = few.soften(rows.charges(price), heat)
         exact = soft.exact + worth - float(price @ others) + domain.support(price)
@@ -219,10 +260,10 @@ def _by_newton(
 
 def _by_program(market: Market, crowd: Crowd, at: Estimate, alike: Kinds) -> Settled | None:
     """By linear program; None where it is too large."""
-    rows, domain, few = market.rows, market.domain, crowd.few
+    rows, domain, few, box = market.rows, market.domain, crowd.few, market.domain.box
     if not crowd.everybody(market):
-        domain = replace(domain, box=np.minimum(domain.box, _LEASH * domain.unit + 2.0 * np.abs(at.price)))
-    found = solve_linear(few, alike, rows, domain, crowd.fixed)
+        box = np.minimum(box, _LEASH * domain.unit + 2.0 * np.abs(at.price))
+    found = solve_linear(few, alike, rows, box, crowd.fixed)
     if found is None:
         return None
     share, price = found
@@ -238,11 +279,14 @@ def _undecided(
     population, rows = market.population, market.rows
     n, k = population.value.shape
     charges = rows.charges(at.price)
-    width = np.einsum("r,rtga->tga", at.width, np.abs(rows.coefficient))
-    stand = oracle.stand(charges, width)
-    reach = float(np.partition(stand.lead, wanted - 1)[wanted - 1]) if wanted < n else population.typical
-    reach = max(reach, _BLURRED * market.heat())
-    some = np.nonzero(stand.lead <= reach)[0] if wanted < n else np.arange(n)
+    for narrower in _NARROWER:
+        width = narrower * np.einsum("r,rtga->tga", at.width, np.abs(rows.coefficient))
+        stand = oracle.stand(charges, width)
+        reach = float(np.partition(stand.lead, wanted - 1)[wanted - 1]) if wanted < n else population.typical
+        reach = max(reach, _BLURRED * market.heat())
+        some = np.nonzero(stand.lead <= reach)[0] if wanted < n else np.arange(n)
+        if wanted >= n or len(some) <= _CROWDED * wanted or not at.width.any():
+            break
     some = some[np.lexsort((population.key[some], population.cell[some]))]  # the order given must change no bit
     few = Undecided.of(population, charges, width, some, reach if wanted < n else np.inf)
     use = stand.response.use.copy()

@@ -15,8 +15,9 @@ from portfolio.limits import Rows
 from portfolio.undecided import Undecided
 
 _SPLIT = 1e-9  # a share closer to 0 or 1 is whole
-_TINY = 1e-9  # a coordinate this small is none
+_TINY = 1e-7  # a coordinate this small is none: to pivot on it would drown the others in rounding
 _CHUNK = 2_000  # customers after which the basis starts afresh: what has been left split is pushed once more
+_CAREFUL, _DRIFT = 50, 1e-9  # the same where rounding has moved a row by more than this share of what flows through it
 
 
 @njit(cache=True, nogil=True)
@@ -202,13 +203,21 @@ def to_vertex(few: Undecided, rows: Rows, share: Floats, room: Floats) -> Floats
     where = (few.cell[owner[inside]], few.offer[inside])
     for t, amount in enumerate((np.ones(len(share)), few.cost, few.value)):
         np.add.at(reach[t], where, np.abs(amount[inside]))
-    movable = np.einsum("rtga,tga->r", np.abs(rows.coefficient), reach) >= room
+    flow = np.einsum("rtga,tga->r", np.abs(rows.coefficient), reach)
+    movable = flow >= room
     size = np.abs(coefficient).max((0, 1, 2))
     coefficient = np.ascontiguousarray(coefficient[..., movable] / np.where(size > 0, size, 1.0)[movable])
-    chunks = np.array_split(some, -(-len(some) // _CHUNK))
-    for chunk in chunks:
-        _push(few.first, chunk, few.cell[owner], few.offer, few.value, few.cost, coefficient, share)
-    if len(chunks) > 1:
-        rest = np.nonzero(split(few, share))[0]
-        _push(few.first, rest, few.cell[owner], few.offer, few.value, few.cost, coefficient, share)
-    return share
+    cells = few.cell[owner]
+    for size in (_CHUNK, max(_CAREFUL, 4 * coefficient.shape[3])):
+        pushed, left = share.copy(), some
+        while len(left):
+            chunks = np.array_split(left, -(-len(left) // size))
+            for chunk in chunks:
+                _push(few.first, chunk, cells, few.offer, few.value, few.cost, coefficient, pushed)
+            before, left = len(left), np.nonzero(split(few, pushed))[0]
+            if len(chunks) == 1 or len(left) == before:
+                break
+        moved = np.abs(rows.consumption(few.use_of(pushed) - few.use_of(share)))[movable]
+        if not (moved > _DRIFT * flow[movable]).any():
+            break
+    return pushed

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portfolio.certificate import judge
+from portfolio.counted import nearest, solve_counted
 from portfolio.dual import Floats
+from portfolio.linear import kinds_of
 from portfolio.polish import Exchange
-from portfolio.referee import Bounds, Effort, Pairs, solve_pairs
 from portfolio.settle import Market, Settled
 from portfolio.undecided import Undecided
 from portfolio.vertex import split
@@ -16,11 +17,12 @@ from portfolio.vertex import split
 _NEIGHBOURS = (500, 2_000)  # how many neighbours may change: first, and where that does not suffice
 _OF_A_KIND = 8
 _OPTIONS = 600  # beside the best, for whose sake farther ones are looked at
-_PROGRAM, _PAIRS = 200, 240  # neighbours and pairs in the integer program, where exchanges keep not all limits
+_PAIRS, _NODES = 600, 30  # options and nodes of the integer program
+_BOARD = 12_000  # options on the board of an exchange: its pairs grow with their square
+_SHORT = 100.0  # times the goal that exchanges may leave before the integer program is asked
 _BAND = 0.02  # offers within this share of a typical value may be exchanged
 _SMALL = 20_000  # customers up to whom the value of one is worth a longer search
 _TRIES, _KICKS = 3_000_000, 4_000_000  # pairs of changes
-_NODES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +48,23 @@ def whole_plan(market: Market, settled: Settled, goal: float) -> Whole:
     order, lead = _neighbours(market, settled, charges)
     parted = int(split(few, settled.share).sum())
     best = Whole(plan, -np.inf, False)
+    room = max(int(np.searchsorted(np.cumsum(np.diff(few.first)[order]), _BOARD, "right")), parted)
     for many in _NEIGHBOURS:
-        wanted = order[: parted + many]
+        wanted = order[: min(parted + many, room)]
         reach = min(max(4.0 * float(lead[wanted].max(initial=0.0)), _BAND * scale), 10.0 * _BAND * scale)
         some = _widened(market, charges, few.customer[np.sort(wanted)], reach, _OPTIONS)
         found = _exchanged(market, settled, best.choice, some, goal)
         if (found.kept, found.value) > (best.kept, best.value):
             best = found
-        if best.kept or len(wanted) == len(order):
+        if best.kept or len(wanted) < parted + many:
             break
-    if not best.kept:
-        who = few.customer[np.sort(order[: parted + _PROGRAM])]
-        some = _widened(market, charges, who, _BAND * scale, _PAIRS)
-        found = _program(market, settled, best, some)
-        for other in (found, _exchanged(market, settled, found.choice, some, goal)):
-            if (other.kept, other.value) > (best.kept, best.value):
-                best = other
+    if not best.kept or settled.dual - best.value > _SHORT * goal:
+        best = _better(best, _counted(market, settled, best, order, goal))
     return best
+
+
+def _better(old: Whole, new: Whole) -> Whole:
+    return new if (new.kept, new.value) > (old.kept, old.value) else old
 
 
 def _widened(market: Market, charges: Floats, who: NDArray[np.int64], reach: float, most: int) -> Undecided:
@@ -70,12 +72,16 @@ def _widened(market: Market, charges: Floats, who: NDArray[np.int64], reach: flo
     sure = np.zeros_like(charges)
     some = Undecided.of(market.population, charges, sure, who, reach)
     while np.isfinite(reach):
-        reach = 2.0 * reach if reach < 100.0 * market.population.typical else np.inf
+        reach = _farther(market, reach)
         more = Undecided.of(market.population, charges, sure, who, reach)
         if len(more.offer) > most + len(who):
             break
         some = more
     return some
+
+
+def _farther(market: Market, reach: float) -> float:
+    return 2.0 * reach if reach < 100.0 * market.population.typical else np.inf
 
 
 def _neighbours(market: Market, settled: Settled, charges: Floats) -> tuple[NDArray[np.int64], Floats]:
@@ -152,21 +158,30 @@ def _leads(few: Undecided, charges: Floats) -> tuple[Floats, NDArray[np.int64]]:
     return lead, (few.cell * (k + 1) + low) * (k + 1) + high
 
 
-def _program(market: Market, settled: Settled, plan: Whole, some: Undecided) -> Whole:
-    """The integer program over some customers and their options: a plan that keeps the limits, if there is one."""
+def _counted(market: Market, settled: Settled, plan: Whole, order: NDArray[np.int64], goal: float) -> Whole:
+    """The integer program over the kinds of customers that come first in `order`."""
+    population, few = market.population, settled.few
+    charges = market.rows.charges(settled.price)
+    alike = kinds_of(few)
+    near = nearest(few, alike, order, _PAIRS)
+    who, typical = few.customer[near], few.customer[alike.one[np.unique(alike.kind[near])]]
+    reach, sure = _BAND * population.typical, np.zeros_like(charges)
+    some = Undecided.of(population, charges, sure, who, reach)
+    alike = kinds_of(some)
+    while np.isfinite(reach):
+        reach = _farther(market, reach)
+        if len(Undecided.of(population, charges, sure, typical, reach).offer) > 2 * _PAIRS:
+            break
+        more = Undecided.of(population, charges, sure, who, reach)
+        finer = kinds_of(more)
+        if int(np.diff(more.first)[finer.one].sum()) > 2 * _PAIRS:
+            break
+        some, alike = more, finer
     fixed = plan.choice.copy()
     fixed[some.customer] = -1
-    rows = market.rows
-    consumed = rows.consumption(_used(market, settled, fixed))
-    bounds = Bounds(rows.lower - consumed, rows.upper - consumed, rows.penalty)
-    real = some.offer < some.shape[1]
-    owner = some.owner()[real]
-    cell, offer, value, cost = some.cell[owner], some.offer[real], some.value[real], some.cost[real]
-    tables = rows.coefficient[:, :, cell, offer]
-    pairs = Pairs(some.customer[owner], offer, value, tables[:, 0] + tables[:, 1] * cost + tables[:, 2] * value)
-    answer = solve_pairs(pairs, bounds, Effort(gap=1e-2 * float(np.abs(value).sum()), nodes=_NODES))
-    if not len(answer.share):
+    others = _used(market, settled, fixed)
+    at = solve_counted(some, alike, market.rows, others, goal, _NODES)
+    if at is None:
         return plan
-    taken = np.nonzero(answer.share > 0.5)[0]
-    fixed[pairs.customer[taken]] = pairs.offer[taken]
-    return Whole(fixed, *judge(rows, _used(market, settled, fixed)))
+    fixed = _plan(fixed, some, at)
+    return Whole(fixed, *judge(market.rows, _used(market, settled, fixed)))
