@@ -87,6 +87,12 @@ def best_plan(problem: Problem) -> Plan:
     if solution.status == "infeasible":
         check_feasible(problem)
         raise LimitError("no plan keeps all limits.", where="limits", remedy="Relax one of them.")
+    if solution.broken:
+        raise LimitError(
+            "no plan was found that keeps " + ", ".join(repr(name) for name in solution.broken) + ".",
+            where="limits",
+            remedy="Relax one of them a little: whole customers may not fit into such narrow limits.",
+        )
     probability = np.zeros((n, k + 1), np.float32)
     probability[np.arange(n), np.where(solution.choice < 0, k, solution.choice)] = 1.0
     rows = compile_rows(problem.limits, problem.n_cells, k)

@@ -141,7 +141,7 @@ def _impossible(problem: Problem, name: str) -> Solution:
 
 def _never_falling(problem: Problem, at: int, found: dict[float, Solution]) -> None:
     """What is a plan below is one above, and what bounds the plans above bounds those below."""
-    maxima = sorted(x for x, solution in found.items() if solution.status != "infeasible")
+    maxima = sorted(x for x, solution in found.items() if solution.status != "infeasible" and not solution.broken)
     for low, high in pairwise(maxima):
         if found[low].value > found[high].value:
             limits = _with(problem, at, replace(problem.limits[at], maximum=high))

@@ -74,6 +74,8 @@ def _check_bounds(name: str, measure: str, minimum: float | None, maximum: float
         raise LimitError(f"measure {measure!r} is unknown.", where=where, remedy='Use "count", "cost" or "value".')
     if any(x is not None and np.isnan(x) for x in (minimum, maximum, penalty)):
         raise LimitError("a bound is not a number.", where=where, remedy="Give a finite number or leave it out.")
+    if minimum == np.inf or maximum == -np.inf:
+        raise LimitError("no plan can reach an infinite bound.", where=where, remedy="Give a number or leave it out.")
     if minimum is not None and maximum is not None and minimum > maximum:
         raise LimitError(
             f"the minimum {minimum:g} is above the maximum {maximum:g}.",
@@ -123,6 +125,7 @@ class Problem:
             raise ShapeError(f"cell has shape {self.cell.shape}, not ({len(self.value)},).")
         if len(self.cell) and int(self.cell.min()) < 0:
             raise ShapeError("a cell is negative.")
+        _check_groups(self.groups, self.value.shape[1])
         object.__setattr__(self, "limits", tuple(self.limits))
         _check_names(self.limits)
         in_limits = [c for s in _selections(self.limits) for c in s.cells or ()]
@@ -136,6 +139,17 @@ class Problem:
                 ]
                 if bad:
                     raise LimitError(f"offer or cell {bad[0]} does not exist.", where=f"limit {limit.name!r}")
+
+
+def _check_groups(groups: NDArray[np.integer] | None, k: int) -> None:
+    if groups is None:
+        return
+    if groups.shape != (k,) or not np.issubdtype(groups.dtype, np.integer) or (groups < 0).any():
+        raise ShapeError(
+            f"groups are {groups.dtype} of shape {groups.shape}.",
+            where="groups",
+            remedy=f"Give {k} integers from 0, one for each offer; an offer of its own gets a number of its own.",
+        )
 
 
 def _selections(limits: Iterable[Limit | Share]) -> list[Selection]:

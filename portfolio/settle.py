@@ -285,7 +285,7 @@ def _undecided(
         reach = float(np.partition(stand.lead, wanted - 1)[wanted - 1]) if wanted < n else population.typical
         reach = max(reach, _BLURRED * market.heat())
         some = np.nonzero(stand.lead <= reach)[0] if wanted < n else np.arange(n)
-        if wanted >= n or len(some) <= _CROWDED * wanted or not at.width.any():
+        if wanted >= n or len(some) <= max(_CROWDED * wanted, n // 8) or not at.width.any():
             break
     some = some[np.lexsort((population.key[some], population.cell[some]))]  # the order given must change no bit
     few = Undecided.of(population, charges, width, some, reach if wanted < n else np.inf)

@@ -179,3 +179,12 @@ def test_a_deterministic_plan_charges_by_the_prices_of_the_side_that_binds():
     assert count[0] == pytest.approx(prices["share"] * np.array([-0.5, -0.5, 0.5]))
     assert cost[0] == pytest.approx(np.full(K, prices["budget"]))
     assert (value == 0).all()
+
+
+def test_a_fixed_plan_that_would_break_a_limit_is_refused_with_its_name():
+    """Whole customers of 2 each cannot spend between 2.1 and 2.2."""
+    n = 2001
+    limits = (Limit("floor", "cost", minimum=2.1), Limit("budget", "cost", maximum=2.2))
+    value, cost = np.full((n, 1), -10.0), np.full((n, 1), 2.0)
+    with pytest.raises(LimitError, match="floor"):
+        best_plan(Problem(value, cost, np.ones((n, 1), bool), np.zeros(n, int), limits))

@@ -165,3 +165,14 @@ def test_a_plan_about_other_customers_or_offers_is_refused():
         compare(problem, np.zeros(4, int), np.zeros(5, int))
     with pytest.raises(ShapeError, match="outside"):
         compare(problem, np.zeros(5, int), np.full(5, 4))
+
+
+def test_a_plan_that_breaks_a_limit_is_not_carried_to_other_maxima():
+    """With whole customers, costs of 2 and a floor of 2.1, the smaller maximum has no plan; the larger has."""
+    n = 2001
+    limits = (Limit("floor", "cost", minimum=2.1), Limit("budget", "cost", maximum=5.0))
+    value, cost = np.full((n, 1), -10.0), np.full((n, 1), 2.0)
+    problem = Problem(value, cost, np.ones((n, 1), bool), np.zeros(n, int), limits)
+    below, above = frontier(problem, "budget", [2.2, 5.0])
+    assert below.broken or below.status == "infeasible"
+    assert (above.value, above.broken) == (-20.0, ())
