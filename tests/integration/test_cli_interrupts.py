@@ -200,6 +200,11 @@ def litter(workspace: Path) -> list[str]:
     return [str(p) for p in (*workspace.glob("staging/*"), *workspace.glob("tmp/*"), *workspace.glob("models/.*"))]
 
 
+def listens() -> None:
+    """As from a terminal: a job in the background inherits deaf ears for Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_from_a_terminal_ends_a_training_in_the_middle(house: House, tmp_path: Path) -> None:
     """The installed command itself, and a signal from outside, sent when the first stage is reported."""
     for attempt in range(5):  # a machine that sleeps at the wrong moment may let the training end first
@@ -211,6 +216,7 @@ def test_ctrl_c_from_a_terminal_ends_a_training_in_the_middle(house: House, tmp_
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
+            preexec_fn=listens,
         )
         assert process.stderr is not None
         assert process.stderr.readline().startswith("log: ")

@@ -355,7 +355,11 @@ def test_a_load_that_dies_leaves_everything_as_it_was(workspace, tmp_path, at, s
     before = tree(workspace.root)
     write(tmp_path / "new", customers="customer_id,age\nz,1\n", offers=GOOD["offers"].replace("5.5", "6.5"))
     command = [sys.executable, "-c", CHILD, str(workspace.root), str(tmp_path / "new"), at, str(int(signum))]
-    died = subprocess.run(command, capture_output=True, text=True)
+
+    def listens():  # a job in the background inherits deaf ears for Ctrl-C
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    died = subprocess.run(command, capture_output=True, text=True, preexec_fn=listens)
     assert died.returncode == -signum, died.stderr
     assert current_version(workspace).tables["customers"].rows == 3
     if signum == signal.SIGKILL:
