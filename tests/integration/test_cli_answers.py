@@ -33,7 +33,8 @@ def test_every_command_prints_exactly_one_json_document(allot: Commands, house: 
     assert once(allot("train", "--as-of", "2026-04-01", *here))["rows"] == 3000
     plan = once(allot("allocate", house.files / "first.toml", *here))
     assert plan["chosen"] + plan["no_offer"] + plan["no_eligible"] + plan["held_out"] == plan["audience"] == 600
-    decision = pq.read_table(plan["decisions"], columns=["decision_id"])["decision_id"][0].as_py()
+    made = pq.read_table(plan["decisions"], columns=["decision_id", "held_out"]).to_pylist()
+    decision = next(row["decision_id"] for row in made if not row["held_out"])  # who is held out depends on the house
     event = {"event_id": "e", "decision_id": decision, "outcome": 1, "reward": 1, "occurred_at": "2026-04-02"}
     (tmp_path / "one.json").write_text(json.dumps([event]))
     assert once(allot("feedback", tmp_path / "one.json", *here))["accepted"] == 1
