@@ -10,7 +10,7 @@ from benchmarks.instances import Expected, make_beliefs
 from benchmarks.measure import MILLION, WARM, Row, peak, timed
 from engine.policy import Policy, Setting, affordable_policy
 from portfolio import Draw, Problem, balance, compile_rows, initial_headroom, rehearse
-from portfolio.headroom import WANTED
+from portfolio.draw.headroom import WANTED
 
 _DRAWS: Final = 20
 

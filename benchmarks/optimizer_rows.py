@@ -114,8 +114,8 @@ def _memory(solved: _Solved) -> str:
 
 def one_pass() -> list[Row]:
     """One exact pass over a million customers at the prices of a few, against reading the same bytes; one thread."""
-    from portfolio.passes import ArgmaxOracle
-    from portfolio.population import Population
+    from portfolio.large.passes import ArgmaxOracle
+    from portfolio.large.population import Population
 
     small = make_problem(WARM)
     price = solve(small).row_prices

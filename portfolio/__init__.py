@@ -1,9 +1,9 @@
 """Which offers can we afford, and at what prices?"""
 
-from portfolio.conflict import Conflict, diagnose
-from portfolio.draw import Draw, balance
+from portfolio.conflicts.diagnose import Conflict, diagnose
+from portfolio.draw.balance import Draw, balance
+from portfolio.draw.headroom import TOLERATED, Reach, Rehearsal, initial_headroom, reach, rehearse, too_narrow
 from portfolio.frontier import PriceRange, frontier, price_range
-from portfolio.headroom import TOLERATED, Reach, Rehearsal, initial_headroom, reach, rehearse, too_narrow
 from portfolio.limits import (
     MEASURES,
     Limit,
@@ -20,8 +20,8 @@ from portfolio.limits import (
     use_of,
 )
 from portfolio.prices import Oracle, Prices, Response, solve_prices
-from portfolio.risk import Risk, RiskSolution
-from portfolio.risk_solver import solve_with_risk
+from portfolio.risk.solver import solve_with_risk
+from portfolio.risk.terms import Risk, RiskSolution
 from portfolio.scenarios import Change, Totals, compare
 from portfolio.solution import Solution
 from portfolio.solver import solve

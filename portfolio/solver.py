@@ -1,7 +1,7 @@
 """The best whole plan for known values, with a proof of how good it is.
 
-Small problems go to the integer program, many customers to `portfolio.large`, several offers per customer to
-`portfolio.several`.
+Small problems go to the integer program, many customers to `portfolio.large.solver`, several offers per customer to
+`portfolio.several.solver`.
 """
 
 from dataclasses import dataclass, replace
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import LimitError, ShapeError
-from portfolio.conflict import EXACT_PAIRS, diagnose
+from portfolio.conflicts.diagnose import EXACT_PAIRS, diagnose
 from portfolio.dual import Floats
-from portfolio.large import Laid, plan_many
+from portfolio.large.solver import Laid, plan_many
 from portfolio.limits import Limit, Problem, Rows, Share, compile_rows
 from portfolio.referee import Answer, Effort, Pairs, bounds_of, solve_pairs, whole_counts
-from portfolio.several import solve_several
+from portfolio.several.solver import solve_several
 from portfolio.solution import Clock, Solution, Watch, assemble, infeasible
 
 _NODES = 1_000  # of the integer program, two or three seconds: nodes, so that equal problems have equal answers

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from several_instances import crowd
 
-import portfolio.conflict
+import portfolio.conflicts.diagnose
 from portfolio import Limit, Selection, Share, compile_rows, diagnose, solve
-from portfolio.conflict import only
+from portfolio.conflicts.diagnose import only
 from portfolio.referee import Bounds, Effort, Pairs, solve_pairs, whole_counts
 
 
@@ -80,21 +80,21 @@ def assert_conflict_is_right(problem):
 
 
 def test_conflicts_are_those_of_linear_programs_irreducible_and_cured_by_just_enough(monkeypatch):
-    monkeypatch.setattr(portfolio.conflict, "EXACT_PAIRS", 0)
+    monkeypatch.setattr(portfolio.conflicts.diagnose, "EXACT_PAIRS", 0)
     sizes = [assert_conflict_is_right(contested(seed)) for seed in range(7)]
     assert {0, 2, 3} <= set(sizes)
 
 
 @pytest.mark.parametrize("seed", [1452, 1515])
 def test_relaxations_at_a_corner_of_the_dual_are_not_too_small(seed, monkeypatch):
-    monkeypatch.setattr(portfolio.conflict, "EXACT_PAIRS", 0)
+    monkeypatch.setattr(portfolio.conflicts.diagnose, "EXACT_PAIRS", 0)
     assert assert_conflict_is_right(contested(seed, n=60 + seed % 200)) > 2
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("block", range(10))
 def test_thousands_of_conflicts_are_those_of_linear_programs(block, monkeypatch):
-    monkeypatch.setattr(portfolio.conflict, "EXACT_PAIRS", 0)
+    monkeypatch.setattr(portfolio.conflicts.diagnose, "EXACT_PAIRS", 0)
     for seed in range(1_000 + 100 * block, 1_100 + 100 * block):
         assert_conflict_is_right(contested(seed, n=60 + seed % 200))
 

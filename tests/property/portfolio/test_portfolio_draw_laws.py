@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from portfolio_instances import families, placed, policy
 
 from portfolio import balance, compile_rows, reach, too_narrow
-from portfolio.headroom import initial_headroom
+from portfolio.draw.headroom import initial_headroom
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -25,7 +25,7 @@ from portfolio import (
     too_narrow,
     use_of,
 )
-from portfolio.flight import take_off
+from portfolio.draw.flight import take_off
 
 CELLS = (1, 2, 3, 16, 5, 16, 16, 1000)
 TEN = 10

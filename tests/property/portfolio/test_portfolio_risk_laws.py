@@ -11,7 +11,7 @@ from portfolio_risky import every_plan, risky, sd_of, worth_of
 
 from portfolio import Limit, Problem, compile_rows, solve, solve_with_risk
 from portfolio.certificate import recount
-from portfolio.risk import Risk
+from portfolio.risk.terms import Risk
 
 
 def limited(risk, sd):

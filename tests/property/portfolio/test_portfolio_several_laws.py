@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from several_instances import assert_may_have, crowd, limited, some_plan
 
 from portfolio import Limit, compile_rows, solve, use_of
-from portfolio.argmax import Shelf, SoftCrowd
 from portfolio.certificate import recount
 from portfolio.limits import Selection, Share
 from portfolio.referee import whole_counts
-from portfolio.several import bound_several, solve_several
-from portfolio.several_crowd import SeveralCrowd, Taste, respond
-from portfolio.several_rounding import to_bundles
+from portfolio.several.argmax import Shelf, SoftCrowd
+from portfolio.several.crowd import SeveralCrowd, Taste, respond
+from portfolio.several.rounding import to_bundles
+from portfolio.several.solver import bound_several, solve_several
 from portfolio.solution import Watch
 
 STYLES = ("plain", "rounded", "copies", "equal")

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import portfolio.passes
+import portfolio.large.passes
 from portfolio.certificate import bound_of, recount
 from portfolio.curvature import Touch
 from portfolio.dual import descend, propose
+from portfolio.large.population import Population
+from portfolio.large.settle import Market, samples_of
 from portfolio.limits import Limit, Problem, Selection, Share, compile_rows
-from portfolio.population import Population
-from portfolio.settle import Market, samples_of
 from portfolio.solver import Prepared, solve
 
 G, K = 4, 6
@@ -51,7 +51,7 @@ def test_the_order_of_customers_changes_no_bit(n):
 def test_threads_change_no_bit(monkeypatch):
     problem = problem_of(30_000)
     alone = solve(problem)
-    monkeypatch.setattr(portfolio.passes, "_ALONE", 1_000)
+    monkeypatch.setattr(portfolio.large.passes, "_ALONE", 1_000)
     together = solve(problem)
     assert (alone.choice == together.choice).all()
     assert (alone.row_prices == together.row_prices).all()

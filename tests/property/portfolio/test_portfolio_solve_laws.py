@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import portfolio.conflict
+import portfolio.conflicts.diagnose
 import portfolio.solver
 from portfolio.certificate import bound_of, recount
-from portfolio.conflict import diagnose
+from portfolio.conflicts.diagnose import diagnose
 from portfolio.limits import Limit, Problem, Selection, Share, compile_rows, usage, use_of
 from portfolio.solver import solve
 
@@ -231,7 +231,7 @@ def test_two_limits_that_contradict_each_other_are_both_named():
 def test_a_problem_that_a_plan_keeps_is_never_called_infeasible(seed):
     problem = random_problem(seed, n=100)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(portfolio.conflict, "EXACT_PAIRS", 0)
+        patch.setattr(portfolio.conflicts.diagnose, "EXACT_PAIRS", 0)
         assert diagnose(problem) is None
 
 

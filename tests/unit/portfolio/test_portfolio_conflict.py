@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import portfolio.conflict
+import portfolio.conflicts.diagnose
 from portfolio import Conflict, Limit, Problem, Selection, Share, diagnose
 
 
@@ -101,7 +101,7 @@ def test_a_chain_of_three_limits_of_which_any_two_can_be_kept(problem):
 
 def test_two_minimums_that_several_offers_per_customer_can_both_keep(monkeypatch):
     for exact in (2_000, 0):
-        monkeypatch.setattr(portfolio.conflict, "EXACT_PAIRS", exact)
+        monkeypatch.setattr(portfolio.conflicts.diagnose, "EXACT_PAIRS", exact)
         one = audience(300)
         reach = one.eligible[:, [2, 5]].sum(0)
         floors = tuple(

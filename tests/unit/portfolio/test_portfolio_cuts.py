@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from portfolio.cuts import lowest
+from portfolio.conflicts.cuts import lowest
 from portfolio.dual import Domain
 
 

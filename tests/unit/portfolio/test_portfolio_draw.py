@@ -9,10 +9,10 @@ from portfolio_instances import Instance, families, placed, policy
 from allot import LimitError, ShapeError
 from allot.uniforms import stream
 from portfolio import Limit, Problem, balance, compile_rows, rehearse, usage
-from portfolio import flight as flight_module
-from portfolio.basis import invert
-from portfolio.flight import Flight, take_off
-from portfolio.landing import broken, land
+from portfolio.draw import flight as flight_module
+from portfolio.draw.basis import invert
+from portfolio.draw.flight import Flight, take_off
+from portfolio.draw.landing import broken, land
 from portfolio.limits import Rows, expected_use, use_of
 
 

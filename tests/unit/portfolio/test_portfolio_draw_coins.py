@@ -5,9 +5,9 @@ import pytest
 
 from allot.uniforms import stream
 from portfolio import Limit, Problem, balance, compile_rows
-from portfolio.basis import compile_coefficients
-from portfolio.basis_flight import Arrivals
-from portfolio.coins import no_coins, toss, undecided
+from portfolio.draw.basis import compile_coefficients
+from portfolio.draw.basis_flight import Arrivals
+from portfolio.draw.coins import no_coins, toss, undecided
 
 ROW = np.array([0.5, 0.3, 0.1, 0.05, 0.03, 0.02])
 K = len(ROW) - 1

@@ -19,7 +19,7 @@ from portfolio import (
     rehearse,
     too_narrow,
 )
-from portfolio import headroom as headroom_module
+from portfolio.draw import headroom as headroom_module
 from portfolio.limits import Rows, use_of
 
 

@@ -11,10 +11,10 @@ from portfolio import Limit, Problem, Risk, solve, solve_with_risk
 from portfolio.certificate import recount
 from portfolio.limits import compile_rows
 from portfolio.referee import whole_counts
-from portfolio.risk_easing import eased, filled
-from portfolio.risk_master import Column, best_mixture
-from portfolio.risk_mixing import mixed_plans
-from portfolio.risk_start import _tables
+from portfolio.risk.easing import eased, filled
+from portfolio.risk.master import Column, best_mixture
+from portfolio.risk.mixing import mixed_plans
+from portfolio.risk.start import _tables
 
 
 @pytest.mark.parametrize("pair", [False, True])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-import portfolio.several_vertex
-from portfolio.several_vertex import settle
+import portfolio.several.vertex
+from portfolio.several.vertex import settle
 
 
 def mixture(owners, columns, rows, seed, *, alike=False):
@@ -48,7 +48,7 @@ def test_who_is_whole_already_stays(monkeypatch):
 
 
 def test_chunks_of_owners_end_at_a_vertex_as_well(monkeypatch):
-    monkeypatch.setattr(portfolio.several_vertex, "_CHUNK", 37)
+    monkeypatch.setattr(portfolio.several.vertex, "_CHUNK", 37)
     share, worth, effect = mixture(400, 3, 6, seed=3)
     whole = settle(share, worth, effect)
     assert (whole > 0).sum() - 400 <= 6

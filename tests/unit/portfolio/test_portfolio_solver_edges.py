@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import portfolio.large
+import portfolio.large.solver
 import portfolio.solver
 from allot import LimitError, ShapeError
-from portfolio.conflict import diagnose
+from portfolio.conflicts.diagnose import diagnose
+from portfolio.large.whole import Whole
 from portfolio.limits import Limit, Problem, Selection, Share
 from portfolio.solver import solve
-from portfolio.whole import Whole
 
 
 def problem_of(value, cost=None, eligible=None, limits=(), **more):
@@ -155,7 +155,7 @@ def test_limits_that_the_effort_cannot_keep_are_named_and_nothing_is_called_a_pl
     def no_effort(market, settled, goal):
         return Whole(np.full(market.population.size, -1), 0.0, False)
 
-    monkeypatch.setattr(portfolio.large, "whole_plan", no_effort)
+    monkeypatch.setattr(portfolio.large.solver, "whole_plan", no_effort)
     found = solve(many_customers())
     assert (found.status, found.gap, found.broken) == ("time_limit", np.inf, ("floor",))
 

@@ -11,10 +11,10 @@ import portfolio.solver as solver
 from benchmarks import recount
 from benchmarks.instances import make_problem
 from portfolio import Limit, Problem, compile_rows, solve
-from portfolio.linear import Columns, Room, kinds_of, solve_linear
-from portfolio.population import Population
-from portfolio.undecided import Undecided
-from portfolio.vertex import split, to_vertex
+from portfolio.large.linear import Columns, Room, kinds_of, solve_linear
+from portfolio.large.population import Population
+from portfolio.large.undecided import Undecided
+from portfolio.large.vertex import split, to_vertex
 from tests.statistical.portfolio.solver_soak import examine
 
 N, K, G = 240, 4, 2

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from allot import ShapeError
-from portfolio.argmax import Shelf, SoftCrowd
 from portfolio.curvature import Touch
+from portfolio.large.passes import ArgmaxOracle
+from portfolio.large.population import Population
+from portfolio.large.softened import SoftSample
+from portfolio.large.undecided import Undecided
+from portfolio.large.vertex import split, to_vertex
 from portfolio.limits import Limit, Problem, Selection, Share, compile_rows
-from portfolio.passes import ArgmaxOracle
-from portfolio.population import Population
 from portfolio.prices import hessian_of
-from portfolio.softened import SoftSample
-from portfolio.undecided import Undecided
-from portfolio.vertex import split, to_vertex
+from portfolio.several.argmax import Shelf, SoftCrowd
 
 K, G = 5, 3
 

@@ -1,0 +1,1 @@
+"""Which limits cannot hold together, and what would make them?"""

@@ -1,0 +1,1 @@
+"""Which whole plan honours every probability and every limit? The balanced draw."""

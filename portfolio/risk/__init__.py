@@ -1,0 +1,1 @@
+"""What is the best plan when the total may not be too uncertain?"""

@@ -1,0 +1,1 @@
+"""What is the best plan when a customer may get several offers?"""
