@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from allot import CampaignError
 from engine.allocate import allocate
@@ -81,9 +81,14 @@ def choices(lab: Lab, summary: dict[str, Any]) -> NDArray[np.int64]:
     table = pq.read_table(summary["decisions"], columns=["customer_id", "offer_id"])
     position: dict[str | None, int] = {offer: a for a, offer in enumerate(lab.world.offers.ids)}
     position[None] = -1
-    out = np.full(len(lab.world.customers), -1, np.int64)
-    rows = [int(customer[1:]) - 1 for customer in table["customer_id"].to_pylist()]
-    out[rows] = [position[offer] for offer in table["offer_id"].to_pylist()]
+    offers = [position[offer] for offer in table["offer_id"].to_pylist()]
+    return plan_of(lab.world, table["customer_id"].to_pylist(), offers)
+
+
+def plan_of(world: World, customer_ids: Sequence[str], offers: ArrayLike) -> NDArray[np.int64]:
+    """(n,) a plan of the whole population: the offers of some customers, -1 for everybody else."""
+    out = np.full(len(world.customers), -1, np.int64)
+    out[[int(customer[1:]) - 1 for customer in customer_ids]] = offers
     return out
 
 

@@ -1,0 +1,175 @@
+"""Who decides and learns: ours and the baselines, behind one interface over one world's arrays."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandit import Posterior, Rows
+from sims.people import Floats, Ints
+from sims.response import sigmoid
+
+Singles: TypeAlias = NDArray[np.float32]
+
+
+class Learner(Protocol):
+    """Scores customers, of whom some are then decided on, and hears later how it went."""
+
+    def scores(self, rows: Ints, r: np.random.Generator, /) -> Floats:
+        """(n, k) what each offer is thought to be worth over no offer, exploration included, currency units.
+
+        Args:
+            rows: (n,) customers, as rows of the world's population.
+            r: source of chance.
+        """
+
+    def hear(self, rows: Ints, arm: Ints, outcome: Floats, window: int, /) -> None:
+        """Outcomes (r,), 0 or 1, of offers `arm` (r,) shown to customers `rows` (r,); windows ascend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What a success with each offer earns net of redemption, and what a contact costs; (k,) currency units each."""
+
+    net: Floats
+    fee: Floats
+
+    def worth(self, chance: Floats) -> Floats:
+        """(n, k) of a chance of success (n, k)."""
+        out: Floats = chance * self.net - self.fee
+        return out
+
+
+class Fixed:
+    """The same scores (population, k) for ever: an oracle, a static policy, or a model that is believed as it is."""
+
+    def __init__(self, table: Floats) -> None:
+        self._table = table
+
+    def scores(self, rows: Ints, _r: np.random.Generator) -> Floats:
+        """The rows of the table."""
+        return self._table[rows]
+
+    def hear(self, _rows: Ints, _arm: Ints, _outcome: Floats, _window: int) -> None:
+        """Learns nothing."""
+
+
+class Uniform:
+    """Every eligible offer, or none, with equal chance."""
+
+    def __init__(self, offers: int) -> None:
+        self._offers = offers
+
+    def scores(self, rows: Ints, r: np.random.Generator) -> Floats:
+        """All options are alike."""
+        drawn: Floats = r.random((len(rows), self._offers)) - r.random((len(rows), 1))
+        return drawn
+
+    def hear(self, _rows: Ints, _arm: Ints, _outcome: Floats, _window: int) -> None:
+        """Learns nothing."""
+
+
+class EpsilonGreedy:
+    """Another learner, but a share of the customers in [0, 1] is decided on by chance."""
+
+    def __init__(self, inner: Learner, share: float, offers: int) -> None:
+        self._inner, self._share, self._uniform = inner, share, Uniform(offers)
+
+    def scores(self, rows: Ints, r: np.random.Generator) -> Floats:
+        """The inner learner's, or by chance."""
+        explored = r.random((len(rows), 1)) < self._share
+        out: Floats = np.where(explored, self._uniform.scores(rows, r), self._inner.scores(rows, r))
+        return out
+
+    def hear(self, rows: Ints, arm: Ints, outcome: Floats, window: int) -> None:
+        """The inner learner hears all of it."""
+        self._inner.hear(rows, arm, outcome, window)
+
+
+class Residual:
+    """The product's posterior over logits (population, k + 1): Thompson sampling with independent marginal draws.
+
+    Over a constant logit it is plain Bayesian logistic regression. `temperature` None: the posterior's own.
+    """
+
+    def __init__(
+        self, state: Posterior, basis: Singles, logit: Singles, money: Money, *, temperature: float | None = None
+    ) -> None:
+        self._state, self._basis, self._logit, self._money = state, basis, logit, money
+        self._temperature, self._believed = temperature, state
+
+    def scores(self, rows: Ints, r: np.random.Generator) -> Floats:
+        """One draw of every logit, each by itself."""
+        beliefs = self._believed.beliefs(self._basis[rows], self._logit[rows], threads=1)
+        played = self._believed.temperature() if self._temperature is None else self._temperature
+        drawn = beliefs.mean + played * beliefs.sd * r.normal(size=beliefs.mean.shape)
+        return self._money.worth(sigmoid(drawn[:, :-1]))
+
+    def hear(self, rows: Ints, arm: Ints, outcome: Floats, window: int) -> None:
+        """Fold one window."""
+        shown = Rows(self._basis[rows], self._logit[rows, arm], arm, outcome)
+        self._state = self._believed = self._state.update(shown, window=window)
+
+    def glimpse(self, rows: Ints, arm: Ints, outcome: Floats, weight: Floats) -> None:
+        """Take account of rows (r,) whose outcomes may still come, until more is heard; see `Posterior.overlay`."""
+        young = Rows(self._basis[rows], self._logit[rows, arm], arm, outcome, weight)
+        self._believed = self._state.overlay(young)
+
+
+class Linear:
+    """Ridge regression of what each offer earned: LinTS (Agrawal and Goyal 2013), LinUCB (Li et al. 2010), or greedy.
+
+    `width` α is the number of standard errors that are drawn or added; rewards have unit noise variance.
+    """
+
+    def __init__(self, basis: Floats, money: Money, width: float, kind: Literal["draw", "add"] = "draw") -> None:
+        arms, d = len(money.net), basis.shape[1]
+        self._basis, self._money, self._width, self._kind = basis, money, width, kind
+        self._gram, self._sum = np.tile(np.eye(d), (arms, 1, 1)), np.zeros((arms, d))
+
+    def scores(self, rows: Ints, r: np.random.Generator) -> Floats:
+        """What is expected to be earned, and α standard errors of it."""
+        x, covariance = self._basis[rows], np.linalg.inv(self._gram)
+        mean: Floats = x @ np.einsum("aij,aj->ai", covariance, self._sum).T
+        if self._width == 0.0:
+            return mean
+        sd = np.sqrt(np.einsum("ni,aij,nj->na", x, covariance, x, optimize=True))
+        out: Floats = mean + self._width * sd * (r.normal(size=mean.shape) if self._kind == "draw" else 1.0)
+        return out
+
+    def hear(self, rows: Ints, arm: Ints, outcome: Floats, _window: int) -> None:
+        """Nothing is ever forgotten."""
+        self.add(self._basis[rows], arm, outcome)
+
+    def add(self, x: Floats, arm: Ints, outcome: Floats) -> None:
+        """Rows (r, d) of a log, or of a window."""
+        earned = outcome * self._money.net[arm] - self._money.fee[arm]
+        for a in np.unique(arm):
+            here = arm == a
+            self._gram[a] += x[here].T @ x[here]
+            self._sum[a] += x[here].T @ earned[here]
+
+
+class BetaSegment:
+    """A Beta-Bernoulli posterior for each segment and offer, drawn for each customer (Thompson 1933)."""
+
+    def __init__(self, segment: Ints, money: Money, rate: float) -> None:
+        """`segment` (population,) codes; every pair starts as if one success in 1 / rate trials had been seen."""
+        self._segment, self._money = segment, money
+        shape = (int(segment.max()) + 1, len(money.net))
+        self._won, self._lost = np.ones(shape), np.full(shape, 1.0 / rate - 1.0)
+
+    def scores(self, rows: Ints, r: np.random.Generator) -> Floats:
+        """One draw of every chance."""
+        segment = self._segment[rows]
+        return self._money.worth(r.beta(self._won[segment], self._lost[segment]))
+
+    def hear(self, rows: Ints, arm: Ints, outcome: Floats, _window: int) -> None:
+        """Nothing is ever forgotten."""
+        self.add(self._segment[rows], arm, outcome)
+
+    def add(self, segment: Ints, arm: Ints, outcome: Floats) -> None:
+        """Rows of a log, or of a window."""
+        np.add.at(self._won, (segment, arm), outcome)
+        np.add.at(self._lost, (segment, arm), 1.0 - outcome)
