@@ -105,6 +105,7 @@ def supposed(d: Document) -> None:
         say(f"Who changes: {safe(d['changes'])}")
 
 
+_TERMS = 8  # of a score, told one by one
 _TOLD = 6
 """Scenarios, and moves of each, that are told in words; the rest is in the JSON."""
 
@@ -250,6 +251,23 @@ def explained(d: Document) -> None:
     rows.append(("no offer", nothing["probability"], "-", 0, 0, 0, "chosen" if d["chosen"] is None else ""))
     columns = ("offer", "chosen with", "success", "value", "cost", "charge", "")
     table("Offers", columns, rows)
+    if d["without_reasons"]:
+        say(f"[yellow]note:[/] the score cannot be taken apart: {safe(d['without_reasons'])}")
+    if d["reasons"]:
+        _score(d)
+
+
+def _score(d: Document) -> None:
+    """The terms of the chosen offer's score, the small ones together."""
+    told = [r for r in d["reasons"] if r["part"] not in ("prior", "learnt")]
+    terms = sorted((r for r in d["reasons"] if r["part"] in ("prior", "learnt")), key=lambda r: -abs(r["worth"]))
+    small = terms[_TERMS:]
+    rest = {"part": "", "term": f"{len(small)} smaller terms", "worth": sum(r["worth"] for r in small)}
+    rest["logit"] = sum(r["logit"] for r in small)
+    rows = [told[0], *terms[:_TERMS], *([rest] if small else []), *(r for r in told[1:] if r["worth"] != 0.0)]
+    cells = [(r["part"], safe(r["term"]), _bound(r["logit"]), r["worth"]) for r in rows]
+    cells.append(("", "value less charge", "-", d["score"]))
+    table(f"What the score of {safe(d['chosen'])} is made of", ("from", "term", "logit", "worth"), cells)
 
 
 def reported(d: Document) -> None:

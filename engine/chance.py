@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import AllotError
-from bandit import Beliefs
 from engine.campaign import Exploration
 from engine.objective import Worth
 from engine.oracle import some_scores
-from engine.policy import Setting, affordable_policy
+from engine.policy import Setting, policy_of
 from engine.segments import rescaled
 from portfolio import Problem, compile_rows, initial_headroom, ruled_out, solve
 from portfolio.certificate import recount
@@ -61,7 +60,7 @@ def cost_of_chance(problem: Problem, choice: NDArray[np.int64]) -> CostOfChance 
     """
     n = len(choice)
     step = -(-n // _EVERYBODY)
-    some, share = _every(problem, step)
+    some, share = thinned(problem, step)
     rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
     planned = recount(problem, rows, choice)[0]
     there = planned if step <= 1 else _value(some, choice[::step])
@@ -93,33 +92,27 @@ def random_share(worth: Worth, problem: Problem, exploration: Exploration) -> fl
     """
     if exploration.temperature == 0.0 or not len(problem.value):
         return None
-    allowed = problem.eligible & ~ruled_out(
-        problem, compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
-    )
-    problem = replace(problem, eligible=allowed)
+    rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
+    problem = replace(problem, eligible=problem.eligible & ~ruled_out(problem, rows))
     step = -(-len(problem.value) // _SOME)
-    some, share = _every(problem, step)
-    headroom = initial_headroom(compile_rows(problem.limits, problem.n_cells, problem.value.shape[1]), problem)
-    scores = replace(some_scores(worth.scores, np.arange(0, len(problem.value), step)), eligible=some.eligible)
+    some, share = thinned(problem, step)
+    headroom = initial_headroom(rows, problem)
+    scores = some_scores(worth.scores, np.arange(0, len(problem.value), step))
     best = solve(some, gap=GAP)
     if best.status == "infeasible" or best.broken or best.value <= 0.0:
         return None
     try:
-        policy = affordable_policy(
-            Beliefs(scores.mean, scores.sd),
-            scores.value,
-            some,
-            fee=scores.fee,
-            outside=scores.outside,
-            setting=Setting(exploration.share, headroom * share),
-        )
+        policy = policy_of(scores, some, Setting(exploration.share, headroom * share))
     except AllotError:  # LimitError or ConvergenceError: a random plan cannot be had at all
         return None
     return max(0.0, 1.0 - float(policy.use[2].sum()) / best.value)
 
 
-def _every(problem: Problem, step: int) -> tuple[Problem, float]:
-    """Every so many-th customer under limits of that size, and which part they are. Rows are in hash order."""
+def thinned(problem: Problem, step: int) -> tuple[Problem, float]:
+    """Every so many-th customer under limits of that size, and which part of all they are.
+
+    A fair sample where rows are in the order of a hash.
+    """
     if step <= 1:
         return problem, 1.0
     rows = slice(0, None, step)

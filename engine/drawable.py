@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import AllotError
-from bandit import Beliefs
 from engine.exploration import even_policy
 from engine.infeasible import Cure, Infeasible, applied, cures_of, unmoved
 from engine.objective import Worth
-from engine.policy import Setting, affordable_policy
+from engine.policy import Setting, policy_of
 from portfolio import (
     Conflict,
     Limit,
@@ -33,7 +32,7 @@ from portfolio import (
 
 Floats: TypeAlias = NDArray[np.float64]
 
-_TRIED_UP_TO = 20_000  # customers
+_TRIED_UP_TO = 4_000  # customers: every try is a whole policy, and a conflict of many limits has many cures
 _TRIES = 8
 _MARGIN = 0.002  # of a bound: at the very edge of what is possible, prices would be infinite
 _SHARE_STEP = 0.01
@@ -143,19 +142,11 @@ def _tried(worth: Worth, problem: Problem, share: float, cure: Cure) -> Cure:
 
 def _can_be_drawn(worth: Worth, problem: Problem, share: float) -> bool:
     problem, rows = _allowed(problem)
-    scores = replace(worth.scores, eligible=problem.eligible)
     headroom = initial_headroom(rows, problem)
     if too_narrow(rows, headroom, reach(rows, problem)):
         return False
     try:
-        affordable_policy(
-            Beliefs(scores.mean, scores.sd),
-            scores.value,
-            problem,
-            fee=scores.fee,
-            outside=scores.outside,
-            setting=Setting(share, headroom),
-        )
+        policy_of(worth.scores, problem, Setting(share, headroom))
     except AllotError:  # LimitError: no prices; ConvergenceError: none that keep clear of the limits
         return False
     return True

@@ -1,12 +1,16 @@
-"""Why this customer got this offer, and why not the others: read from what was kept, nothing is computed anew."""
+"""Why this customer got this offer, and why not the others: read from what was kept.
+
+Only what the chosen offer's score is made of is computed anew, from the model and the data of the decision.
+"""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from allot import DataError
+from allot import DataError, NotFoundError, WorkspaceError
 from bandit import mean_success
-from warehouse import EXCLUSIONS, Store, decision_row, decisions_meta, excluded_by
+from engine.reasons import Chosen, reasons
+from warehouse import EXCLUSIONS, Store, StoredAllocation, decision_row, decisions_meta, excluded_by
 
 if TYPE_CHECKING:
     from warehouse import Workspace
@@ -23,15 +27,44 @@ def explain(workspace: "Workspace", customer_id: str, allocation_id: str | None)
     Returns:
         `chosen` (None = no offer), `sentence`, and for each offer: eligible, excluded_by, probability, success
         (posterior mean chance), sd, value, cost, price (what the limits charge) and `behind`: how much more it would
-        have to be worth to equal the best option, in the objective's units.
+        have to be worth to equal the best option, in the objective's units. `score` is the chosen offer's value less
+        its price, and `reasons` (see `engine.reasons`) are terms that add up to it; None where no offer was chosen, or
+        where the model or data of the decision are gone (`without_reasons` says so).
 
     Raises:
         NotFoundError: no such allocation, or the customer is not in it.
     """
     with Store.open(workspace.store_path) as store:
         stored = store.latest_allocation() if allocation_id is None else store.allocation(allocation_id)
-    if stored is None:
-        raise DataError("nothing has been allocated yet.", where="explain", remedy="Run `allot allocate CAMPAIGN`.")
+        if stored is None:
+            raise DataError("nothing has been allocated yet.", where="explain", remedy="Run `allot allocate CAMPAIGN`.")
+        told = _told(workspace, stored, customer_id)
+        chosen = next((offer for offer in told["offers"] if offer["offer_id"] == told["chosen"]), None)
+        return {**told, **_reasons(workspace, store, stored, told, chosen)}
+
+
+def _reasons(
+    workspace: "Workspace",
+    store: Store,
+    stored: StoredAllocation,
+    told: dict[str, Any],
+    chosen: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """The chosen offer's score taken apart, or in words why it cannot be."""
+    if chosen is None:
+        return {"score": None, "reasons": None, "without_reasons": ""}
+    place = told["offers"].index(chosen)
+    numbers = {name: chosen[name] for name in ("mean", "success", "value", "price")}
+    out = {"score": chosen["value"] - chosen["price"]}
+    try:
+        found = reasons(workspace, store, stored, Chosen(told["customer_id"], place, **numbers))
+    except (DataError, WorkspaceError, NotFoundError) as error:
+        return {**out, "reasons": None, "without_reasons": str(error)}
+    return {**out, "reasons": found, "without_reasons": ""}
+
+
+def _told(workspace: "Workspace", stored: StoredAllocation, customer_id: str) -> dict[str, Any]:
+    """What was kept of the decision."""
     path = workspace.root / str(stored.decisions_path)
     row, meta = decision_row(path, customer_id), decisions_meta(path)
     names = {rule["rule"]: rule["reason"] for rule in stored.summary["funnel"]}

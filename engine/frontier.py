@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.segments import rescaled
+from engine.chance import thinned
 from engine.summary import limits_of
 from portfolio import Limit, Problem, Solution, price_range, solve
 from portfolio import frontier as curve
@@ -78,9 +78,9 @@ def frontier(workspace: "Workspace", stored: StoredAllocation) -> Frontier:
     """Best planned value against the maximum of the limit that holds the plan back most."""
     problem, _ = stored_problem(workspace, stored)
     n = len(problem.value)
-    step = -(-n // _CUSTOMERS) if n else 1
-    some = _every(problem, step)
-    scale = n / max(1, len(some.value))
+    step = -(-n // _CUSTOMERS)
+    some, share = thinned(problem, step)
+    scale = 1.0 / share
     name = _main_limit(problem, stored.summary["limits"])
     if not name:
         best = solve(some, gap=_GAP)
@@ -107,15 +107,6 @@ def _figures(best: Solution, step: int) -> tuple[float | None, float | None]:
 def _matrix(column: pa.ChunkedArray, width: int) -> NDArray[Any]:
     flat: NDArray[Any] = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(-1, width)
-
-
-def _every(problem: Problem, step: int) -> Problem:
-    if step == 1:
-        return problem
-    rows = slice(0, None, step)  # rows are in hash order, so every so many-th is a fair sample
-    share = len(problem.value[rows]) / len(problem.value)
-    limits = rescaled(problem.limits, share)
-    return Problem(problem.value[rows], problem.cost[rows], problem.eligible[rows], problem.cell[rows], limits)
 
 
 def _main_limit(problem: Problem, stated: list[dict[str, Any]]) -> str:

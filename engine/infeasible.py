@@ -30,8 +30,10 @@ class Cure:
 
     @property
     def words(self) -> str:
-        """An advice: raise 'budget' by 1,234.50 to 51,234.50."""
+        """An advice: raise 'budget' by 1,234.50 to 51,234.50. Parts of a contact are not spoken of."""
         verb = "raise" if self.side == "maximum" else "lower"
+        if self.measure == "count" and not self.share and round(self.by, 9) != round(self.by):
+            return f"{verb} {self.limit!r} to {self._amount(self.to)}"
         unit = (" contact" if self.by == 1 else " contacts") if self.measure == "count" and not self.share else ""
         return f"{verb} {self.limit!r} by {self._amount(self.by)}{unit} to {self._amount(self.to)}"
 

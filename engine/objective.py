@@ -60,13 +60,7 @@ def worth_of(
     k = eligible.shape[1]
     success = mean_success(beliefs.mean, beliefs.sd)
     cost = terms.contact_cost + terms.redemption_cost * success[:, :k]
-    one = np.ones(k)
-    factor, fee = {
-        "conversions": (one, 0.0 * one),
-        "value": (terms.margin, 0.0 * one),
-        "profit": (terms.margin - terms.redemption_cost, terms.contact_cost),
-        "incremental": (terms.margin - terms.redemption_cost, terms.contact_cost),
-    }[objective]
+    factor, fee = rate_of(objective, terms)
     value = factor * success[:, :k] - fee
     outside: float | Outside = 0.0
     if objective == "incremental":
@@ -76,6 +70,17 @@ def worth_of(
     sd = beliefs.sd[:, :k] * played[:k].astype(np.float32)
     scores = Scores(np.ascontiguousarray(beliefs.mean[:, :k]), sd, factor, fee, eligible, outside)
     return Worth(scores, success[:, :k], value.astype(np.float32), cost.astype(np.float32))
+
+
+def rate_of(objective: Objective, terms: Terms) -> tuple[Floats, Floats]:
+    """What one success with each offer is worth to the objective, and what one contact takes from it; (k,) each."""
+    one = np.ones(len(terms.margin))
+    return {
+        "conversions": (one, 0.0 * one),
+        "value": (terms.margin, 0.0 * one),
+        "profit": (terms.margin - terms.redemption_cost, terms.contact_cost),
+        "incremental": (terms.margin - terms.redemption_cost, terms.contact_cost),
+    }[objective]
 
 
 def _outside_margin(terms: Terms) -> float:

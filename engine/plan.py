@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from allot import LimitError
 from allot.uniforms import stream
-from bandit import Beliefs
 from engine.infeasible import infeasible
 from engine.objective import Worth
-from engine.policy import Policy, Setting, affordable_policy
+from engine.policy import Policy, Setting, policy_of
 from engine.stages import Stages
 from portfolio import (
     Problem,
@@ -29,13 +28,12 @@ from portfolio import (
     usage,
     use_of,
 )
+from portfolio.draw.balance import REFUSED_BELOW
+from portfolio.draw.headroom import WANTED
 
 Floats: TypeAlias = NDArray[np.float64]
 
-WANTED, REFUSED_BELOW = 0.97, 0.70
-"""Share of rehearsed landings that keep every limit: what headroom is raised to reach, and what is refused below."""
-
-_RAISES = 4
+_RAISES = 4  # of the headroom
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,18 +190,10 @@ def _rehearsed(
 ) -> tuple[Policy, Floats, Rehearsal]:
     """Raise the headroom of limits that fail in rehearsal, at the final prices, until nearly every landing holds."""
     rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
-    beliefs = Beliefs(worth.scores.mean, worth.scores.sd)
     setting = Setting(share, headroom)
     for attempt in range(_RAISES + 1):
         with stages("prices", len(draws.keys)):
-            policy = affordable_policy(
-                beliefs,
-                worth.scores.value,
-                problem,
-                fee=worth.scores.fee,
-                outside=worth.scores.outside,
-                setting=setting,
-            )
+            policy = policy_of(worth.scores, problem, setting)
         with stages("rehearsal", len(draws.keys)):
             seen = rehearse(policy.probability, problem, rows, seed=draws.purpose("draw"), keys=draws.keys)
         if seen.acceptance >= WANTED or attempt == _RAISES:

@@ -1,6 +1,6 @@
 """The affordable policy: a table of probabilities whose expected use keeps every limit, and the prices behind it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -82,7 +82,18 @@ def affordable_policy(
         LimitError: several offers per customer, or limits that no policy can keep (with their names).
         ConvergenceError: prices did not settle.
     """
-    setting = setting or Setting()
+    k = problem.value.shape[1]
+    fees = np.broadcast_to(np.asarray(fee, np.float64), (k,)) if np.ndim(fee) < 2 else np.asarray(fee)
+    scores = Scores(beliefs.mean, beliefs.sd, np.asarray(value, np.float64), fees, problem.eligible, outside)
+    return policy_of(scores, problem, setting or Setting())
+
+
+def policy_of(scores: Scores, problem: Problem, setting: Setting) -> Policy:
+    """`affordable_policy` of what the draw sees; what is eligible, the problem says.
+
+    Raises:
+        LimitError, ConvergenceError: as `affordable_policy`.
+    """
     if problem.most != 1 or problem.groups is not None:
         raise LimitError(
             "a random policy gives each customer at most one offer.",
@@ -91,11 +102,10 @@ def affordable_policy(
     rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
     even, even_use = even_policy(problem, rows, setting.share) if setting.share > 0 else (None, 0.0)
     lowered = _lowered(rows, setting, even_use)
-    k = problem.value.shape[1]
-    fees = np.broadcast_to(np.asarray(fee, np.float64), (k,)) if np.ndim(fee) < 2 else np.asarray(fee)
-    scores = Scores(beliefs.mean, beliefs.sd, np.asarray(value, np.float64), fees, problem.eligible, outside)
+    n, k = problem.value.shape
     use = Use(problem.cost, problem.value, problem.cell, problem.n_cells)
-    oracle = ExpectedOracle(scores, use, latest=Latest(np.empty((len(use.cell), k + 1), np.float32)))
+    latest = Latest(np.empty((n, k + 1), np.float32))
+    oracle = ExpectedOracle(replace(scores, eligible=problem.eligible), use, latest=latest)
     prices = _prices(oracle, lowered, setting, problem)
     charges = rows.charges(prices.price)
     probability, residual = oracle.policy(charges)
@@ -104,7 +114,7 @@ def affordable_policy(
     policy = Policy(
         probability=probability,
         prices=by_limit(rows, prices.price),
-        bound=prices.bound + _room(rows, prices.price) - _room(lowered, prices.price) - _given(outside, len(use.cell)),
+        bound=prices.bound + _room(rows, prices.price) - _room(lowered, prices.price) - _given(scores.outside, n),
         charges=charges,
         price=prices.price,
         residual=residual,

@@ -86,7 +86,7 @@ def evidence_of(computed: Computed, summary: dict[str, Any]) -> Evidence:
     hard = {x.name for x in limits if x.penalty is None and not (isinstance(x, Limit) and x.report_only)}
     recounted = usage(limits, use_of(computed.problem, computed.choice))
     shares = {x.name for x in limits if isinstance(x, Share)}
-    # a share may be of a negative whole: what counts is how far it is on its side of the bound
+    # a share may be of a negative whole, or of nothing: what counts is how far it is on its side of the bound
     kept = (replace(x, used=-x.slack, minimum=None, maximum=0.0) if x.name in shares else x for x in recounted)
     released = summary["status"] == "released"
     return Evidence(
@@ -96,8 +96,7 @@ def evidence_of(computed: Computed, summary: dict[str, Any]) -> Evidence:
         audience.eligible,
         audience.held_out,
         Books(**counts),
-        # infinite slack: no bound, or a share of nothing, which every bound allows
-        tuple(x for x in kept if x.name in hard and np.isfinite(x.slack)) if released else (),
+        tuple(x for x in kept if x.name in hard and np.isfinite(x.slack)) if released else (),  # infinite: no bound
     )
 
 

@@ -19,7 +19,7 @@ from engine.stamp import stamp_now
 from portfolio import Risk, solve, solve_with_risk
 from sims import nbo
 from sims.oracle import realised_value
-from sims.run import Lab, laboratory
+from sims.run import Lab, laboratory, plan_of
 from warehouse import Store
 
 SEEDS = range(1000, 1008)
@@ -122,13 +122,11 @@ def _judged(lab: Lab, case: _Case, choice: NDArray[np.int64]) -> Outcome:
     offer = choice[chosen]
     planned = float(problem.value[chosen, offer].sum(dtype=np.float64))
     ids = np.asarray(case.setup.audience.people.customer_id.to_pylist())[case.rows]
-    plan = np.full(len(lab.world.customers), -1, np.int64)
-    plan[[int(i[1:]) - 1 for i in ids]] = choice
     return Outcome(
         planned=planned,
         stated=case.risk.deviation(case.risk.exposures(choice)),
         drawn=float(_totals(lab, case, chosen, offer).std(ddof=1)),
-        true=realised_value(lab.world, plan, 0),
+        true=realised_value(lab.world, plan_of(lab.world, ids, choice), 0),
     )
 
 

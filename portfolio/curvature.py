@@ -12,24 +12,29 @@ from portfolio.limits import Floats, Rows
 
 @njit(cache=True, nogil=True)
 def _hessian(first: Any, row: Any, column: Any, coefficient: Any, reaction: Any, out: Any) -> None:
-    """out += sum over cells of F R F', F (m, t k) sparse by rows within cells, R (t k, t k) symmetric."""
-    width = reaction.shape[1]
-    across = np.empty(width)
+    """out (m, m) += sum over cells of F R F', F (m, t k) sparse by rows within cells, R (t k, t k) symmetric."""
+    across = np.empty(reaction.shape[1])
     for g in range(len(first) - 1):
-        begin = first[g]
-        end = first[g + 1]
-        at = begin
-        while at < end:
+        at = first[g]
+        while at < first[g + 1]:
             r = row[at]
             across[:] = 0.0
-            stop = at
-            while stop < end and row[stop] == r:
-                for j in range(width):
-                    across[j] += coefficient[stop] * reaction[g, column[stop], j]
-                stop += 1
-            for q in range(begin, stop):
-                out[r, row[q]] += coefficient[q] * across[column[q]]
-            at = stop
+            while at < first[g + 1] and row[at] == r:
+                c, line = coefficient[at], reaction[g, column[at]]
+                for j in range(len(across)):
+                    across[j] += c * line[j]
+                at += 1
+            p = first[g]
+            while p < at:
+                s = row[p]
+                total = 0.0
+                while p < at and row[p] == s:
+                    total += coefficient[p] * across[column[p]]
+                    p += 1
+                out[r, s] += total
+    for r in range(len(out)):
+        for s in range(r):
+            out[s, r] = out[r, s]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +74,4 @@ class Touch:
         """
         out = np.zeros((self.limits, self.limits))
         _hessian(self.first, self.row, self.column, self.coefficient, reaction, out)
-        lower = np.tril(out, -1)
-        return np.asarray(np.diag(np.diag(out)) + lower + lower.T)
+        return out

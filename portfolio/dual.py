@@ -20,9 +20,11 @@ Floats: TypeAlias = NDArray[np.float64]
 Evaluate: TypeAlias = Callable[[Floats], tuple[float, Floats, Floats]]
 """price (m,) -> value, consumption (m,), Hessian of value (m, m)."""
 
-HARD_BOX = 1000.0  # a hard limit's price ends here, in units of a typical score per typical coefficient
+HARD_BOX = 1000.0  # a hard limit's price ends here, in units of a typical score per typical coefficient; or, if that
+# is more, at so many times what the dearest penalty is in its own units, so that no breach of others is worth its own
 _AT_BOX = 1.0 - 1e-6
 _GROW, _SHRINK, _WIDEST = 2.5, 0.3, 400.0  # trust region, in the same units
+_OF_BOX = 0.04  # where penalties make boxes wide, the trust region may grow to such a share of the widest
 _NOISE = 1e-12  # below this share of the dual value, differences of sums are rounding: judge steps by the violation
 
 
@@ -33,7 +35,7 @@ class Domain:
     Args:
         lower, upper: (m,) bounds of the limits, infinite where there is none.
         unit: (m,) a price that matters: a typical score per typical coefficient of the row.
-        box: (m,) the largest absolute price; the penalty of an elastic row.
+        box: (m,) the largest absolute price: the penalty of an elastic row; for a hard one more than any penalty.
         size: (m,) what a breach is relative to.
         near: prices (m,) and distances (m,) from them that are not to be left; None = no such restriction.
     """
@@ -134,7 +136,9 @@ def domain_of(rows: Rows, scale: float, per_contact: Floats, use: Floats) -> Dom
     largest = np.abs(rows.coefficient).max((2, 3)) if rows.coefficient.size else np.zeros((len(rows.names), 3))
     typical = (largest * per_contact).max(1) if len(largest) else np.zeros(0)
     unit = scale / np.where(typical > 0, typical, 1.0)
-    box = np.minimum(rows.penalty, HARD_BOX * unit)
+    elastic = np.isfinite(rows.penalty)
+    dearest = float(np.max(rows.penalty[elastic] / unit[elastic], initial=1.0))
+    box = np.where(elastic, rows.penalty, HARD_BOX * dearest * unit)
     return Domain(rows.lower, rows.upper, unit, box, row_sizes(rows, use))
 
 
@@ -213,6 +217,7 @@ def descend(
     dual = value + domain.support(price)
     violation = domain.violation(price, consumption)
     radius, used = 1.0, 1
+    widest = max(_WIDEST, _OF_BOX * float(np.max(domain.box / domain.unit, initial=0.0)))
     while used < steps and violation > tolerance:
         trial = propose(domain, hessian, consumption, price, radius)
         move = trial - price
@@ -231,7 +236,7 @@ def descend(
         else:
             break
         if agreement > 0.75:
-            radius = min(radius * _GROW, _WIDEST)
+            radius = min(radius * _GROW, widest)
         elif agreement < 0.25:
             radius = _SHRINK * min(radius, float(np.abs(move / domain.unit).max()))
         if agreement > 1e-3:

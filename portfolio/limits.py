@@ -103,7 +103,7 @@ class Problem:
         n_cells: at least so many cells; those that data and limits speak of are there anyway.
 
     Raises:
-        ShapeError: arrays disagree.
+        ShapeError: arrays disagree, or `most` is below 1.
         LimitError: a limit speaks of an offer or a cell that does not exist, or two have one name.
     """
 
@@ -125,6 +125,10 @@ class Problem:
             raise ShapeError(f"cell has shape {self.cell.shape}, not ({len(self.value)},).")
         if len(self.cell) and int(self.cell.min()) < 0:
             raise ShapeError("a cell is negative.")
+        if self.most < 1:
+            raise ShapeError(
+                f"most is {self.most}, not a positive number of offers.", where="most", remedy="Give 1 or more."
+            )
         _check_groups(self.groups, self.value.shape[1])
         object.__setattr__(self, "limits", tuple(self.limits))
         _check_names(self.limits)
@@ -139,6 +143,23 @@ class Problem:
                 ]
                 if bad:
                     raise LimitError(f"offer or cell {bad[0]} does not exist.", where=f"limit {limit.name!r}")
+
+
+def check_finite(problem: Problem) -> None:
+    """Refuse a problem in which an eligible pair has no finite value or cost; what is not eligible may hold anything.
+
+    Raises:
+        ShapeError: with the first such customer and offer.
+    """
+    for name, array in (("value", problem.value), ("cost", problem.cost)):
+        bad = problem.eligible & ~np.isfinite(array)
+        if bad.any():
+            i, a = (int(x[0]) for x in np.nonzero(bad))
+            raise ShapeError(
+                f"{name} of customer {i} and offer {a} is {float(array[i, a])} though the pair is eligible.",
+                where=name,
+                remedy="Give a finite number, or mark the pair as not eligible.",
+            )
 
 
 def _check_groups(groups: NDArray[np.integer] | None, k: int) -> None:
@@ -293,6 +314,8 @@ class Usage:
     """One limit, re-counted. For a `Share`, used, minimum and maximum are shares of the whole.
 
     `slack` is the distance to the nearest bound, negative when broken, infinite where there is no bound.
+    Nothing has no shares: of an empty whole the part itself is `used`, and both bounds allow exactly 0 of it (a
+    minimum also more), so that `slack` is 0 where the part is empty too.
     `price` is what one more unit of room would be worth, in the objective's units.
     """
 
@@ -306,22 +329,32 @@ class Usage:
 
 def usage(limits: Iterable[Limit | Share], use: Floats, prices: dict[str, float] | None = None) -> tuple[Usage, ...]:
     """Every limit's use, recounted from a use table (3, g, k)."""
-    _, n_cells, k = use.shape
     out = []
     for limit in limits:
-        if isinstance(limit, Share):
-            whole = float((_table(limit.whole, limit.measure, n_cells, k) * use).sum())
-            part = float((_table(limit.part, limit.measure, n_cells, k) * use).sum())
-            used = part / whole if whole else 0.0
-        else:
-            whole = 1.0
-            used = float((_table(limit.selection, limit.measure, n_cells, k) * use).sum())
-        room = [np.inf]
-        sign = -1.0 if whole < 0 else 1.0  # of a negative whole, the larger share is the smaller part
-        if whole and limit.maximum is not None:
-            room.append(sign * (limit.maximum - used))
-        if whole and limit.minimum is not None:
-            room.append(sign * (used - limit.minimum))
+        used, room = _used_and_room(limit, use)
         price = (prices or {}).get(limit.name, 0.0)
-        out.append(Usage(limit.name, used, limit.minimum, limit.maximum, float(min(room)), price))
+        out.append(Usage(limit.name, used, limit.minimum, limit.maximum, room, price))
     return tuple(out)
+
+
+def _used_and_room(limit: Limit | Share, use: Floats) -> tuple[float, float]:
+    """What stands in `Usage.used` and `Usage.slack`."""
+    lower = -np.inf if limit.minimum is None else limit.minimum
+    upper = np.inf if limit.maximum is None else limit.maximum
+    if isinstance(limit, Limit):
+        used = _amount(limit.selection, limit.measure, use)
+        return used, min(upper - used, used - lower)
+    part, whole = (_amount(selection, limit.measure, use) for selection in (limit.part, limit.whole))
+    if whole == 0.0:
+        most, least = (0.0 if np.isfinite(bound) else bound for bound in (upper, lower))
+        return part, min(most - part, part - least)
+    share = part / whole
+    rooms = [upper - share, share - lower]
+    if whole < 0:  # the larger share is then the smaller part
+        rooms = [-room for room in rooms if np.isfinite(room)]
+    return share, min(rooms, default=np.inf)
+
+
+def _amount(selection: Selection, measure: Measure, use: Floats) -> float:
+    _, n_cells, k = use.shape
+    return float((_table(selection, measure, n_cells, k) * use).sum())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allot import ShapeError
 from portfolio.dual import Domain, Evaluate, Floats, descend, domain_of
@@ -41,11 +42,40 @@ class Response:
     curvature: Floats | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Where everybody stands at some charges.
+
+    Args:
+        choice: (n,) best option, k = no offer.
+        lead: (n,) how far it is surely ahead of the next best, currency units; negative when it may not be.
+        response: what all of them use.
+    """
+
+    choice: NDArray[np.int16]
+    lead: NDArray[np.floating]
+    response: Response
+
+
 class Oracle(Protocol):
-    """The population (or a weighted sample that speaks for it), asked at charges (3, g, k)."""
+    """The population (or a weighted sample that speaks for it), asked at charges (3, g, k).
+
+    In memory, in partitions whose tables are summed, or on other machines: nothing else is asked of it for prices.
+    """
 
     def __call__(self, charges: Floats, *, curvature: bool) -> Response:
         """Answer the charges; with curvature only when asked for."""
+
+
+class SureOracle(Oracle, Protocol):
+    """An oracle whose customers each take one option for certain: it can say which, and how far ahead that is.
+
+    A random choice has no such option, and no lead beyond which other charges could not change it. So the oracle of
+    expected choice is an `Oracle` only; what it says of single customers is its table of probabilities.
+    """
+
+    def stand(self, charges: Floats, width: Floats) -> Stand:
+        """Choices and leads as well; charges are sure to within `width` (3, g, k)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from allot import ConvergenceError
 from portfolio.dual import Floats
 from portfolio.limits import Problem, Rows
 
-_EXACT = 1e-9  # HiGHS keeps scaled rows and integers within this
+_EXACT = 1e-9  # HiGHS keeps scaled rows and integers within this; what a bound misses by less is rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,14 +216,25 @@ def _nothing(bounds: Bounds) -> Answer:
 
 
 def whole_counts(rows: Rows) -> Rows:
-    """The same rows, where the bounds of pure counts are rounded inwards: no whole number lies in between."""
+    """The same rows, where the bounds of pure hard counts are rounded inwards: no whole number lies in between.
+
+    A bound that misses a whole number by rounding alone is that number. An elastic count keeps its bounds: its breach
+    is paid for from there.
+    """
     whole = ~np.any(rows.coefficient[:, 1:], axis=(1, 2, 3)) & np.all(
         rows.coefficient[:, 0] == np.round(rows.coefficient[:, 0]), axis=(1, 2)
     )
     whole &= np.isinf(rows.penalty)
-    lower = np.where(whole, np.ceil(rows.lower - 1e-9), rows.lower)
-    upper = np.where(whole, np.floor(rows.upper + 1e-9), rows.upper)
+    low, high = (_EXACT * np.maximum(1.0, np.abs(side)) for side in (rows.lower, rows.upper))
+    low, high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
+    lower = np.where(whole, np.ceil(rows.lower - low), rows.lower)
+    upper = np.where(whole, np.floor(rows.upper + high), rows.upper)
     return replace(rows, lower=lower, upper=upper)
+
+
+def impossible_counts(rows: Rows) -> tuple[str, ...]:
+    """Names of the limits, counts rounded inwards, between whose bounds there is no whole number."""
+    return tuple(rows.names[r] for r in np.flatnonzero(rows.lower > rows.upper))
 
 
 def bounds_of(rows: Rows) -> Bounds:

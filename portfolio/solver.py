@@ -9,15 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from allot import LimitError, ShapeError
+from allot import LimitError
+from portfolio.certificate import breaches
 from portfolio.conflicts.diagnose import EXACT_PAIRS, diagnose
 from portfolio.dual import Floats
 from portfolio.large.solver import Laid, plan_many
-from portfolio.limits import Limit, Problem, Rows, Share, compile_rows
-from portfolio.referee import Answer, Effort, Pairs, bounds_of, solve_pairs, whole_counts
+from portfolio.limits import Limit, Problem, Rows, Share, check_finite, compile_rows, use_of
+from portfolio.referee import Answer, Effort, Pairs, bounds_of, impossible_counts, solve_pairs, whole_counts
 from portfolio.several.solver import solve_several
 from portfolio.solution import Clock, Solution, Watch, assemble, infeasible
 
+_DEAR = 10.0  # typical scores that a contact's breach must cost before a plan is asked for in such units
 _NODES = 1_000  # of the integer program, two or three seconds: nodes, so that equal problems have equal answers
 
 
@@ -36,13 +38,11 @@ class Prepared:
         """Lay the customers out for passes.
 
         Raises:
-            ShapeError: an eligible value or cost is not finite, or `most` is below 1.
+            ShapeError: an eligible value or cost is not finite.
         """
-        if problem.most < 1:
-            raise ShapeError(f"most is {problem.most}, not a positive number of offers.")
         pairs = int(np.count_nonzero(problem.eligible))
-        if problem.most > 1 or problem.groups is not None or pairs <= max(EXACT_PAIRS, 0):
-            _check(problem)
+        if problem.most > 1 or pairs <= max(EXACT_PAIRS, 0):
+            check_finite(problem)
             return cls(problem, None)
         return cls(problem, Laid.of(problem))
 
@@ -70,6 +70,10 @@ def solve(
 ) -> Solution:
     """Maximise the value of the chosen offers under the limits, in whole numbers.
 
+    Customers are told apart by their numbers alone. Equal problems in the same order have equal answers to the bit,
+    whatever the number of threads. In another order bound and prices agree to rounding; where no two plans tie so does
+    the plan; where customers tie exactly the value agrees within the gap, and every limit is kept.
+
     Args:
         problem: any size; up to 2,000 eligible pairs it is solved as one integer program.
         gap: relative distance to the bound that is good enough.
@@ -80,32 +84,65 @@ def solve(
         Solution; status "infeasible" with the conflicting limits when no plan exists.
 
     Raises:
-        LimitError: `time_limit_seconds` without a clock, where there are more pairs.
-        ShapeError: an eligible value or cost is not finite, or `most` is below 1.
+        LimitError: `gap` or `time_limit_seconds` is negative or not a number, or there is a time limit without a
+            clock where there are more pairs.
+        ShapeError: an eligible value or cost is not finite.
     """
     return Prepared.of(problem).solve(problem.limits, gap=gap, time_limit_seconds=time_limit_seconds, clock=clock)
 
 
 def _solve(prepared: Prepared, problem: Problem, start: Floats | None, gap: float, watch: Watch) -> Solution:
-    if watch.limit is not None and watch.clock is None and int(np.count_nonzero(problem.eligible)) > EXACT_PAIRS:
-        raise LimitError(
-            "time_limit_seconds needs a clock.", where="solve", remedy="Pass clock=time.perf_counter as well."
-        )
+    pairs = int(np.count_nonzero(problem.eligible))
+    _refuse(gap, watch, pairs)
     rows = whole_counts(compile_rows(problem.limits, problem.n_cells, problem.value.shape[1]))
+    if impossible := impossible_counts(rows):
+        return infeasible(problem, rows, watch, impossible[:1])
     if prepared.laid is not None:
         laid = prepared.laid.over(problem.n_cells)
-        return plan_many(problem, laid, rows, start, gap, watch)
-    if int(np.count_nonzero(problem.eligible)) > max(EXACT_PAIRS, 0):
+        found = plan_many(problem, laid, rows, start, gap, watch)
+        return _in_units_of_breaches(problem, laid, rows, found, gap, watch)
+    if pairs > max(EXACT_PAIRS, 0):
         return solve_several(problem, rows, start, gap, watch)
     return _exact(problem, rows, gap, watch)
 
 
-def _check(problem: Problem) -> None:
-    for name, array in (("value", problem.value), ("cost", problem.cost)):
-        bad = problem.eligible & ~np.isfinite(array)
-        if bad.any():
-            i, a = (int(x[0]) for x in np.nonzero(bad))
-            raise ShapeError(f"{name} of customer {i} and offer {a} is {array[i, a]!r} though the pair is eligible.")
+def _refuse(gap: float, watch: Watch, pairs: int) -> None:
+    """Refuse what cannot be asked for."""
+    if not 0.0 <= gap < np.inf:
+        raise LimitError(f"the gap {gap:g} is not a share.", where="gap", remedy="Give 0 or a small positive number.")
+    if watch.limit is None:
+        return
+    where = "time_limit_seconds"
+    if not watch.limit >= 0.0:
+        raise LimitError(f"{watch.limit:g} is not a time.", where=where, remedy="Give 0 or a number of seconds.")
+    if watch.clock is None and pairs > EXACT_PAIRS:
+        raise LimitError("a time limit needs a clock.", where=where, remedy="Pass clock=time.perf_counter as well.")
+
+
+def _in_units_of_breaches(
+    problem: Problem, laid: Laid, rows: Rows, found: Solution, gap: float, watch: Watch
+) -> Solution:
+    """The same or better: where breaches cannot be avoided and cost far more than offers are worth, they are what the
+    plan is about, and prices are looked for once more at temperatures that suit them.
+    """
+    elastic = np.isfinite(rows.penalty)
+    if found.status != "feasible" or not elastic.any():
+        return found
+    broken = elastic & (breaches(rows, use_of(problem, found.choice)) > 0)
+    if not broken.any():
+        return found
+    per_contact = np.array([1.0, *laid.samples[0].per_pair()])
+    dear = rows.penalty[broken] * (np.abs(rows.coefficient[broken]).max((2, 3)) * per_contact).max(1)
+    if dear.max() <= _DEAR * laid.population.typical or found.bound - found.value <= dear.sum():
+        return found  # one customer more or less inside each of them is what whole numbers cost
+    again = replace(laid, population=replace(laid.population, typical=float(dear.max())))
+    other = plan_many(problem, again, rows, None, gap, watch)
+    if other.status not in ("optimal", "feasible"):
+        return found
+    choice = max(found, other, key=lambda x: x.value).choice
+    proof = min(found, other, key=lambda x: x.bound)
+    best = assemble(problem, rows, choice, proof.bound, proof.row_prices, gap, watch)
+    return replace(best, passes=found.passes + other.passes)
 
 
 def _infeasible(problem: Problem, rows: Rows, watch: Watch) -> Solution:

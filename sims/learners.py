@@ -6,7 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit import Posterior, Rows
+from bandit import Experts, Posterior, Rows
 from sims.people import Floats, Ints
 from sims.response import sigmoid
 
@@ -94,7 +94,13 @@ class Residual:
     """
 
     def __init__(
-        self, state: Posterior, basis: Singles, logit: Singles, money: Money, *, temperature: float | None = None
+        self,
+        state: Posterior | Experts,
+        basis: Singles,
+        logit: Singles,
+        money: Money,
+        *,
+        temperature: float | None = None,
     ) -> None:
         self._state, self._basis, self._logit, self._money = state, basis, logit, money
         self._temperature, self._believed = temperature, state

@@ -14,8 +14,8 @@ import numpy as np
 from portfolio.conflicts.keeping import Hall, examine, refutes, smallest_breach
 from portfolio.conflicts.small import SmallHall
 from portfolio.dual import Floats
-from portfolio.limits import Problem, Rows, compile_rows
-from portfolio.referee import whole_counts
+from portfolio.limits import Problem, Rows, check_finite, compile_rows
+from portfolio.referee import impossible_counts, whole_counts
 
 EXACT_PAIRS = 2_000  # up to here the integer program answers
 _CUTS = (0.3, 0.1, 0.03, 0.01, 1e-3)  # limits whose prices are a smaller share of the largest may be beside the point
@@ -47,12 +47,18 @@ def diagnose(problem: Problem) -> Conflict | None:
 
     Returns:
         None when no proof of a conflict was found, else Conflict.
+
+    Raises:
+        ShapeError: an eligible value or cost is not finite.
     """
+    check_finite(problem)
     exact = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
     rows = whole_counts(exact)
     hard = tuple(dict.fromkeys(n for n, p in zip(rows.names, rows.penalty, strict=True) if np.isinf(p)))
     if not hard:
         return None
+    if impossible := impossible_counts(rows):
+        return Conflict(impossible[:1], {impossible[0]: _to_the_nearest_whole(exact, rows, impossible[0])})
     if int(np.count_nonzero(problem.eligible)) <= EXACT_PAIRS:
         relaxation = SmallHall.of(problem, rows).conflict(hard)
     else:
@@ -115,6 +121,12 @@ def _weights(hall: Hall, rows: Rows, price: Floats) -> dict[str, float]:
     for name, x in zip(rows.names, np.abs(price) / hall.units(rows), strict=True):
         out[name] = max(out[name], float(x))
     return out
+
+
+def _to_the_nearest_whole(exact: Rows, rows: Rows, name: str) -> float:
+    """How far a count's bounds, between which no whole number lies, are from the nearest one."""
+    r = rows.names.index(name)
+    return float(min(rows.lower[r] - exact.upper[r], exact.lower[r] - rows.upper[r]))
 
 
 def _rounded_off(exact: Rows, rows: Rows, name: str) -> float:

@@ -12,11 +12,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from portfolio.conflicts.cuts import lowest
+from portfolio.curvature import Touch
 from portfolio.dual import Domain, Evaluate, Floats, descend, row_sizes
 from portfolio.limits import Problem, Rows
-from portfolio.prices import evaluator
-from portfolio.several.argmax import Shelf, SoftAnswer, SoftCrowd, measures_of
-from portfolio.several.crowd import SeveralCrowd, Taste
+from portfolio.several.crowd import SeveralCrowd, SoftAnswer, Taste
+from portfolio.several.shelf import Shelf
 
 Verdict: TypeAlias = Literal["kept", "refuted", "open"]
 
@@ -81,6 +81,14 @@ class Hall:
         every, few = (replace(s, eligible=s.eligible & touched[s.cell]) for s in (self.everybody, self.sample))
         return Hall(every, few, self.taste)
 
+    def narrowed(self, rows: Rows) -> tuple["Hall", Rows]:
+        """Without the offers that no row counts anywhere: few limits are quickly examined."""
+        some = np.flatnonzero(rows.coefficient.any((0, 1, 2)))
+        if len(some) in (0, rows.coefficient.shape[3]):
+            return self, rows
+        hall = Hall(self.everybody.offering(some), self.sample.offering(some), self.taste.offering(some))
+        return hall, replace(rows, coefficient=np.ascontiguousarray(rows.coefficient[..., some]))
+
     def out_of_reach(self, rows: Rows) -> Floats:
         """(m,) how far each row misses its bounds because nobody is eligible for anything that it counts; else 0."""
         s = self.everybody
@@ -91,17 +99,17 @@ class Hall:
 
     def units(self, rows: Rows) -> Floats:
         """(m,) prices that charge a typical contact 1."""
-        s = self.sample
-        pairs = max(int(np.count_nonzero(s.eligible)), 1)
-        cost, worth = (float(np.abs(np.where(s.eligible, x, 0.0)).sum()) / pairs for x in (s.cost, s.worth))
-        reach = (np.abs(rows.coefficient).max((2, 3)) * np.array([1.0, cost, worth])).max(1)
+        reach = (np.abs(rows.coefficient).max((2, 3)) * self.sample.per_contact()).max(1)
         return np.asarray(1.0 / np.where(reach > 0, reach, 1.0))
 
 
-def _crowd(shelf: Shelf, taste: Taste, heat: float, rows: Rows) -> SoftCrowd | SeveralCrowd:
-    if taste.most == 1:
-        return SoftCrowd(shelf, heat, measures_of(rows))
-    return SeveralCrowd(shelf, taste, heat, measures_of(rows))
+def _crowd(shelf: Shelf, taste: Taste, heat: float, rows: Rows) -> SeveralCrowd:
+    return SeveralCrowd(shelf, taste, heat, Touch.of(rows).measures)
+
+
+def _evaluator(crowd: SeveralCrowd, rows: Rows) -> Evaluate:
+    touch = Touch.of(rows)
+    return lambda price: crowd.answer(rows.charges(price), curvature=True).read(rows, touch)
 
 
 def _domain(hall: Hall, rows: Rows) -> Domain:
@@ -126,6 +134,7 @@ def _proven(answer: SoftAnswer, domain: Domain, price: Floats) -> float:
 
 def examine(hall: Hall, rows: Rows) -> Finding:
     """Can these m rows (all taken as hard) be kept together?"""
+    hall, rows = hall.narrowed(rows)
     domain = _domain(hall, rows)
     price = np.zeros(len(rows.names))
     for limits in (_tighter(domain), domain):
@@ -156,12 +165,12 @@ def _judged(hall: Hall, rows: Rows, domain: Domain, price: Floats, heat: float) 
     return "kept" if kept else "open"
 
 
-def _search(crowd: SoftCrowd | SeveralCrowd, rows: Rows, limits: Domain, price: Floats) -> tuple[Floats, float]:
+def _search(crowd: SeveralCrowd, rows: Rows, limits: Domain, price: Floats) -> tuple[Floats, float]:
     """Prices and the worst relative breach there: Newton until limits are kept, refuted or breaches no longer fall.
 
     In a narrow conflict prices grow by a little in every step for ever: a falling temperature ends it sooner.
     """
-    evaluate: Evaluate = evaluator(crowd, rows)
+    evaluate: Evaluate = _evaluator(crowd, rows)
     before = over = np.inf
     for _ in range(0, _STEPS, _CHUNK):
         found = descend(evaluate, limits, price, steps=_CHUNK, tolerance=0.3 * _KEPT)
@@ -178,6 +187,7 @@ def _search(crowd: SoftCrowd | SeveralCrowd, rows: Rows, limits: Domain, price: 
 
 def refutes(hall: Hall, rows: Rows, price: Floats) -> bool:
     """Whether these prices prove that the rows cannot be kept together."""
+    hall, rows = hall.narrowed(rows)
     crowd = _crowd(hall.everybody, hall.taste, _FROZEN, rows)
     answer = crowd.answer(rows.charges(price), curvature=False)
     return _proven(answer, _domain(hall, rows), price) > _PROOF
@@ -188,6 +198,7 @@ def smallest_breach(hall: Hall, rows: Rows, elastic: str) -> float:
 
     Fractions of customers count. The answer is proven to be necessary, over all customers.
     """
+    hall, rows = hall.narrowed(rows)
     domain = _domain(hall, rows)
     own = np.array([name == elastic for name in rows.names])
     domain = replace(domain, box=np.where(own, 1.0, _BOX) * domain.unit)
@@ -214,7 +225,7 @@ def _colder(hall: Hall, rows: Rows, domain: Domain) -> list[Floats]:
     trail: list[Floats] = []
     for at, heat in enumerate(_COOLING):
         ahead = (_COOLING[at - 1] - heat) / (_COOLING[at - 2] - _COOLING[at - 1]) if at > 1 else 0.0
-        evaluate = evaluator(_crowd(hall.sample, hall.taste, heat, rows), rows)
+        evaluate = _evaluator(_crowd(hall.sample, hall.taste, heat, rows), rows)
         guess = price + ahead * (price - before)
         before, price = price, descend(evaluate, domain, guess, steps=10, tolerance=1e-5).price
         trail.append(price)
@@ -223,5 +234,5 @@ def _colder(hall: Hall, rows: Rows, domain: Domain) -> list[Floats]:
 
 def _moderate(hall: Hall, rows: Rows, domain: Domain, trail: list[Floats]) -> Floats:
     """Everybody's own prices (m,) at a moderate temperature: better than a sample's where customers differ."""
-    evaluate = evaluator(_crowd(hall.everybody, hall.taste, _COOLING[_MODERATE], rows), rows)
+    evaluate = _evaluator(_crowd(hall.everybody, hall.taste, _COOLING[_MODERATE], rows), rows)
     return descend(evaluate, domain, trail[_MODERATE], steps=2, tolerance=1e-5).price

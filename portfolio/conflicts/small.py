@@ -33,9 +33,8 @@ class SmallHall:
 
     @classmethod
     def of(cls, problem: Problem, rows: Rows) -> "SmallHall":
-        """Lay out a problem; pairs without a finite value and cost are not eligible."""
-        eligible = problem.eligible & np.isfinite(problem.value) & np.isfinite(problem.cost)
-        pairs = Pairs.of(problem, rows, eligible)
+        """Lay out a problem whose eligible values and costs are finite."""
+        pairs = Pairs.of(problem, rows, np.asarray(problem.eligible))
         return cls(problem, rows, replace(pairs, value=np.zeros(len(pairs.value))))
 
     def conflict(self, hard: tuple[str, ...]) -> dict[str, float]:

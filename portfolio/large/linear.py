@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+from allot.uniforms import mix
 from portfolio.dual import Floats
 from portfolio.large.undecided import Undecided
 from portfolio.limits import Rows
@@ -37,18 +39,24 @@ class Kinds:
         return len(self.one)
 
 
+@njit(cache=True, nogil=True)
+def _fingerprint(cell: Any, first: Any, offer: Any, value_bits: Any, cost_bits: Any, out: Any) -> None:
+    """A hash (s,) of each customer's cell, options, values and costs."""
+    for i in range(len(out)):
+        h = mix(np.uint64(cell[i]))
+        for p in range(first[i], first[i + 1]):
+            h = mix(h + np.uint64(offer[p]))
+            h = mix(h + value_bits[p])
+            h = mix(h + cost_bits[p])
+        out[i] = h
+
+
 def kinds_of(few: Undecided) -> Kinds:
-    """Who shares a cell and the same options with the same values and costs."""
-    size = np.diff(few.first)
-    width = int(size.max(initial=0))
-    inside = np.arange(width) < size[:, None]
-    table = np.zeros((len(size), 1 + 3 * width))
-    table[:, 0] = few.cell
-    for t, amount in enumerate((few.offer + 1.0, few.value, few.cost)):
-        table[:, 1 + t * width : 1 + (t + 1) * width][inside] = amount
-    table += 0.0  # there is only one zero
-    packed = np.ascontiguousarray(table).view([("", np.void, table.itemsize * table.shape[1])]).ravel()
-    _, one, kind, many = np.unique(packed, return_index=True, return_inverse=True, return_counts=True)
+    """Who shares a cell and the same options with the same values and costs, by a hash of 64 bits."""
+    bits = [(x + 0.0).view(np.uint64) for x in (few.value, few.cost)]  # there is only one zero
+    key = np.empty(len(few.customer), np.uint64)
+    _fingerprint(few.cell, few.first, few.offer, bits[0], bits[1], key)
+    _, one, kind, many = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
     return Kinds(one.astype(np.int64), kind.astype(np.int64), many.astype(np.int64))
 
 

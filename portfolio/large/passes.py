@@ -19,13 +19,15 @@ from allot import ShapeError
 from portfolio.large.population import Population
 from portfolio.large.reaction import react, reaction_scales
 from portfolio.limits import Floats
-from portfolio.prices import Response
+from portfolio.prices import Response, Stand
 
 Table: TypeAlias = NDArray[np.int64]
 
 _ALONE = 65_536  # fewer customers are not worth a second thread
 _FAST = {"contract", "reassoc", "nsz", "nnan"}  # whatever is not finite is not eligible, and never selected
-_NEVER = np.int32(2**31 - 1)
+_REST = np.int32(2**31 - 1)  # all bits but the sign
+_SIGN = np.int32(31)
+_NOTHING = np.int32(-2139095041)  # the bits of minus infinity, turned over
 _TILE = 512  # customers whose choices are made before they are counted: stores between them would hold up the next
 _BITS, _OFFER = np.int64(32), np.int64(2**32 - 1)
 
@@ -69,9 +71,9 @@ def _choose_double(crowd: Any, charges: Any, first: Any, choice: Any, score: Any
         best = 0.0
         for a in range(k):
             best = max(best, net[a])
-        at = _NEVER
+        at = _REST
         for a in range(k):
-            at = min(at, np.int32(a) if net[a] == best else _NEVER)
+            at = min(at, np.int32(a) if net[a] == best else _REST)
         choice[j] = at if best > 0.0 else k
         score[j] = best
 
@@ -110,28 +112,56 @@ def _count(crowd: Any, charges: Any, scale: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _less_second(crowd: Any, charges: Any, width: Any, first: Any, choice: Any, lead: Any) -> None:
-    """From the best scores in `lead` to how far they are surely ahead of the next best."""
+def _less_second_single(crowd: Any, high: Any, first: Any, choice: Any, lead: Any) -> None:
+    """Takes the best score at charges `high` of all options but the chosen one from `lead`.
+
+    With all bits but the sign turned over, negative numbers too are ordered like whole ones.
+    """
     value, cost, eligible, cell = crowd
-    keep, contact, per_cost = charges
+    keep, contact, per_cost = high
     k = value.shape[1]
-    high = np.empty(k + 1, value.dtype)
-    low, none = value.dtype.type(-np.inf), value.dtype.type(0)
     for j in range(len(choice)):
         i = first + j
-        g, at = np.uint64(cell[i]), np.uint64(choice[j])
+        g, at = np.uint64(cell[i]), np.int32(choice[j])
+        best = np.int32(0) if at < k else _NOTHING
         for a in range(k):
             x = value[i, a] * keep[g, a] - contact[g, a] - per_cost[g, a] * cost[i, a]
-            x += width[0, g, a] + width[1, g, a] * cost[i, a]
-            high[a] = x if eligible[i, a] else low
-        high[k] = none
-        high[at] = low
-        second = low
+            bits = np.float32(x).view(np.int32)
+            bits = np.int32(bits ^ ((bits >> _SIGN) & _REST))
+            bits = bits if eligible[i, a] else _NOTHING
+            best = max(best, bits if np.int32(a) != at else _NOTHING)
+        lead[j] -= np.int32(best ^ ((best >> _SIGN) & _REST)).view(np.float32)
+
+
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+def _less_second_double(crowd: Any, high: Any, first: Any, choice: Any, lead: Any) -> None:
+    """The same in double precision, where a row is scanned twice."""
+    value, cost, eligible, cell = crowd
+    keep, contact, per_cost = high
+    k = value.shape[1]
+    net = np.empty(k + 1)
+    for j in range(len(choice)):
+        i = first + j
+        g = np.uint64(cell[i])
+        for a in range(k):
+            x = value[i, a] * keep[g, a] - contact[g, a] - per_cost[g, a] * cost[i, a]
+            net[a] = x if eligible[i, a] else -np.inf
+        net[k] = 0.0
+        net[np.uint64(choice[j])] = -np.inf
+        second = -np.inf
         for a in range(k + 1):
-            second = max(second, high[a])
-        u = np.uint64(min(choice[j], k - 1))
-        own = width[0, g, u] + width[1, g, u] * cost[i, u]
-        lead[j] -= second + (own if choice[j] < k else none)
+            second = max(second, net[a])
+        lead[j] -= second
+
+
+@njit(cache=True, nogil=True)
+def _less_own(crowd: Any, width: Any, first: Any, choice: Any, lead: Any) -> None:
+    """Takes what the chosen offers' scores may be off from `lead`."""
+    _, cost, _, cell = crowd
+    for j in range(len(choice)):
+        a = choice[j]
+        if a < cost.shape[1]:
+            lead[j] -= width[0, cell[first + j], a] + width[1, cell[first + j], a] * cost[first + j, a]
 
 
 @njit(cache=True, nogil=True)
@@ -143,30 +173,18 @@ def _lead(crowd: Any, charges: Any, scale: Any, width: Any, choice: Any, lead: A
     n, k = crowd[0].shape
     out = np.zeros((len(charges[0]), k + 1, 3), np.int64)
     single = crowd[0].itemsize == 4
+    high = (charges[0], charges[1] - width[0], charges[2] - width[1])
     for first in range(0, n, _TILE):
         some = slice(first, min(first + _TILE, n))
         if single:
             _choose_single(crowd, charges, first, choice[some], lead[some])
+            _less_second_single(crowd, high, first, choice[some], lead[some])
         else:
             _choose_double(crowd, charges, first, choice[some], lead[some])
-        _less_second(crowd, charges, width, first, choice[some], lead[some])
+            _less_second_double(crowd, high, first, choice[some], lead[some])
+        _less_own(crowd, width, first, choice[some], lead[some])
         _tally(crowd, scale, first, choice[some], out)
     return out[:, :k]
-
-
-@dataclass(frozen=True, slots=True)
-class Stand:
-    """Where everybody stands at some charges.
-
-    Args:
-        choice: (n,) best option, k = no offer.
-        lead: (n,) how far it is surely ahead of the next best, currency units; negative when it may not be.
-        response: what all of them count.
-    """
-
-    choice: NDArray[np.int16]
-    lead: NDArray[np.floating]
-    response: Response
 
 
 @dataclass(frozen=True, slots=True)

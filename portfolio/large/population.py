@@ -11,9 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from allot import ShapeError
 from allot.uniforms import mix
-from portfolio.limits import Floats, Problem
+from portfolio.limits import Floats, Problem, check_finite
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _LEAST = 64  # customers of every cell in a sample, where there are so many
@@ -22,7 +21,7 @@ _SUM_BITS = 61  # sums of fixed-point numbers stay inside 64 bits
 
 @njit(cache=True, nogil=True)
 def _survey(value_bits: Any, cost_bits: Any, eligible: Any, odd: Any, ends: Any, key: Any, largest: Any) -> None:
-    """Hashes rows into `key`; `largest` (n, 2) becomes each row's largest magnitudes, as bits: ordered like numbers.
+    """Hashes rows into `key`; `largest` (2, n) becomes each row's largest magnitudes, as bits: ordered like numbers.
 
     `ends` is 0 and the mask of all bits but the sign.
     """
@@ -39,8 +38,18 @@ def _survey(value_bits: Any, cost_bits: Any, eligible: Any, odd: Any, ends: Any,
             v = max(v, x & magnitude)
             c = max(c, y & magnitude)
         key[i] = mix(np.uint64(h))
-        largest[i, 0] = v
-        largest[i, 1] = c
+        largest[0, i] = v
+        largest[1, i] = c
+
+
+@njit(cache=True, nogil=True)
+def _drawn(key: Any, cell: Any, highest: Any, some: Any) -> int:
+    """Writes the customers whose key is at most the highest of their cell into `some`; how many they are."""
+    many = 0
+    for i in range(len(key)):
+        some[many] = i
+        many += key[i] <= highest[cell[i]]
+    return many
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,6 @@ class Population:
         cell: (n,) int64.
         n_cells: how many cells there are.
         key: (n,) uint64 fingerprints.
-        weight: (n_cells,) how many customers each row of a cell stands for: 1, but in a sample.
         largest: the largest absolute value and cost of the whole population that this is (a part of).
         size: customers of that whole population.
         typical: mean over customers of the largest absolute value that each could get; 1 where there is none.
@@ -65,7 +73,6 @@ class Population:
     cell: NDArray[np.int64]
     n_cells: int
     key: NDArray[np.uint64]
-    weight: Floats
     largest: tuple[float, float]
     size: int
     typical: float
@@ -81,42 +88,39 @@ class Population:
         eligible = np.ascontiguousarray(problem.eligible)
         word = np.uint32 if value.dtype == np.float32 else np.uint64
         n, k = value.shape
-        key, largest = np.empty(n, np.uint64), np.zeros((n, 2), word)
+        key, largest = np.empty(n, np.uint64), np.zeros((2, n), word)
         odd = (_ODD * (2 * np.arange(3 * k, dtype=np.uint64) + np.uint64(1))).reshape(3, k)
         ends = np.array([0, np.iinfo(word).max // 2], word)
         _survey(value.view(word), cost.view(word), eligible, odd.astype(word), ends, key, largest)
         size = largest.view(value.dtype)
-        _finite(problem, size)
-        top = size.max(0, initial=0.0).astype(np.float64)
-        mean = float(_ordered_mean(size[:, 0]))
+        if not np.isfinite(size).all():
+            check_finite(problem)
+        top = size.max(1, initial=0.0).astype(np.float64)
+        mean = _ordered_mean(size[0])
         cell = np.ascontiguousarray(problem.cell, np.int64)
-        weight = np.ones(problem.n_cells)
         typical = mean if mean > 0 else 1.0
-        return cls(value, cost, eligible, cell, problem.n_cells, _told_apart(key), weight, (top[0], top[1]), n, typical)
+        return cls(value, cost, eligible, cell, problem.n_cells, _told_apart(key), (top[0], top[1]), n, typical)
 
-    def sample(self, size: int) -> "Population":
-        """About `size` customers, of every cell the share that they are of it, in the order of cells and keys."""
+    def sample(self, size: int) -> tuple[NDArray[np.int64], Floats]:
+        """About `size` customers, of every cell the share that they are of it.
+
+        Returns:
+            Customers (s,) in the order of cells and keys, and how many each of a cell stands for (n_cells,).
+        """
         n = len(self.cell)
         count = np.bincount(self.cell, minlength=self.n_cells)
         share = np.minimum(1.0, np.maximum(size / max(n, 1), _LEAST / np.maximum(count, 1)))
-        below = np.where(share < 1.0, share * 2.0**64, 0.0).astype(np.uint64)
-        inside = np.nonzero((self.key < below[self.cell]) | (share[self.cell] >= 1.0))[0]
-        some = inside[np.lexsort((self.key[inside], self.cell[inside]))]
-        taken = np.bincount(self.cell[some], minlength=self.n_cells)
-        return replace(
-            self,
-            value=self.value[some],
-            cost=self.cost[some],
-            eligible=self.eligible[some],
-            cell=self.cell[some],
-            key=self.key[some],
-            weight=self.weight * count / np.maximum(taken, 1),
-        )
+        highest = np.full(self.n_cells, ~np.uint64(0))
+        highest[share < 1.0] = share[share < 1.0] * 2.0**64
+        some = np.empty(n, np.int64)
+        inside = some[: _drawn(self.key, self.cell, highest, some)]
+        some = inside[np.argsort(self.key[inside])]  # equal keys are equal customers
+        some = some[np.argsort(self.cell[some].astype(np.min_scalar_type(self.n_cells)), kind="stable")]
+        return some, count / np.maximum(np.bincount(self.cell[some], minlength=self.n_cells), 1)
 
     def over(self, n_cells: int) -> "Population":
         """The same among more cells, the new ones empty."""
-        weight = np.concatenate((self.weight, np.ones(n_cells - self.n_cells)))
-        return replace(self, n_cells=n_cells, weight=weight)
+        return replace(self, n_cells=n_cells)
 
     def part(self, rows: slice) -> "Population":
         """Some of the customers, to be counted together with the others."""
@@ -167,15 +171,6 @@ def _plain(value: NDArray[np.floating], cost: NDArray[np.floating]) -> tuple[NDA
     single = value.dtype == np.float32 and cost.dtype == np.float32
     kind = np.float32 if single else np.float64
     return np.ascontiguousarray(value, kind), np.ascontiguousarray(cost, kind)
-
-
-def _finite(problem: Problem, size: NDArray[np.floating]) -> None:
-    for t, (name, array) in enumerate((("value", problem.value), ("cost", problem.cost))):
-        bad = np.nonzero(~np.isfinite(size[:, t]))[0]
-        if len(bad):
-            i = int(bad[0])
-            a = int(np.nonzero(problem.eligible[i] & ~np.isfinite(array[i]))[0][0])
-            raise ShapeError(f"{name} of customer {i} and offer {a} is {array[i, a]!r} though the pair is eligible.")
 
 
 def _ordered_mean(size: NDArray[np.floating]) -> float:

@@ -9,11 +9,12 @@ from portfolio.certificate import breaches
 from portfolio.curvature import Touch
 from portfolio.dual import Domain, Floats, descend, domain_of
 from portfolio.large.linear import Kinds, kinds_of, solve_linear
-from portfolio.large.passes import ArgmaxOracle, Stand
+from portfolio.large.parallel import Parallel, cheapest, parallel_rows
 from portfolio.large.population import Population
 from portfolio.large.softened import SoftSample
 from portfolio.large.undecided import Undecided
 from portfolio.limits import Rows
+from portfolio.prices import Oracle, Stand, SureOracle
 
 _SAMPLES, _MANY = (4_000, 20_000, 50_000), 200_000
 _HEATS = ((0.2, 0.05, 0.0125), (0.0125, 0.003), (0.003, 0.001))  # temperatures on each sample, in typical values
@@ -25,11 +26,12 @@ _CORRECTIONS, _SHRINKS = 3, 0.5  # passes that correct what a sample counts wron
 _BLURRED = 6.0  # samples do not tell apart what is fewer temperatures away
 _FAR = 2.0  # prices stay within so many times the undecided's reach: farther away others would be undecided
 _COOLING, _COLDEST = 0.1, 1e-9
-_WORK = 10_000_000  # options looked at per temperature, where there are many
+_WORK = 40_000_000  # options looked at per temperature, where there are many
 _FINE = 1e-6  # relative breach that a temperature is left with
 _TIED = 4  # so many times more undecided than wanted, or than kinds of them, are tied: counted instead of softened
 _UNMET = 0.3  # share of the gap that softening may leave before a linear program is asked
 _NARROWER, _CROWDED = (1.0, 0.1, 0.0), 8  # where more times as many as wanted are undecided, prices are taken for surer
+_MOST, _ALL = 0.4, 4_000_000  # with more of everybody undecided nobody is held to be decided, up to so many options
 _LEASH = 50.0  # the program's prices end here, in typical scores, while others are held to be decided
 _ROUNDING = 1e-12
 _STUCK = 1e-3  # relative breach of a limit at the end of its box that calls for a diagnosis
@@ -37,13 +39,15 @@ _STUCK = 1e-3  # relative breach of a limit at the end of its box that calls for
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """What stays the same while prices are looked for: the customers, the limits as rows, and where prices may lie."""
+    """What stays the same while prices are looked for: the customers, the limits as rows, where prices may lie, the
+    samples, and which rows count the same."""
 
     population: Population
     rows: Rows
     touch: Touch
     domain: Domain
     samples: tuple[SoftSample, ...]
+    parallel: Parallel
 
     def heat(self) -> float:
         """The temperature at which the last sample leaves off, currency units."""
@@ -70,7 +74,8 @@ class Market:
         few = samples[0]
         free = few.answer(np.zeros(rows.coefficient.shape[1:]), 0.05 * scale, 1)[1]
         per_contact = np.array([1.0, *few.per_pair()])
-        return cls(population, rows, touch, domain_of(rows, scale, per_contact, free), samples)
+        domain = domain_of(rows, scale, per_contact, free)
+        return cls(population, rows, touch, domain, samples, parallel_rows(rows))
 
 
 def samples_of(population: Population) -> tuple[SoftSample, ...]:
@@ -109,7 +114,7 @@ class Estimate:
     passes: int = 0
 
 
-def corrected_price(market: Market, oracle: ArgmaxOracle, price: Floats, over: Callable[[], bool]) -> Estimate:
+def corrected_price(market: Market, oracle: Oracle, price: Floats, over: Callable[[], bool]) -> Estimate:
     """Prices after passes over everybody, each followed by Newton on the sample with limits shifted by its error.
 
     The best are those with the lowest dual value; what the last corrections still moved is how far they may be off.
@@ -167,7 +172,7 @@ class Settled:
 
 
 def settle(
-    market: Market, oracle: ArgmaxOracle, at: Estimate, wanted: int, gap: float, over: Callable[[], bool]
+    market: Market, oracle: SureOracle, at: Estimate, wanted: int, gap: float, over: Callable[[], bool]
 ) -> Settled:
     """Newton at falling temperatures on the customers with the smallest leads, everybody else fixed.
 
@@ -194,7 +199,7 @@ def settle(
     return found
 
 
-def _better(market: Market, oracle: ArgmaxOracle, one: Settled, other: Settled) -> bool:
+def _better(market: Market, oracle: Oracle, one: Settled, other: Settled) -> bool:
     """Whether one has the lower dual value, over the undecided and, its prices being far away, over everybody too."""
     slack = _ROUNDING * abs(other.dual)
     if one.dual > other.dual + slack:
@@ -238,12 +243,12 @@ def _by_newton(
     hard = np.isinf(rows.penalty)
     heat = min(market.heat(), 0.1 * reach)
     steps = int(np.clip(_WORK / max(len(few.offer), 1), _FEW_STEPS, _STEPS))
-    price, lowest = at.price, at.price
+    price, lowest, before = at.price, at.price, None
     dual, best, plan = np.inf, -np.inf, None
     while True:
         evaluate = few.evaluator(rows, market.touch, heat, fixed)
         found = descend(evaluate, domain, price, steps=steps, tolerance=_FINE)
-        price = found.price
+        price = cheapest(market.parallel, domain, found.price)
         soft, _ = few.soften(rows.charges(price), heat)
         exact = soft.exact + worth - float(price @ others) + domain.support(price)
         if exact < dual:
@@ -255,7 +260,8 @@ def _by_newton(
         end = crowd.settled(market, lowest, plan.share, dual, plan.use)
         if end.stuck or dual - best <= 0.03 * gap * abs(dual) or heat <= _COLDEST * scale or over():
             return end, dual - best
-        heat *= _COOLING
+        ahead = price if before is None else domain.clip(price + _COOLING * (price - before))
+        before, price, heat = price, ahead, heat * _COOLING
 
 
 def _by_program(market: Market, crowd: Crowd, at: Estimate, alike: Kinds) -> Settled | None:
@@ -272,9 +278,7 @@ def _by_program(market: Market, crowd: Crowd, at: Estimate, alike: Kinds) -> Set
     return crowd.settled(market, price, share, soft.exact + worth + domain.support(price), few.use_of(share))
 
 
-def _undecided(
-    market: Market, oracle: ArgmaxOracle, at: Estimate, wanted: int
-) -> tuple[Stand, Undecided, Floats, float]:
+def _undecided(market: Market, oracle: SureOracle, at: Estimate, wanted: int) -> tuple[Stand, Undecided, Floats, float]:
     """Where everybody stands, the undecided, what the others use, and how far behind an option counts."""
     population, rows = market.population, market.rows
     n, k = population.value.shape
@@ -287,6 +291,8 @@ def _undecided(
         some = np.nonzero(stand.lead <= reach)[0] if wanted < n else np.arange(n)
         if wanted >= n or len(some) <= max(_CROWDED * wanted, n // 8) or not at.width.any():
             break
+    if len(some) > _MOST * n and n * (k + 1) <= _ALL:
+        some, wanted = np.arange(n), n
     some = some[np.lexsort((population.key[some], population.cell[some]))]  # the order given must change no bit
     few = Undecided.of(population, charges, width, some, reach if wanted < n else np.inf)
     use = stand.response.use.copy()

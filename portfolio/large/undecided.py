@@ -17,6 +17,7 @@ from portfolio.large.population import Population
 from portfolio.limits import Rows
 
 _FADED = 40.0  # exp(-40) < 1e-17: options this many temperatures below the best count for nothing
+_PAIRS = 600_000  # of options whose reaction is counted; where more react, some customers stand for all of them
 
 
 @njit(cache=True, nogil=True)
@@ -51,16 +52,14 @@ def _options(some: Any, crowd: Any, charges: Any, width: Any, reach: Any, first:
 
 
 @njit(cache=True, nogil=True)
-def _soften(crowd: Any, charges: Any, tau: Any, use: Any, reaction: Any, share: Any) -> Any:
-    """Adds use (3, g, k) and reaction (g, t k, t k), sets shares; returns softened, exact and reached value."""
+def _soften(crowd: Any, charges: Any, tau: Any, use: Any, share: Any) -> Any:
+    """Adds use (3, g, k), sets shares; returns softened, exact and reached value, and how many pairs react."""
     first, offer, value, cost, cell = crowd
     k = charges.shape[2]
-    measures = reaction.shape[1] // k
     soft = 0.0
     exact = 0.0
     reached = 0.0
-    weight = np.ones(3)
-    other = np.ones(3)
+    pairs = 0
     for j in range(len(first) - 1):
         g = cell[j]
         top = -np.inf
@@ -71,34 +70,58 @@ def _soften(crowd: Any, charges: Any, tau: Any, use: Any, reaction: Any, share: 
                 share[p] = value[p] - charges[0, g, a] - charges[1, g, a] * cost[p] - charges[2, g, a] * value[p]
             top = max(top, share[p])
         mass = 0.0
+        live = 0
         for p in range(first[j], first[j + 1]):
             share[p] = np.exp((share[p] - top) / tau) if top - share[p] < _FADED * tau else 0.0
             mass += share[p]
+            live += share[p] > 0.0
         soft += top + tau * np.log(mass)
         exact += top
+        pairs += live * live if live > 1 else 0
         for p in range(first[j], first[j + 1]):
+            if share[p] == 0.0:
+                continue
             share[p] /= mass
             a = offer[p]
-            if a < k and share[p] > 0.0:
+            if a < k:
                 use[0, g, a] += share[p]
                 use[1, g, a] += share[p] * cost[p]
                 use[2, g, a] += share[p] * value[p]
                 reached += share[p] * value[p]
-        for p in range(first[j], first[j + 1] if measures else first[j]):
+    return soft, exact, reached, pairs
+
+
+@njit(cache=True, nogil=True)
+def _react(crowd: Any, share: Any, asked: Any, scale: Any, k: Any, reaction: Any) -> None:
+    """Adds scale * the reaction (g, t k, t k) of a part `asked` of the split customers, spread evenly among them."""
+    first, offer, value, cost, cell = crowd
+    measures = reaction.shape[1] // k
+    weight = np.ones(3)
+    other = np.ones(3)
+    turn = 0.0
+    for j in range(len(first) - 1):
+        begin, end = first[j], first[j + 1]
+        if share[begin:end].max() >= 1.0:
+            continue
+        turn += asked
+        if turn < 1.0:
+            continue
+        turn -= 1.0
+        g = cell[j]
+        for p in range(begin, end):
             a = offer[p]
-            if a < k and 0.0 < share[p] < 1.0:
+            if a < k and share[p] > 0.0:
                 weight[1] = cost[p]
                 weight[2] = value[p]
-                for q in range(first[j], first[j + 1]):
+                for q in range(begin, end):
                     b = offer[q]
                     if b < k and share[q] > 0.0:
                         other[1] = cost[q]
                         other[2] = value[q]
-                        pull = share[p] * ((1.0 if p == q else 0.0) - share[q]) / tau
+                        pull = scale * share[p] * ((1.0 if p == q else 0.0) - share[q])
                         for s in range(measures):
                             for t in range(measures):
                                 reaction[g, s * k + a, t * k + b] += pull * weight[s] * other[t]
-    return soft, exact, reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +199,18 @@ class Undecided:
         return np.stack([np.bincount(where, x[real], g * k).reshape(g, k) for x in amounts])
 
     def soften(self, charges: Floats, temperature: float, measures: int = 0) -> tuple[Softened, Floats]:
-        """Choices at charges (3, g, k), and with measures > 0 the reaction (g, t k, t k) of their use."""
+        """Choices at charges (3, g, k), and with measures > 0 the reaction (g, t k, t k) of their use.
+
+        Where very many react, the reaction is counted on some of them, evenly spread; all else is exact.
+        """
         g, k = self.shape
         use, reaction = np.zeros((3, g, k)), np.zeros((g, measures * k, measures * k))
         share = np.empty(len(self.offer))
         crowd = (self.first, self.offer, self.value, self.cost, self.cell)
-        soft, exact, reached = _soften(crowd, charges, temperature, use, reaction, share)
+        soft, exact, reached, pairs = _soften(crowd, charges, temperature, use, share)
+        if measures:
+            asked = min(1.0, _PAIRS / max(pairs, 1))
+            _react(crowd, share, asked, 1.0 / (asked * temperature), k, reaction)
         return Softened(soft, exact, reached, use, share), reaction
 
     def evaluator(self, rows: Rows, touch: Touch, temperature: float, fixed: Floats) -> Evaluate:

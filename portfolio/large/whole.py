@@ -1,8 +1,10 @@
 """Whole numbers for the last customers: those whom the vertex leaves split, and their nearest neighbours, exactly."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from portfolio.certificate import judge
@@ -19,7 +21,7 @@ _OF_A_KIND = 8
 _OPTIONS = 600  # beside the best, for whose sake farther ones are looked at
 _PAIRS, _NODES = 600, 30  # options and nodes of the integer program
 _BOARD = 12_000  # options on the board of an exchange: its pairs grow with their square
-_SHORT = 100.0  # times the goal that exchanges may leave before the integer program is asked
+_SHORT = 30.0  # times the goal that exchanges may leave before the integer program is asked
 _BAND = 0.02  # offers within this share of a typical value may be exchanged
 _SMALL = 20_000  # customers up to whom the value of one is worth a longer search
 _TRIES, _KICKS = 3_000_000, 4_000_000  # pairs of changes
@@ -135,10 +137,26 @@ def _plan(choice: NDArray[np.integer], few: Undecided, at: NDArray[np.int64]) ->
 
 
 def _largest(few: Undecided, share: Floats) -> NDArray[np.int64]:
-    """(s,) the option with the largest share of each customer."""
-    owner = few.owner()
-    order = np.lexsort((-share, owner))
-    return np.asarray(order[few.first[:-1]])
+    """(s,) the option with the largest share of each customer, the first of several."""
+    if not len(few.customer):
+        return np.zeros(0, np.int64)
+    top = np.repeat(np.maximum.reduceat(share, few.first[:-1]), np.diff(few.first))
+    at = np.where(share == top, np.arange(len(share)), len(share))
+    return np.asarray(np.minimum.reduceat(at, few.first[:-1]))
+
+
+@njit(cache=True, nogil=True)
+def _two_best(first: Any, net: Any, best: Any, second: Any) -> None:
+    """The best option of each customer and the next best, the earlier of equals; the best again where it is alone."""
+    for i in range(len(best)):
+        top, next_top = first[i], first[i]
+        for p in range(first[i] + 1, first[i + 1]):
+            if net[p] > net[top]:
+                top, next_top = p, top
+            elif next_top == top or net[p] > net[next_top]:
+                next_top = p
+        best[i] = top
+        second[i] = next_top
 
 
 def _leads(few: Undecided, charges: Floats) -> tuple[Floats, NDArray[np.int64]]:
@@ -148,12 +166,9 @@ def _leads(few: Undecided, charges: Floats) -> tuple[Floats, NDArray[np.int64]]:
     cell, column = few.cell[owner], np.minimum(few.offer, k - 1)
     paid = charges[0, cell, column] + charges[1, cell, column] * few.cost + charges[2, cell, column] * few.value
     net = np.where(few.offer < k, few.value - paid, 0.0)
-    order = np.lexsort((-net, owner))
-    first = few.first[:-1]
-    several = np.diff(few.first) > 1
-    best = order[first]
-    second = np.where(several, order[np.minimum(first + 1, len(order) - 1)], best)
-    lead = np.where(several, net[best] - net[second], np.inf)
+    best, second = np.empty(len(few.customer), np.int64), np.empty(len(few.customer), np.int64)
+    _two_best(few.first, net, best, second)
+    lead = np.where(best != second, net[best] - net[second], np.inf)
     low, high = np.minimum(few.offer[best], few.offer[second]), np.maximum(few.offer[best], few.offer[second])
     return lead, (few.cell * (k + 1) + low) * (k + 1) + high
 

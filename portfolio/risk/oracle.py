@@ -38,14 +38,16 @@ def oracle_of(problem: Problem, rows: Rows, *, gap: float) -> Oracle:
     Raises:
         LimitError: limits on "value" would count the modified values, except in small problems.
     """
-    if np.count_nonzero(problem.eligible) <= EXACT_PAIRS:
+    pairs = int(np.count_nonzero(problem.eligible))
+    if pairs <= EXACT_PAIRS:
         return _small(problem, rows, gap)
     if np.any(rows.coefficient[:, 2]):
         at = int(np.flatnonzero(rows.coefficient[:, 2].any((1, 2)))[0])
         raise LimitError(
-            f"counts value, which a risk limit takes only up to {EXACT_PAIRS:,} eligible pairs.",
+            f"counts value; together with a risk limit that can be planned for up to {EXACT_PAIRS:,} pairs of customer"
+            f" and offer, here are {pairs:,}.",
             where=f"limit {rows.names[at]!r}",
-            remedy="Drop it or make it report_only, or count contacts or cost instead.",
+            remedy="Count contacts or cost instead, make it report_only, or plan without regard to risk.",
         )
 
     def ask(value: Floats | None, start: Floats | None) -> Reply:

@@ -1,10 +1,10 @@
 """From plans near the bound to one whole plan that keeps the limits and the risk limit.
 
 The plan whose value less charged risk is best is nearly it; where it is too risky, it and the mixture of plans, made
-whole customer by customer, are eased change by change. Then
-the customers nearest to indifference go to an integer program in which the risk limit stands as one row: its tangent at
-the plan, plus what each change adds by curvature when changes are independent. Where the truth is far from that row,
-fewer changes are allowed. Few customers first, then more, each time around the best plan so far.
+whole customer by customer, are eased change by change. Then the customers nearest to indifference go to an integer
+program in which the risk limit stands as one row: its tangent at the plan, plus what each change adds by curvature when
+changes are independent. Where the truth is far from that row, fewer changes are allowed. Few customers first, then
+more, each time around the best plan so far.
 
 Tiny problems also get the whole truth: sd <= R holds exactly when every tangent holds, so that integer programs over
 all pairs, with the tangent of each plan that was too risky added, end at the optimum and bound it on the way.

@@ -15,7 +15,7 @@ from allot import ShapeError
 from portfolio.certificate import bound_of, recount
 from portfolio.conflicts.diagnose import diagnose
 from portfolio.limits import Limit, Problem, Rows, compile_rows
-from portfolio.referee import whole_counts
+from portfolio.referee import impossible_counts, whole_counts
 from portfolio.risk.master import Column, Mixture, best_mixture
 from portfolio.risk.oracle import Oracle, oracle_of
 from portfolio.risk.rounding import Target, whole_plan
@@ -79,7 +79,7 @@ def solve_with_risk(
     Args:
         problem: as for `solve`. Limits on "value" count the original value; they need at most 2,000 eligible pairs.
         risk: sensitivities and covariances of the same customers and offers.
-        gap: relative distance to the bound that is good enough.
+        gap: relative distance of what is maximised to its bound that is good enough.
         most_iterations: solves at modified values, each about as long as `solve`.
 
     Returns:
@@ -92,6 +92,9 @@ def solve_with_risk(
     _check(problem, risk)
     rows = whole_counts(compile_rows(problem.limits, problem.n_cells, problem.value.shape[1]))
     job = _Job(problem, rows, risk, gap, most_iterations)
+    if impossible := impossible_counts(rows):
+        words = "No whole number of contacts lies between the bounds of a limit."
+        return _no_plan(job, words, -np.inf, conflict=impossible[:1])
     ask = oracle_of(problem, rows, gap=_INNER * gap)
     free = ask(None, None)
     if free.choice is None:
@@ -228,7 +231,7 @@ def _finished(job: _Job, search: _Search, free: Column) -> RiskSolution:
     status: Status = "optimal" if distance <= job.gap else "feasible"
     solution = replace(plain, bound=bound, gap=distance, status=status, passes=search.iterations)
     paid = _length(search.direction) if risk.price is None else risk.price
-    return RiskSolution(solution, best.sd, best.exposure, paid, search.iterations, free.value, free.sd)
+    return RiskSolution(solution, reached, best.sd, best.exposure, paid, search.iterations, free.value, free.sd)
 
 
 def _no_plan(
@@ -245,4 +248,4 @@ def _no_plan(
     if not np.isneginf(bound):
         base = replace(base, status="time_limit", bound=bound, broken=("risk",))
     value, sd = (free.value, free.sd) if free else (0.0, 0.0)
-    return RiskSolution(base, 0.0, np.zeros(job.risk.shape), 0.0, iterations, value, sd, words)
+    return RiskSolution(base, base.value, 0.0, np.zeros(job.risk.shape), 0.0, iterations, value, sd, words)

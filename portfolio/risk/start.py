@@ -22,8 +22,8 @@ _STEPS, _MEMORY, _FLAT = 100, 20, 1e-9
 class _Crowd:
     """s customers, each standing for `weight`, and how the dual's variables are scaled.
 
-    `measure` (3, s, k) is contacts, cost and value of each eligible pair, `load` (s, k) its sensitivity, both 0 where
-    not eligible; `unit` (m,) and `reach` turn prices and a direction into numbers near 1.
+    `measure` (3, s, k) is contacts, cost and value of each eligible pair, 0 where not eligible; `unit` (m,) and `reach`
+    turn prices and a direction into numbers near 1, `typical` is a customer's typical value.
     """
 
     rows: Rows
@@ -54,16 +54,16 @@ class _Crowd:
         even = np.where(eligible, np.abs(risk.sensitivity[who]), 0.0) / k
         reach = weight * float(np.sqrt(np.square(risk.rooted(_exposure(risk, who, even))).sum()))
         return cls(
-            rows,
-            risk,
-            measure,
-            eligible,
-            cell,
-            who,
-            weight,
-            typical,
-            typical * n / np.maximum(unit, 1e-12 * n),
-            typical * n / max(reach, 1e-300),
+            rows=rows,
+            risk=risk,
+            measure=measure,
+            eligible=eligible,
+            cell=cell,
+            who=who,
+            weight=weight,
+            typical=typical,
+            unit=typical * n / np.maximum(unit, 1e-12 * n),
+            reach=typical * n / max(reach, 1e-300),
         )
 
     def direction(self, x: Floats) -> tuple[Floats, Floats]:
@@ -102,6 +102,7 @@ class _Crowd:
         return value / scale, slope / scale
 
     def _loads(self) -> Floats:
+        """(s, k) sensitivities, 0 where not eligible."""
         return np.where(self.eligible, self.risk.sensitivity[self.who], 0.0)
 
 

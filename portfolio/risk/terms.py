@@ -170,17 +170,19 @@ class RiskSolution:
     """A whole plan inside the limits and the risk limit, and its proof.
 
     Args:
-        solution: the plan; `value` is the planned value, `bound` of what is maximised: the value, or the value less
-            price * sd; `gap` is the distance between the two relative to the bound.
+        solution: the plan; `value` is what it is planned to earn. `bound` and `gap` are of its worth, see below.
+        worth: what is maximised. Under a risk limit that is the value; under a price of risk, value - price * sd.
         sd: standard deviation of the plan's total value, recounted from the choice, currency units.
         exposures: (k, d) of the plan.
-        risk_price: what one more unit of sd would be worth, near the plan; 0 where the limit does not bind.
+        risk_price: what one more unit of sd would be worth, near the plan; 0 where the limit does not bind. Under a
+            price of risk, that price.
         iterations: how often the plan at modified values was solved.
-        free_value, free_sd: of the plan without the risk limit; what the limit costs is free_value - value.
+        free_value, free_sd: of the plan without regard to risk.
         words: why there is no plan; empty when there is one.
     """
 
     solution: Solution
+    worth: float
     sd: float
     exposures: Floats
     risk_price: float
@@ -190,6 +192,15 @@ class RiskSolution:
     words: str = ""
 
     @property
+    def bound(self) -> float:
+        """What no whole plan inside the limits exceeds in worth.
+
+        Under a risk limit: no plan that keeps it has a higher value. Under a price of risk: no plan has a higher
+        value - price * sd; a plan may have a higher value than this bound.
+        """
+        return self.solution.bound
+
+    @property
     def loss(self) -> float:
-        """Planned value that the risk limit costs, currency units."""
+        """Planned value that regard to risk costs, currency units."""
         return self.free_value - self.solution.value

@@ -1,7 +1,8 @@
 """Several offers per customer at any size: prices, whole numbers and a proof, as `portfolio.solver` does for one.
 
 Prices come from a softened dual whose temperature falls, on a sample and then on everybody, until the softened plan's
-value meets the bound; the plan is made whole by `portfolio.several.rounding`.
+value meets the bound; shares become bundles in
+`portfolio.several.bundles`, and the last of them whole in `portfolio.several.rounding`.
 """
 
 from dataclasses import dataclass, replace
@@ -10,17 +11,20 @@ import numpy as np
 
 from portfolio.certificate import breaches
 from portfolio.conflicts.diagnose import diagnose
+from portfolio.curvature import Touch
 from portfolio.dual import Domain, Floats, descend, domain_of
-from portfolio.limits import Problem, Rows, use_of
-from portfolio.prices import evaluator
-from portfolio.several.argmax import Shelf, measures_of
-from portfolio.several.crowd import SeveralCrowd, Taste, respond
-from portfolio.several.rounding import finish, to_bundles
+from portfolio.limits import Problem, Rows
+from portfolio.several.bundles import to_bundles
+from portfolio.several.crowd import SeveralCrowd, SoftAnswer, Taste
+from portfolio.several.rounding import finish
+from portfolio.several.shelf import Shelf
 from portfolio.solution import Solution, Watch, assemble, infeasible
 
 _SAMPLE = 5_000
 _WARM = (0.2, 0.05, 0.0125, 0.003)  # temperatures in units of a typical score
 _COOLING, _COLDEST = 0.25, 1e-7
+_FREE = 0.05  # the same, for what everybody takes when nothing is charged
+_FEW_STEPS, _STEPS = 15, 25  # of a descent: on the sample, on everybody
 _STUCK = 1e-3  # relative breach of a limit at the end of its box that calls for a diagnosis
 _ENOUGH = 3e-5  # a gap for which no second integer program is tried
 _BLOCK = 16_384  # customers are summed in blocks of fixed size, blocks in order
@@ -45,7 +49,7 @@ def solve_several(problem: Problem, rows: Rows, start: Floats | None, gap: float
     if soft.stuck and (conflict := diagnose(problem)):
         watch.stage("diagnosis")
         return infeasible(problem, rows, watch, conflict.limits)
-    whole = to_bundles(shelf, taste, rows, soft.plan)
+    whole = to_bundles(shelf, taste, rows, soft.plan, soft.room)
     watch.stage("vertex")
     bound, price = bound_several(problem, rows, soft.price), soft.price
     goal = bound - 0.9 * max(gap, _ENOUGH) * abs(bound)
@@ -60,10 +64,6 @@ def solve_several(problem: Problem, rows: Rows, start: Floats | None, gap: float
     watch.stage("certificate")
     choice = done.choice if problem.most > 1 else done.choice[:, 0]
     out = replace(assemble(problem, rows, choice, bound, price, gap, watch), passes=soft.passes)
-    if not done.kept:
-        over = breaches(rows, use_of(problem, choice)) > 0
-        broken = tuple(dict.fromkeys(rows.names[r] for r in np.flatnonzero(over & np.isinf(rows.penalty))))
-        return replace(out, gap=float("inf"), status="time_limit", broken=broken)
     return replace(out, status="time_limit") if out.status == "feasible" and watch.over() else out
 
 
@@ -88,62 +88,93 @@ def bound_several(problem: Problem, rows: Rows, price: Floats) -> float:
         block = Problem(
             problem.value[part], problem.cost[part], problem.eligible[part], problem.cell[part], n_cells=problem.n_cells
         )
-        total += respond(Shelf.of(block), taste, charges)[2]
+        total += SeveralCrowd(Shelf.of(block), taste, 0.0, 1).answer(charges, curvature=False).exact
     sides = np.where(price > 0, rows.upper, np.where(price < 0, rows.lower, 0.0))
     return float(total + np.sum(price * sides))
 
 
 @dataclass(frozen=True, slots=True)
 class _Softened:
-    """The best bound's prices (m,), and the best softened plan (n, k).
+    """The best bound's prices (m,), the best softened plan (n, k), and (m,) its distance from the nearest bounds.
 
     `stuck`: a hard limit stays broken although its price has reached the end of its box.
     """
 
     price: Floats
     plan: Floats
+    room: Floats
     domain: Domain
     passes: int
     stuck: bool
 
 
 def _soften(shelf: Shelf, taste: Taste, rows: Rows, start: Floats | None, gap: float, watch: Watch) -> _Softened:
-    """Newton at falling temperatures, first on a sample, until the softened plan's value meets the bound."""
-    scale, measures = shelf.typical_value(), measures_of(rows)
-    domain = _domain(shelf, taste, rows, scale)
-    price = np.zeros(len(rows.names)) if start is None else domain.clip(start)
-    few = shelf.sample(_SAMPLE)
+    """Newton at falling temperatures, first on a sample, until the softened plan's value meets the bound.
+
+    Prices approach their end in proportion to the temperature, so each descent begins where the last two point to.
+    """
+    few = _Search.of(shelf.sample(_SAMPLE), taste, rows)
+    search = replace(few, shelf=shelf)
+    price = np.zeros(len(rows.names)) if start is None else search.domain.clip(start)
+    before = price
     for heat in _WARM if start is None else _WARM[-1:]:
-        crowd = SeveralCrowd(few, taste, heat * scale, measures)
-        price = descend(evaluator(crowd, rows), domain, price, steps=15, tolerance=1e-3).price
-    bound, at, best, plan_at = np.inf, price, -np.inf, (price, _WARM[-1])
-    passes, heat = 1, _WARM[-1]
+        before, price = price, few.descend(price, heat, steps=_FEW_STEPS, tolerance=1e-3)[0]
+    before = price if start is not None else before
+    bound, at, best, passes, heat = float("inf"), price, -float("inf"), 0, _WARM[-1]
     while True:
-        crowd = SeveralCrowd(shelf, taste, heat * scale, measures)
-        found = descend(evaluator(crowd, rows), domain, price, steps=8, tolerance=1e-6)
-        price = found.price
-        answer = crowd.answer(rows.charges(price), curvature=False)
-        passes += found.evaluations + 1
-        exact = answer.exact + domain.support(price)
+        guess = price + _COOLING * (price - before) if passes else price
+        found, answer, steps = search.descend(guess, heat, steps=_STEPS, tolerance=1e-6)
+        before, price, passes = price, found, passes + steps
+        exact = answer.exact + search.domain.support(price)
         if exact < bound:
             bound, at = exact, price
-        over = breaches(rows, answer.response.use)
-        lost = float(np.sum(np.where(np.isinf(rows.penalty), np.abs(price) + domain.unit, rows.penalty) * over))
+        use, unit = answer.response.use, search.domain.unit
+        fine = np.where(np.isinf(rows.penalty), np.abs(price) + unit, rows.penalty)
+        lost = float(np.sum(fine * breaches(rows, use)))
         if answer.reached - lost > best:
-            best, plan_at = answer.reached - lost, (price, heat)
-        breach = np.where(np.isinf(rows.penalty), domain.breach(rows.consumption(answer.response.use)), 0.0)
-        stuck = bool((domain.at_box(price) & (breach > _STUCK)).any())
+            best, plan = answer.reached - lost, (price, heat, rows.consumption(use))
+        stuck = search.stuck(price, use)
         if stuck or bound - best <= 0.3 * gap * abs(bound) or heat <= _COLDEST or watch.over():
             break
         heat *= _COOLING
-    plan = SeveralCrowd(shelf, taste, plan_at[1] * scale, measures).plan(rows.charges(plan_at[0]))
-    return _Softened(at, plan, domain, passes + 1, stuck)
+    room = np.minimum(rows.upper - plan[2], plan[2] - rows.lower)
+    shares = search.crowd(plan[1]).plan(rows.charges(plan[0]))
+    return _Softened(at, shares, room, search.domain, passes + 1, stuck)
 
 
-def _domain(shelf: Shelf, taste: Taste, rows: Rows, scale: float) -> Domain:
-    pairs = max(int(np.count_nonzero(shelf.eligible)), 1)
-    cost = float(np.abs(np.where(shelf.eligible, shelf.cost, 0.0)).sum()) / pairs
-    worth = float(np.abs(np.where(shelf.eligible, shelf.value, 0.0)).sum()) / pairs
-    crowd = SeveralCrowd(shelf, taste, 0.05 * scale, measures_of(rows))
-    free = crowd(np.zeros(rows.coefficient.shape[1:]), curvature=False).use
-    return domain_of(rows, scale, np.array([1.0, cost, worth]), free)
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The customers, softened, under the limits; `scale` is a typical score, the unit of temperatures."""
+
+    shelf: Shelf
+    taste: Taste
+    rows: Rows
+    domain: Domain
+    touch: Touch
+    scale: float
+
+    @classmethod
+    def of(cls, shelf: Shelf, taste: Taste, rows: Rows) -> "_Search":
+        """Units and sizes from what these customers would take freely."""
+        touch, scale = Touch.of(rows), shelf.typical_value()
+        free = SeveralCrowd(shelf, taste, _FREE * scale, 1)(np.zeros(rows.coefficient.shape[1:]), curvature=False).use
+        return cls(shelf, taste, rows, domain_of(rows, scale, shelf.per_contact(), free), touch, scale)
+
+    def crowd(self, heat: float) -> SeveralCrowd:
+        return SeveralCrowd(self.shelf, self.taste, heat * self.scale, self.touch.measures)
+
+    def descend(self, start: Floats, heat: float, *, steps: int, tolerance: float) -> tuple[Floats, SoftAnswer, int]:
+        """Prices (m,) of a temperature, the answer to them, and the passes it took."""
+        crowd, answers = self.crowd(heat), dict[bytes, SoftAnswer]()
+
+        def evaluate(price: Floats) -> tuple[float, Floats, Floats]:
+            answers[price.tobytes()] = crowd.answer(self.rows.charges(price), curvature=True)
+            return answers[price.tobytes()].read(self.rows, self.touch)
+
+        found = descend(evaluate, self.domain, start, steps=steps, tolerance=tolerance)
+        return found.price, answers[found.price.tobytes()], found.evaluations
+
+    def stuck(self, price: Floats, use: Floats) -> bool:
+        """Whether a hard limit is broken at the end of its price's box."""
+        breach = np.where(np.isinf(self.rows.penalty), self.domain.breach(self.rows.consumption(use)), 0.0)
+        return bool((self.domain.at_box(price) & (breach > _STUCK)).any())

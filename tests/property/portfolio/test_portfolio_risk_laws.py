@@ -28,8 +28,9 @@ def assert_proven(problem, risk, found):
     assert found.solution.value == pytest.approx(value, rel=1e-12)
     assert risk.maximum_sd is None or sd <= risk.maximum_sd * (1 + 1e-8)
     worth = value - (risk.price or 0.0) * sd
-    assert worth <= found.solution.bound * (1 + 1e-12)
-    assert found.solution.gap == pytest.approx((found.solution.bound - worth) / abs(found.solution.bound), abs=1e-12)
+    assert found.worth == pytest.approx(worth, rel=1e-12)
+    assert worth <= found.bound * (1 + 1e-12)
+    assert found.solution.gap == pytest.approx((found.bound - worth) / abs(found.bound), abs=1e-12)
 
 
 @settings(max_examples=4, deadline=None, derandomize=True)
@@ -61,10 +62,9 @@ def test_with_a_price_the_best_of_all_plans_lies_between_worth_and_bound(seed, p
     risk = replace(risk, price=price)
     found = solve_with_risk(problem, risk)
     assert_proven(problem, risk, found)
-    worth = found.solution.value - price * found.sd
-    assert worth <= best + 1e-9 * abs(best)
-    assert best <= found.solution.bound + 1e-9 * abs(best)
-    assert worth >= best - 0.02 * abs(best)
+    assert found.worth <= best + 1e-9 * abs(best)
+    assert best <= found.bound + 1e-9 * abs(best)
+    assert found.worth >= best - 0.02 * abs(best)
 
 
 def test_value_limits_count_the_original_value():

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from several_instances import assert_may_have, crowd, limited, some_plan
 
+import portfolio.several.bundles
 from portfolio import Limit, compile_rows, solve, use_of
 from portfolio.certificate import recount
 from portfolio.limits import Selection, Share
 from portfolio.referee import whole_counts
-from portfolio.several.argmax import Shelf, SoftCrowd
-from portfolio.several.crowd import SeveralCrowd, Taste, respond
-from portfolio.several.rounding import to_bundles
+from portfolio.several.bundles import to_bundles
+from portfolio.several.crowd import SeveralCrowd, Taste
+from portfolio.several.shelf import Shelf
 from portfolio.several.solver import bound_several, solve_several
 from portfolio.solution import Watch
 
@@ -47,6 +48,12 @@ def test_the_plan_lies_between_the_referee_and_its_own_bound(seed):
     assert_agrees_with_the_referee(seed)
 
 
+@pytest.mark.parametrize(("seed", "n"), [(974, 18), (1409, 21), (1986, 22)])
+def test_few_customers_who_are_alike_are_planned_as_well_as_the_referee_plans_them(seed, n):
+    """Their integer programs branch more often than those of many customers: every plan has equals."""
+    assert_agrees_with_the_referee(seed, n)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("block", range(20))
 def test_thousands_of_plans_lie_between_the_referee_and_their_own_bounds(block):
@@ -76,7 +83,8 @@ def test_no_plan_of_one_customer_beats_the_answer_to_charges(seed):
     problem, _ = crowd(seed, 6)
     rng = np.random.default_rng(seed)
     charges = rng.normal(0, 8, (3, 3, 6)) * np.array([1.0, 0.3, 0.1])[:, None, None]
-    choice, lead, total = respond(Shelf.of(problem), Taste.of(problem), charges)
+    exact = SeveralCrowd(Shelf.of(problem), Taste.of(problem), 0.0, 3)
+    (choice, lead), total = exact.stand(charges), exact.answer(charges, curvature=False).exact
     assert_may_have(problem, choice)
     paid = charges[0][problem.cell] + charges[1][problem.cell] * problem.cost + charges[2][problem.cell] * problem.value
     net = problem.value - paid
@@ -132,7 +140,7 @@ def test_softened_shares_stay_inside_most_and_groups_and_cool_to_the_exact_answe
         assert plan.sum(1).max() <= problem.most + 1e-9
         for group in np.unique(taste.group):
             assert plan[:, taste.group == group].sum(1).max() <= 1 + 1e-9
-    choice, lead, _ = respond(shelf, taste, charges)
+    choice, lead = SeveralCrowd(shelf, taste, 0.0, 3).stand(charges)
     clear = lead > 0.05
     cold = np.zeros_like(plan)
     i, j = np.nonzero(choice >= 0)
@@ -144,24 +152,28 @@ def test_softened_shares_stay_inside_most_and_groups_and_cool_to_the_exact_answe
 def test_one_offer_at_most_is_the_softened_choice_of_one():
     problem, _ = crowd(3, 50, most=1)
     charges = np.random.default_rng(0).normal(3, 2, (3, 3, 6)) * np.array([1.0, 0.3, 0.1])[:, None, None]
-    several = SeveralCrowd(Shelf.of(problem), Taste.of(problem), 2.0, 3).answer(charges, curvature=True)
-    single = SoftCrowd(Shelf.of(problem), 2.0, 3).answer(charges, curvature=True)
-    assert several.response.value == pytest.approx(single.response.value)
-    assert several.exact == pytest.approx(single.exact)
-    np.testing.assert_allclose(several.response.use, single.response.use, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(several.response.curvature, single.response.curvature, rtol=1e-8, atol=1e-10)
+    shelf, heat = Shelf.of(problem), 2.0
+    several = SeveralCrowd(shelf, Taste.of(problem), heat, 3)
+    paid = charges[0][problem.cell] + charges[1][problem.cell] * problem.cost + charges[2][problem.cell] * problem.value
+    net = np.where(problem.eligible, problem.value - paid, -np.inf)
+    odds = np.exp(np.column_stack((net, np.zeros(50))) / heat)
+    answer = several.answer(charges, curvature=False)
+    assert answer.response.value == pytest.approx(heat * np.log(odds.sum(1)).sum())
+    assert answer.exact == pytest.approx(np.maximum(net.max(1), 0.0).sum())
+    np.testing.assert_allclose(several.plan(charges), (odds / odds.sum(1, keepdims=True))[:, :6], rtol=1e-9, atol=1e-16)
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_whole_bundles_use_what_the_shares_used_and_are_worth_no_less(style):
+@pytest.mark.parametrize("chunk", [20_000, 37])
+def test_whole_bundles_use_what_the_shares_used_and_are_worth_no_less(style, chunk, monkeypatch):
+    monkeypatch.setattr(portfolio.several.bundles, "_CHUNK", chunk)
     instance = crowd(9, 500, most=3, style=style)
     problem = limited(instance, 9)
     rows = compile_rows(problem.limits, problem.n_cells, 6)
     shelf, taste = Shelf.of(problem), Taste.of(problem)
     plan = SeveralCrowd(shelf, taste, 5.0, 3).plan(np.full((3, problem.n_cells, 6), 0.5))
     shares = plan.copy()
-    tight = replace(rows, upper=np.zeros(len(rows.names)))  # nothing has room
-    choice, split = to_bundles(shelf, taste, tight, plan)
+    choice, split = to_bundles(shelf, taste, rows, plan, np.zeros(len(rows.names)))  # nothing has room
     assert_may_have(problem, choice)
     assert len(split) <= len(rows.names)
     whole = np.setdiff1d(np.arange(500), split)

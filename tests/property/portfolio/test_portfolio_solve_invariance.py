@@ -48,6 +48,27 @@ def test_the_order_of_customers_changes_no_bit(n):
     assert other.bound == pytest.approx(one.bound, rel=1e-13)
 
 
+@pytest.mark.parametrize("n", [2_000, 20_000])
+@pytest.mark.parametrize("alike", [False, True])
+def test_where_customers_tie_exactly_order_changes_the_plan_only_within_its_gap(n, alike):
+    problem = problem_of(n)
+    value, cost = np.round(problem.value / 5.0) * 5.0, np.round(problem.cost[:1] + 0.0 * problem.cost, 1)
+    problem = replace(problem, value=value.astype(np.float32), cost=cost.astype(np.float32))
+    if alike:  # crowds of customers who differ in nothing
+        problem = rearranged(problem, np.arange(n) % 40)
+    order = np.random.default_rng(1).permutation(n)
+    one, again, other = solve(problem), solve(problem), solve(rearranged(problem, order))
+    assert (again.choice == one.choice).all()
+    assert (again.row_prices == one.row_prices).all()
+    assert other.bound == pytest.approx(one.bound, rel=1e-9)
+    lost = max(one.gap, other.gap) * abs(one.bound)
+    assert abs(other.value - one.value) <= lost + 1e-9 * abs(one.bound)
+    for shown, found in ((problem, one), (rearranged(problem, order), other)):
+        assert found.status in ("optimal", "feasible")
+        assert found.gap < 1e-3
+        assert recount(shown, compile_rows(problem.limits, G, K), found.choice)[1]
+
+
 def test_threads_change_no_bit(monkeypatch):
     problem = problem_of(30_000)
     alone = solve(problem)

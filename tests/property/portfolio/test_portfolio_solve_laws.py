@@ -1,9 +1,17 @@
-"""Whole plans: the large path against the exact referee, ties, certificates and invariances."""
+"""Whole plans: the path for many customers against the exact referee, prices, certificates and conflicts."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from contested_instances import (
+    assert_kept,
+    assert_prices_pay_for_what_binds,
+    contested,
+    one_customer,
+    planned,
+    random_problem,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,74 +19,17 @@ import portfolio.conflicts.diagnose
 import portfolio.solver
 from portfolio.certificate import bound_of, recount
 from portfolio.conflicts.diagnose import diagnose
-from portfolio.limits import Limit, Problem, Selection, Share, compile_rows, usage, use_of
+from portfolio.limits import Limit, Problem, compile_rows, usage, use_of
 from portfolio.solver import solve
-
-
-def random_problem(seed, *, n=60, k=4, g=3, style="plain"):
-    """Limits of every kind around a random plan, so that it exists; some of them fractional, some tight."""
-    rng = np.random.default_rng(seed)
-    value = rng.gamma(2.0, 10.0, (n, k)) - 5.0
-    cost = rng.uniform(0.5, 5.0, (n, k))
-    if style == "quantum":
-        value = np.maximum(np.round(value / 5), 1) * 5.0
-        cost = np.broadcast_to(np.round(rng.uniform(0.5, 5.0, k), 1), (n, k)).copy()
-    if style == "copies":
-        value, cost = np.repeat(value[: n // 10], 10, 0), np.repeat(cost[: n // 10], 10, 0)
-    if style == "equal":
-        value, cost = np.full((n, k), 7.0), np.full((n, k), 2.0)
-    eligible = rng.random((n, k)) < 0.8
-    cell = np.r_[np.arange(g), rng.integers(0, g, n - g)]
-    plan = np.where(rng.random(n) < 0.6, rng.integers(0, k, n), -1)
-    plan = np.where((plan >= 0) & eligible[np.arange(n), plan], plan, -1)
-    bare = Problem(value, cost, eligible, cell)
-    use = use_of(replace(bare, limits=(Limit("cells", "count", cells=(g - 1,), maximum=1.0),)), plan)
-    count = use[0].sum(0)
-    part = float(use[0, :, 1].sum() / max(use[0].sum(), 1))
-    limits = (
-        Limit("budget", "cost", maximum=float(use[1].sum()) * rng.uniform(1.0, 1.1) + 1e-6),
-        Limit("cap", "count", maximum=count[0] + rng.choice([0.0, 0.5, 1.7]), offers=(0,)),
-        Limit("floor", "count", minimum=count[2] - rng.choice([0.0, 0.5, 1.7]), offers=(2,)),
-        Limit("cell", "count", maximum=float(use[0, 1].sum()), cells=(1,)),
-        Limit("worth", "value", minimum=min(float(use[2, :, 3].sum()), 20.0) - 1e-6, offers=(3,)),
-        Share("mix", "count", Selection(offers=(1,)), Selection(), maximum=min(1.0, part + 0.05)),
-        Limit("watched", "cost", maximum=0.0, report_only=True),
-        Limit("soft", "count", maximum=count[3] - 2, offers=(3,), penalty=3.0),
-    )
-    return replace(bare, limits=limits)
-
-
-def assert_kept(problem, choice):
-    """Counted without the product's own tables."""
-    n = len(problem.value)
-    picked = choice.reshape(n, -1)
-    for limit in problem.limits:
-        if isinstance(limit, Share) or limit.report_only or limit.penalty is not None:
-            continue
-        total = 0.0
-        for i in range(n):
-            for a in picked[i][picked[i] >= 0]:
-                inside = limit.offers is None or a in limit.offers
-                if inside and (limit.cells is None or problem.cell[i] in limit.cells):
-                    measures = {"count": 1.0, "cost": problem.cost[i, a], "value": problem.value[i, a]}
-                    total += measures[limit.measure]
-        room = 1e-9 * max(abs(total), 1.0) if limit.measure != "count" else 0.0
-        assert limit.maximum is None or total <= limit.maximum + room, limit.name
-        assert limit.minimum is None or total >= limit.minimum - room, limit.name
-    rows = np.nonzero(picked >= 0)
-    assert problem.eligible[rows[0], picked[rows]].all()
 
 
 @settings(max_examples=8, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), style=st.sampled_from(["plain", "quantum", "copies", "equal"]))
 def test_large_path_lies_between_the_referee_and_its_own_bound(seed, style):
     problem = random_problem(seed, n=40, style=style)
-    exact = solve(problem)
+    exact, found = solve(problem), planned(problem)
     assert exact.status in ("optimal", "feasible")
     assert_kept(problem, exact.choice)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(portfolio.solver, "EXACT_PAIRS", 0)
-        found = solve(problem)
     assert found.status in ("optimal", "feasible")
     assert_kept(problem, found.choice)
     room = 1e-6 * abs(exact.value)
@@ -88,30 +39,21 @@ def test_large_path_lies_between_the_referee_and_its_own_bound(seed, style):
 
 
 def assert_as_the_referee(seed):
-    """Random limits that may contradict each other, on the path for many customers and as one integer program."""
-    rng = np.random.default_rng(seed)
-    style = ("plain", "quantum", "copies", "equal")[seed % 4]
-    problem = random_problem(seed, n=10 * int(rng.integers(2, 6)), k=4, style=style)
-    moved = [
-        replace(x, **{side: bound + rng.choice([0.0, 0.0, 1.0, -1.0]) * rng.integers(0, 12)})
-        for x in problem.limits
-        for side, bound in (("maximum", x.maximum), ("minimum", x.minimum))
-        if bound is not None and isinstance(x, Limit)
-    ]
-    problem = replace(problem, limits=tuple(x for x in moved if rng.random() < 0.8))
-    exact = solve(problem)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(portfolio.solver, "EXACT_PAIRS", 0)
-        found = solve(problem)
+    """The path for many customers and one integer program: infeasible where it is, else within a customer of it."""
+    problem = contested(seed)
+    exact, found = solve(problem), planned(problem)
+    assert (found.status == "infeasible") == (exact.status == "infeasible"), seed
     if exact.status == "infeasible":
-        assert found.status == "infeasible" or found.broken, seed
+        assert found.conflict == exact.conflict != (), seed
         return
-    assert found.status in ("optimal", "feasible"), seed
+    assert found.status in ("optimal", "feasible") and found.broken == (), seed
+    assert_kept(problem, exact.choice)
     assert_kept(problem, found.choice)
     room = 1e-7 * abs(exact.bound) + 1e-9
     assert found.value <= exact.bound + room, seed
     assert found.bound >= exact.value - room, seed
-    assert found.value >= exact.value - problem.value.max(), seed
+    assert found.value >= exact.value - one_customer(problem), seed
+    assert_prices_pay_for_what_binds(problem, found)
 
 
 def test_random_problems_are_planned_as_the_referee_plans_them():
@@ -120,9 +62,30 @@ def test_random_problems_are_planned_as_the_referee_plans_them():
 
 
 @pytest.mark.soak
-def test_thousands_of_random_problems_are_planned_as_the_referee_plans_them():
-    for seed in range(25, 2_000):
+@pytest.mark.parametrize("first", range(0, 4_000, 500))
+def test_thousands_of_random_problems_are_planned_as_the_referee_plans_them(first):
+    for seed in range(first, first + 500):
         assert_as_the_referee(seed)
+
+
+def test_bounds_and_uses_of_partitions_add_up_to_those_of_the_population():
+    problem = random_problem(3, n=9_000)
+    rng = np.random.default_rng(0)
+    rows = compile_rows(problem.limits, problem.n_cells, 4)
+    price = rng.exponential(2.0, len(rows.names)) * np.where(np.isfinite(rows.upper), 1.0, -1.0)
+    price = np.clip(price, -rows.penalty, rows.penalty)
+    plan = np.where(problem.eligible[:, 1], rng.integers(-1, 2, 9_000), -1)
+    plan = np.where(problem.eligible[:, 0] | (plan != 0), plan, -1)
+    nothing = np.zeros(len(price))
+    free = replace(rows, lower=nothing, upper=nothing)
+    use, total = 0.0, float(np.sum(price * np.where(price > 0, rows.upper, rows.lower)))
+    for some in (slice(0, 100), slice(100, 101), slice(101, 9_000)):
+        arrays = {x: getattr(problem, x)[some] for x in ("value", "cost", "eligible", "cell")}
+        part = replace(problem, **arrays)
+        use = use + use_of(part, plan[some])
+        total += bound_of(part, free, price)
+    assert use == pytest.approx(use_of(problem, plan), rel=1e-12)
+    assert total == pytest.approx(bound_of(problem, rows, price), rel=1e-12)
 
 
 @settings(max_examples=10, deadline=None, derandomize=True)
@@ -189,18 +152,7 @@ def test_thousands_of_customers_are_planned_within_a_tight_certified_gap(style):
     one_customer = float(problem.value.max())
     assert found.bound - found.value <= max(2e-4 * found.bound, one_customer)
     assert found.value == pytest.approx(recount(problem, compile_rows(problem.limits, 3, 4), found.choice)[0])
-
-
-def test_prices_have_the_sign_of_their_limit_and_are_zero_where_there_is_room():
-    problem = random_problem(13, n=4_000)
-    found = solve(problem, gap=1e-4)
-    for row in found.usage:
-        if row.name in ("watched", "soft", "mix"):
-            continue
-        price = found.prices[row.name]
-        assert price >= 0 if row.minimum is None else price <= 0
-        if row.slack > 0.02 * abs(row.used):
-            assert abs(price) < 1e-6, row
+    assert_prices_pay_for_what_binds(problem, found)
 
 
 def test_an_impossible_minimum_is_proven_and_named_at_any_size():

@@ -7,6 +7,7 @@ import pytest
 
 from portfolio.limits import Limit, Problem, Selection, Share, use_of
 from portfolio.solver import solve
+from tests.statistical.portfolio.solver_soak import random_problem
 
 G, K = 4, 8
 KINDS = ("euro", "five euros", "twenty euros", "identical", "equal", "few scores")
@@ -72,3 +73,13 @@ def test_many_tied_customers_are_planned_within_a_ten_thousandth(kind, n, seed):
     found = solve(problem)
     assert_kept(problem, found)
     assert found.gap <= 1e-4
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", [61, 68, 115, 180])
+def test_where_limits_leave_nearly_everybody_indifferent_plans_are_close(seed):
+    """A maximum of the value itself charges all of it: then no offer is better than another, though none are equal."""
+    problem = random_problem(seed, 20_000, 200_000).problem
+    found = solve(problem)
+    assert found.broken == ()
+    assert found.gap <= 2e-5

@@ -11,7 +11,7 @@ from allot.uniforms import stream
 from bandit import Beliefs
 from engine.objective import Terms, Worth, worth_of
 from engine.plan import Draws
-from engine.policy import Policy, Setting, affordable_policy
+from engine.policy import Policy, Setting, policy_of
 from portfolio import Limit, Problem, Rows, Selection, Share, balance, compile_rows, initial_headroom
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -74,7 +74,7 @@ def campaign(n: int = N, *, share: float = 0.03, objective: str = "profit", seed
     problem = Problem(worth.value, worth.cost, eligible, cell, limits(n))
     keys = stream(9, "people") + np.arange(n, dtype=np.uint64) * np.uint64(7919)
     rows = compile_rows(problem.limits, problem.n_cells, K)
-    policy = policy_of(worth, problem, Setting(share, initial_headroom(rows, problem)))
+    policy = policy_of(worth.scores, problem, Setting(share, initial_headroom(rows, problem)))
     return Case(worth, problem, rows, policy, share, keys)
 
 
@@ -95,12 +95,6 @@ def limits(n: int = N, *, money: float = 1.0) -> tuple[Limit | Share, ...]:
         Share("share", "count", Selection((6, 7)), Selection(), maximum=0.25),
         Share("segment share", "cost", Selection(None, (3,)), Selection(), minimum=0.1),
     )
-
-
-def policy_of(worth: Worth, problem: Problem, setting: Setting) -> Policy:
-    """The affordable policy of what the draw sees."""
-    s = worth.scores
-    return affordable_policy(Beliefs(s.mean, s.sd), s.value, problem, fee=s.fee, outside=s.outside, setting=setting)
 
 
 @cache

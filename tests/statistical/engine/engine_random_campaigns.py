@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from engine_calibration import Choices, Floats, Table, policy_of
+from engine_calibration import Choices, Floats, Table
 from numpy.typing import NDArray
 
 from bandit import Beliefs
 from engine.objective import Terms, Worth, worth_of
 from engine.plan import Draws
-from engine.policy import Setting
+from engine.policy import Setting, policy_of
 from portfolio import MEASURES, Limit, Measure, Problem, Selection, Share
 
 OBJECTIVES = ("profit", "value", "conversions", "incremental")
@@ -38,7 +38,7 @@ def request(seed: int, *, largest: int = 250) -> Request:
     worth = worth_of(r.choice(OBJECTIVES), Beliefs(mean, sd), eligible, terms, np.full(k + 1, r.uniform(0.3, 1.0)))
     free = Problem(worth.value, worth.cost, eligible, cell, n_cells=g)
     share = float(r.choice([0.0, 0.01, 0.1]))
-    wanted = policy_of(worth, free, Setting(0.0)).use
+    wanted = policy_of(worth.scores, free, Setting(0.0)).use
     problem = replace(free, limits=tuple(_limit(r, i, wanted) for i in range(int(r.integers(1, 14)))))
     keys = r.permutation(n).astype(np.uint64)
     return Request(worth, problem, share, Draws(seed, "campaign", "2026-03-01T00:00:00+00:00", keys))

@@ -60,9 +60,11 @@ def check(instance: Instance, draws: int) -> None:
     ("n", "k", "cells", "m", "draws"),
     [
         (200, 5, 2, 8, 200),
+        (200, 5, 2, 12, 200),
         (300, 6, 3, 18, 150),
         (120, 4, 2, 0, 200),
         pytest.param(200, 5, 2, 8, 5_000, marks=pytest.mark.soak),
+        pytest.param(200, 5, 2, 12, 5_000, marks=pytest.mark.soak),
         pytest.param(300, 6, 3, 18, 3_000, marks=pytest.mark.soak),
     ],
 )

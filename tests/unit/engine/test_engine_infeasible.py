@@ -140,3 +140,12 @@ def test_advice_is_in_the_limits_own_unit():
         "or lower 'food is seen' by 210 contacts to 1,190."
     )
     assert np.isfinite(said.document["cures"][0]["to"])
+
+
+def test_a_count_that_no_whole_number_meets_is_told_in_whole_contacts():
+    _, problem = people(Limit("exactly", "count", minimum=77.2, maximum=77.8))
+    found = infeasible(problem)
+    assert found is not None
+    assert found.what == "no plan can keep 'exactly'."
+    assert found.remedy == "Raise 'exactly' to 78."
+    assert solve(applied(problem, found.cures[0]), gap=1e-3).usage[0].used == 78

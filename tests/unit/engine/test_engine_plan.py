@@ -122,14 +122,14 @@ def test_headroom_is_raised_where_rehearsals_fail_and_prices_found_anew(monkeypa
 
 def test_raised_headroom_starts_from_the_prices_that_were_found(monkeypatch):
     worth, problem = people(BUDGET, CAP)
-    price, asked = engine.plan.affordable_policy, []
+    price, asked = engine.plan.policy_of, []
 
-    def recorded(*arguments, setting, **options):
-        found = price(*arguments, setting=setting, **options)
+    def recorded(scores, problem, setting):
+        found = price(scores, problem, setting)
         asked.append((setting.start, found.price))
         return found
 
-    monkeypatch.setattr(engine.plan, "affordable_policy", recorded)
+    monkeypatch.setattr(engine.plan, "policy_of", recorded)
     monkeypatch.setattr(engine.plan, "rehearse", unlucky(0.9, after=2))
     draw(worth, problem)
     assert len(asked) == 3 and asked[0][0] is None

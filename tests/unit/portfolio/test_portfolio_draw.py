@@ -100,6 +100,18 @@ def test_a_flight_moves_no_row() -> None:
         assert np.abs((flight.standing - rows.consumption(flight.expected)) / flight.unit).max() < 1e-7
 
 
+@pytest.mark.parametrize("m", [12, 31, 100, 200])
+def test_few_rows_or_many_stand_still_in_flight_and_hold_in_the_plan(m: int) -> None:
+    """Limits of every kind, one row each."""
+    instance = placed(policy(2000, 20, 8, m), families(20, 8, 1)[:m])
+    flight, rows = flown(instance, m)
+    assert len(rows.names) == m and len(flight.left.customer) <= m
+    assert np.abs((flight.standing - rows.consumption(flight.expected)) / flight.unit).max() < 1e-7
+    draw = balance(*instance, seed=m)
+    assert draw.status == "released" and draw.rejection_rate < 0.05
+    assert not broken(rows, use_of(instance[1], draw.choice)).any()
+
+
 def sharp(n: int, k: int, cells: int, seed: int) -> Instance:
     """A policy that is nearly sure of everybody: most chances are far smaller than rounding, down to 1e-30."""
     r = np.random.default_rng((seed, 1))

@@ -172,7 +172,7 @@ def test_what_is_no_risk_is_refused():
 def test_value_limits_of_a_large_problem_are_refused_in_words():
     problem, risk = risky(700, 4, 7, limits=False)
     problem = replace(problem, limits=(Limit("worth", "value", minimum=10.0),))
-    with pytest.raises(LimitError, match=r"'worth'.*counts value"):
+    with pytest.raises(LimitError, match=r"'worth'.*counts value.*2,000 pairs.*here are"):
         solve_with_risk(problem, replace(risk, price=None, maximum_sd=1.0))
 
 
@@ -237,3 +237,13 @@ def test_a_mixture_is_charged_in_the_direction_of_its_own_exposures():
     assert angle == pytest.approx(1.0, abs=1e-4)
     paid = [c.value - float((mixture.direction * risk.rooted(c.exposure)).sum()) for c in columns]
     assert max(paid) == pytest.approx(paid[int(mixture.share.argmax())], rel=1e-3)
+
+
+def test_a_count_that_no_whole_number_meets_is_infeasible_and_named():
+    r = np.random.default_rng(0)
+    value, sensitivity = r.random((30, 3)), np.ones((30, 3))
+    limits = (Limit("spare", "count", maximum=40.0), Limit("between", "count", minimum=7.2, maximum=7.8))
+    problem = Problem(value, value, np.ones((30, 3), bool), np.zeros(30, int), limits)
+    found = solve_with_risk(problem, Risk(sensitivity, np.ones((3, 1, 1)), price=0.1))
+    assert found.solution.status == "infeasible"
+    assert found.solution.conflict == ("between",)

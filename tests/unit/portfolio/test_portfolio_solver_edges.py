@@ -8,9 +8,11 @@ import pytest
 import portfolio.large.solver
 import portfolio.solver
 from allot import LimitError, ShapeError
+from portfolio.certificate import breaches
 from portfolio.conflicts.diagnose import diagnose
 from portfolio.large.whole import Whole
-from portfolio.limits import Limit, Problem, Selection, Share
+from portfolio.limits import Limit, Problem, Selection, Share, compile_rows, usage, use_of
+from portfolio.referee import whole_counts
 from portfolio.solver import solve
 
 
@@ -189,6 +191,103 @@ def test_a_clock_gives_seconds_by_stage_and_none_gives_none():
     found = solve(problem_of([[1.0]]), clock=lambda: float(next(ticks)))
     assert set(found.seconds) == {"relaxation", "integer program"}
     assert solve(problem_of([[1.0]])).seconds == {}
+
+
+def clashing(n, most, penalty):
+    """More contacts are wanted than the budget pays for: what is missing has its price, a million times any value."""
+    rng = np.random.default_rng(1)
+    limits = (Limit("wanted", "count", minimum=0.9 * n, penalty=penalty), Limit("budget", "cost", maximum=0.8 * n))
+    value, cost = rng.gamma(2.0, 10.0, (n, 3)), rng.uniform(0.5, 5.0, (n, 3))
+    return problem_of(value, cost, limits=limits, most=most)
+
+
+@pytest.mark.parametrize("n", [100, 3_000])
+@pytest.mark.parametrize("typical_values", [1e-3, 1.0, 1e3, 1e5, 1e7])
+def test_a_penalty_of_any_size_is_weighed_and_hard_limits_hold(n, typical_values):
+    penalty = 20.0 * typical_values
+    found = solve(clashing(n, 1, penalty))
+    assert found.status in ("optimal", "feasible") and found.broken == ()
+    assert found.usage[1].slack >= -1e-9 * n
+    # what whole numbers cost: one contact more or less
+    assert found.gap <= 1e-4 or found.bound - found.value <= penalty
+
+
+@pytest.mark.parametrize("typical_values", [1e3, 1e7])
+def test_a_penalty_that_nobody_would_pay_plans_as_if_the_limit_were_hard(typical_values):
+    problem = many_customers()
+    floor = problem.limits[1]
+    soft = replace(problem, limits=(problem.limits[0], replace(floor, penalty=5.0 * typical_values)))
+    hard, found = solve(problem, gap=1e-4), solve(soft, gap=1e-4)
+    assert found.usage[1].slack >= 0
+    assert (found.status, found.value) == ("optimal", pytest.approx(hard.value, rel=2e-4))
+
+
+@pytest.mark.parametrize("n", [300, 3_000])
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_count_between_two_neighbouring_whole_numbers_is_impossible_at_any_size(n, most):
+    rng = np.random.default_rng(0)
+    limits = (Limit("exactly", "count", minimum=77.2, maximum=77.8), Limit("budget", "cost", maximum=20.0))
+    problem = problem_of(rng.random((n, 3)), rng.random((n, 3)), limits=limits, most=most)
+    found, conflict = solve(problem), diagnose(problem)
+    assert (found.status, found.conflict) == ("infeasible", ("exactly",))
+    assert (found.usage[0].minimum, found.usage[0].maximum) == (77.2, 77.8)
+    assert conflict is not None
+    assert conflict.relaxation == pytest.approx({"exactly": 0.2})
+
+
+def test_a_bound_that_misses_a_whole_number_by_rounding_is_that_number(path):
+    limits = [Limit("cap", "count", maximum=0.1 * 3 * 10 - 4e-15), Limit("floor", "count", minimum=0.1 * 3 * 10)]
+    found = solve(problem_of([[1.0]] * 5, limits=limits))
+    assert limits[0].maximum < 3.0 < limits[1].minimum
+    assert int((found.choice == 0).sum()) == 3
+
+
+def test_whole_numbers_of_large_bounds_are_told_from_rounding_too():
+    limits = (Limit("cap", "count", maximum=7e7 * (1 - 2e-16)), Limit("other", "count", maximum=7e7 - 0.4))
+    rows = whole_counts(compile_rows(limits, 1, 1))
+    assert rows.upper.tolist() == [7e7, 7e7 - 1]
+
+
+def test_an_elastic_count_is_paid_for_from_the_bound_as_given(path):
+    found = solve(problem_of([[5.0], [4.0]], limits=[Limit("soft", "count", maximum=1.5, penalty=2.0)]))
+    assert found.value == pytest.approx(9.0 - 0.5 * 2.0)
+
+
+def test_a_share_of_an_empty_whole_is_counted_as_the_amount_that_it_is():
+    whole = Selection(offers=(1,))
+    few = Share("few", "count", Selection(offers=(0,)), whole, maximum=0.5)
+    many = Share("many", "count", Selection(offers=(0,)), whole, minimum=0.5)
+    problem = problem_of([[1.0, 1.0]] * 3, limits=[few, many])
+    rows = compile_rows(problem.limits, 1, 2)
+    for plan, slack in (([0, 0, -1], [-2.0, 2.0]), ([-1, -1, -1], [0.0, 0.0])):
+        use = use_of(problem, np.array(plan))
+        assert [x.slack for x in usage(problem.limits, use)] == slack
+        assert [x.used for x in usage(problem.limits, use)] == [float(plan.count(0))] * 2
+        assert ((breaches(rows, use) > 0) == (np.array(slack) < 0)).all()
+
+
+@pytest.mark.parametrize("n", [2, 3_000])
+def test_an_eligible_pair_without_a_number_has_no_diagnosis_either(n):
+    value = np.ones((n, 1))
+    value[1] = np.nan
+    problem = problem_of(value, limits=[Limit("floor", "count", minimum=float(n))])
+    for ask in (solve, diagnose):
+        with pytest.raises(ShapeError, match="customer 1 and offer 0"):
+            ask(problem)
+
+
+def test_what_cannot_be_asked_for_is_refused_with_a_remedy():
+    problem = problem_of([[1.0]])
+    asked = [{"gap": -1.0}, {"gap": np.nan}, {"gap": np.inf}, {"time_limit_seconds": -1.0}]
+    asked.append({"time_limit_seconds": np.nan})
+    for wrong in asked:
+        with pytest.raises(LimitError) as refused:
+            solve(problem, clock=lambda: 0.0, **wrong)
+        assert refused.value.where == next(iter(wrong))
+        assert refused.value.remedy
+    with pytest.raises(ShapeError, match="most is 0"):
+        diagnose(problem_of([[1.0]], most=0))
+    assert solve(problem, gap=0.0, time_limit_seconds=0.0, clock=lambda: 0.0).broken == ()
 
 
 def test_a_limit_kept_by_some_plan_has_no_conflict_and_report_only_limits_never_do():

@@ -14,7 +14,8 @@ from portfolio.large.undecided import Undecided
 from portfolio.large.vertex import split, to_vertex
 from portfolio.limits import Limit, Problem, Selection, Share, compile_rows
 from portfolio.prices import hessian_of
-from portfolio.several.argmax import Shelf, SoftCrowd
+from portfolio.several.crowd import SeveralCrowd, Taste
+from portfolio.several.shelf import Shelf
 
 K, G = 5, 3
 
@@ -117,19 +118,20 @@ def test_a_sample_is_the_same_customers_in_any_order_and_speaks_for_everybody():
     problem = problem_of(20_000)
     order = np.random.default_rng(1).permutation(20_000)
     arrays = {name: getattr(problem, name)[order] for name in ("value", "cost", "eligible", "cell")}
-    one, other = (Population.of(p).sample(3_000) for p in (problem, replace(problem, **arrays)))
-    assert (one.key == other.key).all()
-    assert (one.weight == other.weight).all()
+    one, other = Population.of(problem), Population.of(replace(problem, **arrays))
+    (some, weight), (others, same) = one.sample(3_000), other.sample(3_000)
+    assert (one.key[some] == other.key[others]).all()
+    assert (weight == same).all()
     assert one.typical == other.typical
-    assert np.bincount(one.cell) * one.weight == pytest.approx(np.bincount(problem.cell))
-    assert (one.value[one.eligible] == other.value[other.eligible]).all()
+    assert np.bincount(one.cell[some]) * weight == pytest.approx(np.bincount(problem.cell))
+    assert (one.value[some][one.eligible[some]] == other.value[others][other.eligible[others]]).all()
 
 
 def test_a_sample_takes_some_of_many_equal_customers():
     problem = problem_of(40_000)
     same = replace(problem, **{x: np.repeat(getattr(problem, x)[:4], 10_000, 0) for x in ("value", "cost", "eligible")})
-    some = Population.of(replace(same, cell=np.zeros(40_000, int))).sample(2_000)
-    kinds = np.unique(np.nan_to_num(some.value), axis=0, return_counts=True)[1]
+    some, _ = Population.of(replace(same, cell=np.zeros(40_000, int))).sample(2_000)
+    kinds = np.unique(np.nan_to_num(same.value[some]), axis=0, return_counts=True)[1]
     assert len(kinds) == 4
     assert kinds.min() > 300
 
@@ -173,7 +175,9 @@ def test_the_exact_maximum_has_no_curvature():
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_at_a_temperature_the_curvature_is_that_of_the_softened_maximum(kind):
     problem, charges = problem_of(seed=8, kind=kind), charges_of(8)
-    reference = SoftCrowd(Shelf.of(problem), 2.0, 3).answer(charges, curvature=True).response.curvature
+    reference = (
+        SeveralCrowd(Shelf.of(problem), Taste.of(problem), 2.0, 3).answer(charges, curvature=True).response.curvature
+    )
     answer = ArgmaxOracle((Population.of(problem),), temperature=2.0)(charges, curvature=True)
     exact = ArgmaxOracle((Population.of(problem),))(charges, curvature=False)
     assert (answer.value, answer.use.tolist()) == (exact.value, exact.use.tolist())
@@ -198,18 +202,18 @@ def test_order_parts_and_threads_change_no_bit_of_the_curvature():
 @pytest.mark.parametrize("measures", [1, 2, 3])
 @pytest.mark.parametrize("heat", [5.0, 0.5, 0.05])
 def test_samples_and_the_undecided_answer_as_a_softmax_does(heat, measures):
-    problem = problem_of(seed=6)
+    problem = problem_of(1_500, seed=6)
     charges = charges_of(7, measures)
-    reference = SoftCrowd(Shelf.of(problem), heat, 3).answer(charges, curvature=True)
+    reference = SeveralCrowd(Shelf.of(problem), Taste.of(problem), heat, 3).answer(charges, curvature=True)
     population = Population.of(problem)
-    value, use, reaction = SoftSample.of(population, 600).answer(charges, heat, 3)
+    value, use, reaction = SoftSample.of(population, 1_500).answer(charges, heat, 3)
     rows = compile_rows(problem.limits, G, K)
     touch = Touch.of(rows)
     hessian = hessian_of(rows, reference.response.curvature)
     assert value == pytest.approx(reference.response.value, rel=1e-6)
     assert use == pytest.approx(reference.response.use, rel=1e-4, abs=1e-2)
     assert touch.hessian(reaction) == pytest.approx(hessian, rel=5e-3, abs=2e-4 * np.abs(hessian).max())
-    everybody = Undecided.of(population, charges, np.zeros((3, G, K)), np.arange(600), np.inf)
+    everybody = Undecided.of(population, charges, np.zeros((3, G, K)), np.arange(1_500), np.inf)
     soft, reaction = everybody.soften(charges, heat, 3)
     assert soft.soft == pytest.approx(reference.response.value, rel=1e-12)
     assert soft.exact == pytest.approx(reference.exact, rel=1e-12)
