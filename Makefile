@@ -38,7 +38,9 @@ examples: install ## real data: Hillstrom and Starbucks, ours beside the referen
 bench: install .venv-bench/.installed ## comparisons, written to docs/benchmarks.md by hand from what they print
 	$(BIN)/python -m benchmarks.allocate
 	$(BIN)/python -m benchmarks.optimizer
+	$(BIN)/python -m benchmarks.learner
 	$(BIN)/python -m benchmarks.learning
+	$(BIN)/python -m benchmarks.classification
 
 .venv-bench/.installed: requirements/bench.txt
 	$(PYTHON) -m venv .venv-bench

@@ -116,16 +116,33 @@ def train(
     as_of: AsOf = None,
     outcome_days: Annotated[float, typer.Option(help="Exposures younger than this are not yet trained on.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Same data and seed: the same model, to the bit.")] = 0,
+    monotone: Annotated[
+        list[str] | None,
+        typer.Option(help="A number column in which chances may only rise or fall: customer.tenure=up. Several times."),
+    ] = None,
+    weigh: Annotated[
+        bool,
+        typer.Option("--weigh", help="Weight rows by logged propensities: what the logger preferred is not learnt."),
+    ] = False,
+    learn_margins: Annotated[
+        bool,
+        typer.Option("--learn-margins", help="Learn from rewards how much more or less a success brings by customer."),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Put the model to use even if it is worse.")] = False,
     workspace: Home = HOME,
     output: Format = Output.TABLE,
 ) -> None:
-    """Fit the prior on exposures and matured decisions, and start the posterior from them."""
+    """Fit the prior on exposures and matured decisions, and start the posterior from them.
+
+    A model that is worse than the one in use on held-out rows is not put to use, unless with --force.
+    """
+    from engine.train import Wishes
     from engine.train import train as use_case
 
+    wishes = Wishes(tuple(monotone or ()), weigh, learn_margins, force)
+    opened, moment = _open(workspace), _moment(as_of)
     with console.progress(quiet=output is Output.JSON) as report:
-        document = use_case(
-            _open(workspace), as_of=_moment(as_of), outcome_days=outcome_days, seed=seed, reporter=report
-        )
+        document = use_case(opened, as_of=moment, outcome_days=outcome_days, seed=seed, wishes=wishes, reporter=report)
     _answer(document, output, tables.trained)
 
 
@@ -256,16 +273,24 @@ def explain(
 
 @app.command()
 def report(
-    allocation: Annotated[str | None, typer.Argument(help="Allocation id; default: the latest.")] = None,
+    about: Annotated[
+        str | None,
+        typer.Argument(help="Allocation id, or the id of a model (prior-…); default: the latest allocation."),
+    ] = None,
     to: Annotated[Path | None, typer.Option(help="Folder; default: reports/ in the workspace.")] = None,
     workspace: Home = HOME,
     output: Format = Output.TABLE,
 ) -> None:
-    """Write one self-contained HTML page about an allocation, and its charts as PNG."""
+    """Write one self-contained HTML page about an allocation, or about a model's training, and its charts as PNG."""
     from api.report import write
+    from api.training_report import write_training
 
+    opened = _open(workspace)
     with console.progress(quiet=output is Output.JSON) as reporter:
-        document = write(_open(workspace), allocation, to, reporter=reporter)
+        if about is not None and about.startswith("prior-"):
+            document = write_training(opened, about, to, reporter=reporter)
+        else:
+            document = write(opened, about, to, reporter=reporter)
     _answer(document, output, tables.reported)
 
 

@@ -23,16 +23,47 @@ def loaded(d: Document) -> None:
 
 
 def trained(d: Document) -> None:
-    """How good the prior is, and how much each arm has been seen."""
+    """How good the prior is, whether it is used, and how much each arm has been seen."""
     gain = 1 - d["log_loss"] / d["base_log_loss"] if d["base_log_loss"] else 0.0
+    linear = "" if d["logistic_log_loss"] is None else f", {d['logistic_log_loss']:.4f} for a logistic regression"
     say(
         f"Trained on {d['rows']:,} exposures; on {d['holdout_rows']:,} held out, log loss {d['log_loss']:.4f} against "
-        f"{d['base_log_loss']:.4f} for the base rate ({gain:+.1%} better).",
+        f"{d['base_log_loss']:.4f} for the base rate ({gain:+.1%} better){linear}.",
     )
-    rows = [(a["offer_id"] or "no offer", a["rows"], a["rate"], "known" if a["warm"] else "new") for a in d["arms"]]
-    table("What the log knows of each offer", ("offer", "rows", "success rate", "standing"), rows)
+    columns = ("offer", "rows", "success rate", "standing", "held-out rows", "predicted", "observed")
+    table("What the log knows of each offer", columns, [_arm(a) for a in d["arms"]])
+    if d["ranking"]:
+        lines = [(x["k"], x["recall"], x["rate_recall"], x["ndcg"], x["rate_ndcg"]) for x in d["ranking"]]
+        names = ("first offers", "recall", "recall of rates", "NDCG", "NDCG of rates")
+        table("Held-out successes, ranked for each customer", names, lines)
     _warn(d)
-    say(f"Model {d['prior']} with {d['posterior']}. Next: allot allocate CAMPAIGN.toml")
+    _succeeded(d)
+
+
+def _arm(a: Document) -> tuple[Any, ...]:
+    held = ["-" if a[name] is None else a[name] for name in ("predicted", "observed")]
+    rate = "-" if a["rate"] is None else a["rate"]
+    return (a["offer_id"] or "no offer", a["rows"], rate, "known" if a["warm"] else "new", a["holdout_rows"], *held)
+
+
+def _succeeded(d: Document) -> None:
+    """Whether the model is used now."""
+    page = f"Report: allot report {d['prior']}"
+    if not d["in_use"]:
+        say(
+            f"[bold red]Not put to use[/]: {safe(d['refused'])}. {d['predecessor']['prior']} stays in use.",
+            f"{page}. To use the new model all the same: allot train --force",
+        )
+        return
+    if d["refused"]:
+        say(f"[bold red]Forced into use[/]: {safe(d['refused'])}.")
+    old = d["predecessor"]
+    if old is not None and old.get("rows"):
+        say(
+            f"On {old['rows']:,} rows that neither was fitted to, log loss {old['log_loss']:.4f} against "
+            f"{old['other_log_loss']:.4f} of the model it replaces."
+        )
+    say(f"Model {d['prior']} with {d['posterior']}. Next: allot allocate CAMPAIGN.toml", page)
 
 
 def allocated(d: Document) -> None:

@@ -2,6 +2,7 @@
 
 from bandit.basis import Basis, fit_basis
 from bandit.choice import choice_probabilities, mean_success
+from bandit.comparison import Comparison, compare
 from bandit.consumption import (
     Consumption,
     PricedPolicy,
@@ -11,15 +12,20 @@ from bandit.consumption import (
     settled,
     tallied,
 )
+from bandit.contributions import Contributions, contributions
+from bandit.experts import Experts, start_experts
 from bandit.folds import holdout, time_folds
 from bandit.grid import Grid, compile_grid
+from bandit.margin import Margins, fit_margins
 from bandit.posterior import Beliefs, Posterior, Rows
-from bandit.posterior_start import ArrivalShare, arrival_share, start
+from bandit.posterior_start import ArrivalShare, arrival_share, start, start_amounts
 from bandit.prior import WARM_ROWS, Columns, Log, Prior
-from bandit.prior_fit import FittedPrior, PriorReport, fit_prior
+from bandit.prior_fit import FittedPrior, fit_prior
+from bandit.propensity import effective, propensity_weights
 from bandit.reward_model import cross_fitted_rewards
 from bandit.scores import Outside, Scores
 from bandit.tally import Extent, Tally, extent_of
+from bandit.training_report import PriorReport
 
 __all__ = [
     "WARM_ROWS",
@@ -27,11 +33,15 @@ __all__ = [
     "Basis",
     "Beliefs",
     "Columns",
+    "Comparison",
     "Consumption",
+    "Contributions",
+    "Experts",
     "Extent",
     "FittedPrior",
     "Grid",
     "Log",
+    "Margins",
     "Outside",
     "Posterior",
     "PricedPolicy",
@@ -43,17 +53,24 @@ __all__ = [
     "Use",
     "arrival_share",
     "choice_probabilities",
+    "compare",
     "compile_grid",
+    "contributions",
     "cross_fitted_rewards",
+    "effective",
     "expected_consumption",
     "extent_of",
     "fit_basis",
+    "fit_margins",
     "fit_prior",
     "holdout",
     "mean_success",
     "priced_probabilities",
+    "propensity_weights",
     "settled",
     "start",
+    "start_amounts",
+    "start_experts",
     "tallied",
     "time_folds",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from bandit.grid_codes import encode
-from bandit.grid_lanes import LANES, add_values, narrow
+from bandit.grid_lanes import LANES, Coded, Leaves, add_values, narrow
 
 _BLOCK: Final = 256  # customers
 
@@ -21,24 +21,25 @@ def _add_trees(plan: Any, codes: Any, cross_codes: Any, sums: Any, totals: Any) 
     Everything that the loops read is taken out of the plan first: passing it on would count references to every array.
     """
     masks = np.empty(codes.shape[1], np.uint32)
-    customer_nodes, cross_nodes, stride = plan.customer_nodes, plan.cross_nodes, len(plan.cross.start)
+    alone, paired = Coded(plan.customer_nodes, codes), Coded(plan.cross_nodes, cross_codes)
+    leaves, stride = Leaves(plan.values, plan.offers, sums), len(plan.cross.start)
     tree_nodes, tree_groups = plan.tree_nodes, plan.tree_groups
     group_offers, group_nodes = plan.group_offers, plan.group_nodes
-    flush, allowed, values, offers = plan.flush, plan.allowed, plan.values, plan.offers
+    flush, allowed, offers = plan.flush, plan.allowed, plan.offers
     totals[:] = 0
     sums[:] = 0
     for tree in range(len(flush)):
-        narrow(masks, codes, customer_nodes, (0, tree_nodes[tree], tree_nodes[tree + 1]))
+        narrow(masks, alone, (0, tree_nodes[tree], tree_nodes[tree + 1]))
         for group in range(tree_groups[tree], tree_groups[tree + 1]):
             start, end = group_nodes[group], group_nodes[group + 1]
             first, last = group_offers[group], group_offers[group + 1]
             if start == end:
                 where = (32 * tree, first, last)
-                add_values(masks, codes, cross_nodes, (0, 0, 0), allowed[group], values, offers, where, sums)
+                add_values(masks, alone, (0, 0, 0), allowed[group], leaves, where)
                 continue
             for at in range(first, last):
                 asked, where = (offers[at] * stride, start, end), (32 * tree, at, at + 1)
-                add_values(masks, cross_codes, cross_nodes, asked, allowed[group], values, offers, where, sums)
+                add_values(masks, paired, asked, allowed[group], leaves, where)
         if flush[tree]:
             totals += sums
             sums[:] = 0

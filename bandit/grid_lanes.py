@@ -6,7 +6,7 @@ compiler finds that by itself, nor that a customer's mask can stay in its regist
 processor gets the widest form it has; all forms give the same bits.
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -24,6 +24,25 @@ _INT = ir.IntType(32)
 _ROW = ir.VectorType(_INT, _WIDTH)
 _HALF = ir.VectorType(_INT, 8)
 _BYTES = ir.VectorType(ir.IntType(8), _WIDTH)
+
+
+class Coded(NamedTuple):
+    """Nodes and whom they ask: `nodes` is a `grid_plan.Nodes`, `codes` (rows, size) uint8 are the customers'."""
+
+    nodes: Any
+    codes: Any
+
+
+class Leaves(NamedTuple):
+    """Values of leaves and where they go.
+
+    `values` int32, 32 at a time in the order of `by_pattern`; `offers` int64, rows of `sums`; `sums` (k, size) int32,
+    added to modulo 2^32.
+    """
+
+    values: Any
+    offers: Any
+    sums: Any
 
 
 def by_pattern(values: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -123,14 +142,18 @@ def _registers(builder: Any, start: Any) -> list[Any]:
     return [_at(builder, start, ir.Constant(ir.IntType(64), part * _WIDTH), _ROW) for part in range(_PARTS)]
 
 
-def _asked(context: Any, builder: Any, kinds: Any, arguments: Any, size: Any) -> Any:
+def _arrays(context: Any, builder: Any, kinds: Any, arrays: Any) -> list[Any]:
+    """The arrays of a tuple, opened."""
+    return [
+        context.make_array(kind)(context, builder, builder.extract_value(arrays, j)) for j, kind in enumerate(kinds)
+    ]
+
+
+def _asked(context: Any, builder: Any, kind: Any, coded: Any, asked: Any, size: Any) -> Any:
     """A function of the masks of `LANES` customers from i on: what some nodes leave of them."""
-    codes, nodes, asked = arguments
-    codes = context.make_array(kinds[0])(context, builder, codes).data
-    rows, firsts, widths, keeps = (
-        context.make_array(kind)(context, builder, builder.extract_value(nodes, j)).data
-        for j, kind in enumerate(kinds[1])
-    )
+    nodes, codes = (builder.extract_value(coded, j) for j in range(2))
+    codes = context.make_array(kind[1])(context, builder, codes).data
+    rows, firsts, widths, keeps = (array.data for array in _arrays(context, builder, kind[0], nodes))
     base, *ends = (builder.extract_value(asked, j) for j in range(3))
     every = ir.Constant(_ROW, [0xFFFFFFFF] * _WIDTH)
     left = [cgutils.alloca_once(builder, _ROW) for _ in range(_PARTS)]  # become registers
@@ -163,10 +186,10 @@ def _pattern(builder: Any, masks: Any) -> Any:
 
 
 def _narrowed(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    masks, codes, nodes, asked = arguments
+    masks, coded, asked = arguments
     masks = context.make_array(signature.args[0])(context, builder, masks)
     size = builder.extract_value(masks.shape, 0)
-    narrowed = _asked(context, builder, signature.args[1:4], (codes, nodes, asked), size)
+    narrowed = _asked(context, builder, signature.args[1], coded, asked, size)
     every = [ir.Constant(_ROW, [0xFFFFFFFF] * _WIDTH)] * _PARTS
     with cgutils.for_range_slice(builder, size.type(0), size, size.type(LANES)) as (i, _):
         for mask, place in zip(narrowed(every, i), _registers(builder, builder.gep(masks.data, [i])), strict=True):
@@ -175,30 +198,27 @@ def _narrowed(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
 
 
 @intrinsic
-def narrow(_typing: Any, masks: Any, codes: Any, nodes: Any, asked: Any) -> Any:
+def narrow(_typing: Any, masks: Any, coded: Any, asked: Any) -> Any:
     """Write the leaves that some nodes leave possible, one bit each.
 
     Args:
         masks: (size,) uint32, written; size is a multiple of `LANES`.
-        codes: (rows, size) uint8.
-        nodes: (row, first, width, keep), as in `grid_plan.Nodes`.
+        coded: `Coded`.
         asked: (base, start, end), three int64: the nodes from start up to end ask row base + row of the codes.
 
     All arrays are contiguous.
     """
-    return types.void(masks, codes, nodes, asked), _narrowed
+    return types.void(masks, coded, asked), _narrowed
 
 
 def _added(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    masks, codes, nodes, asked, allowed, table, offers, where, sums = arguments
-    masks, table, offers, sums = (
-        context.make_array(signature.args[place])(context, builder, array)
-        for place, array in ((0, masks), (5, table), (6, offers), (8, sums))
-    )
+    masks, coded, asked, allowed, leaves, where = arguments
+    masks = context.make_array(signature.args[0])(context, builder, masks)
+    values, offers, sums = _arrays(context, builder, signature.args[4], leaves)
     start, first, last = (builder.extract_value(where, j) for j in range(3))
     size = builder.extract_value(masks.shape, 0)
-    narrowed = _asked(context, builder, signature.args[1:4], (codes, nodes, asked), size)
-    permuted = _form(context.codegen().magic_tuple()[2])(builder, builder.gep(table.data, [start]))
+    narrowed = _asked(context, builder, signature.args[1], coded, asked, size)
+    permuted = _form(context.codegen().magic_tuple()[2])(builder, builder.gep(values.data, [start]))
     stays = _splat(builder, allowed, _ROW)
     with cgutils.for_range_slice(builder, size.type(0), size, size.type(LANES)) as (i, _):
         left = [
@@ -215,31 +235,17 @@ def _added(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 
 @intrinsic
-def add_values(
-    _typing: Any,
-    masks: Any,
-    codes: Any,
-    nodes: Any,
-    asked: Any,
-    allowed: Any,
-    table: Any,
-    offers: Any,
-    where: Any,
-    sums: Any,
-) -> Any:
+def add_values(_typing: Any, masks: Any, coded: Any, asked: Any, allowed: Any, leaves: Any, where: Any) -> Any:
     """Ask some more nodes, look up the value of the lowest bit that is left, and add it to the sums of some offers.
 
     Args:
         masks: (size,) uint32, size a multiple of `LANES`; they stay as they are.
-        codes: (rows, size) uint8.
-        nodes: (row, first, width, keep), as in `grid_plan.Nodes`.
+        coded: `Coded`.
         asked: (base, start, end), three int64: the nodes from start up to end ask row base + row of the codes.
         allowed: uint32, intersected with each mask.
-        table: int32, 32 values at a time in the order of `by_pattern`.
-        offers: int64, rows of `sums`.
+        leaves: `Leaves`.
         where: (start, first, last), three int64: the values from start on go to the offers from first up to last.
-        sums: (k, size) int32, added to, modulo 2^32.
 
     All arrays are contiguous.
     """
-    return types.void(masks, codes, nodes, asked, allowed, table, offers, where, sums), _added
+    return types.void(masks, coded, asked, allowed, leaves, where), _added

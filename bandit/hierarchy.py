@@ -1,7 +1,7 @@
 """How alike are the offers? Arms of a group share a Gaussian of residual weights, learnt from the arms themselves.
 
 w_a ~ N(μ, diag σ²), σ² pooled over the columns of a block, fitted by expectation–maximisation over Gaussian sites
-(Laplace approximations of each arm's likelihood: precision J, shift h).
+(Laplace approximations of each arm's likelihood: precision J, shift h; exact where outcomes are Gaussian).
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit.basis import INTERCEPT, NUMERICS, SEGMENTS, SLOPE
-from bandit.laplace import Batch, mode
+from bandit.laplace import Batch, Likelihood, mode
 
 Floats: TypeAlias = NDArray[np.float64]
 
-_INITIAL_SD = {INTERCEPT: 0.5, SEGMENTS: 0.3, NUMERICS: 0.3, SLOPE: 0.25}
+FOURIER = 4
+"""Block of the waves that stand beside the basis (`bandit.fourier`)."""
+
+_INITIAL_SD = {INTERCEPT: 0.5, SEGMENTS: 0.3, NUMERICS: 0.3, SLOPE: 0.25, FOURIER: 0.1}
 _INITIAL_COLD_INTERCEPT_SD = 1.0
 _LAPLACE_ROUNDS = 3
 _STEPS_PER_ROUND = 6
@@ -50,11 +53,15 @@ class Sites:
     shift: Floats
 
 
-def initial(block: NDArray[np.int64], *, cold: bool) -> Group:
-    """The group before any log: mean 0 and the initial scales; a new offer's level is the least known."""
+def initial(block: NDArray[np.int64], *, cold: bool, unit: float = 1.0) -> Group:
+    """The group before any log: mean 0 and the initial scales; a new offer's level is the least known.
+
+    Scales are in units of `unit`, but for the slope's, which has none.
+    """
     sd = np.array([_INITIAL_SD[int(b)] for b in block])
     if cold:
         sd[block == INTERCEPT] = _INITIAL_COLD_INTERCEPT_SD
+    sd[block != SLOPE] *= unit
     return Group(np.zeros(len(block)), sd**2)
 
 
@@ -84,14 +91,18 @@ def em_step(group: Group, anchor: Anchor, sites: Sites, block: NDArray[np.int64]
     return Group(mean, variance)
 
 
-def site(batch: Batch, group: Group, start: Floats | None = None) -> tuple[Floats, Floats, Floats]:
+def site(
+    batch: Batch, group: Group, start: Floats | None = None, *, likelihood: Likelihood = mode
+) -> tuple[Floats, Floats, Floats]:
     """One arm's rows as a Gaussian site (J (d, d), h (d,)), and the mode (d,) it was taken at."""
     precision = np.diag(1.0 / group.variance)
-    w, curvature = mode(batch, group.mean, precision, start)
+    w, curvature = likelihood(batch, group.mean, precision, start)
     return curvature, (curvature + precision) @ w - precision @ group.mean, w
 
 
-def fit_group(batches: Sequence[Batch], block: NDArray[np.int64], start: Group) -> tuple[Group, Sites]:
+def fit_group(
+    batches: Sequence[Batch], block: NDArray[np.int64], start: Group, *, likelihood: Likelihood = mode
+) -> tuple[Group, Sites]:
     """Learn a group from its arms' logged rows.
 
     Args:
@@ -99,6 +110,7 @@ def fit_group(batches: Sequence[Batch], block: NDArray[np.int64], start: Group) 
             better than it is.
         block: (d,) block of each column.
         start: the initial scales.
+        likelihood: of the outcomes.
 
     Returns:
         the group, and the arms' sites.
@@ -110,7 +122,7 @@ def fit_group(batches: Sequence[Batch], block: NDArray[np.int64], start: Group) 
     group = start
     modes: list[Floats | None] = [None] * len(batches)
     for _ in range(_LAPLACE_ROUNDS):
-        found = [site(batch, group, at) for batch, at in zip(batches, modes, strict=True)]
+        found = [site(batch, group, at, likelihood=likelihood) for batch, at in zip(batches, modes, strict=True)]
         modes = [w for _, _, w in found]
         sites = Sites(np.stack([j for j, _, _ in found]), np.stack([h for _, h, _ in found]))
         for _step in range(_STEPS_PER_ROUND):

@@ -4,7 +4,7 @@ Sums run over the rows in the order given, in float64, so that the same rows in 
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numba import njit
@@ -19,7 +19,7 @@ _STEP_TOLERANCE = 1e-8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Rows of one arm: outcome ~ Bernoulli(sigmoid(offset + [basis, slope]·w)), each counted `weight` times.
+    """Rows of one arm, each counted `weight` times; outcome ~ Bernoulli(sigmoid(z)), z = offset + [basis, slope]·w.
 
     `basis` (r, p) float32; `slope`, `offset`, `outcome`, `weight` (r,) float64. The weights w are (p + 1,).
     """
@@ -29,6 +29,16 @@ class Batch:
     offset: Floats
     outcome: Floats
     weight: Floats
+
+
+class Likelihood(Protocol):
+    """What rows say of w, seen from w ~ N(mean, precision⁻¹): the mode (d,), and the curvature (d, d) there."""
+
+    def __call__(
+        self, batch: Batch, mean: Floats, precision: Floats, start: Floats | None = None
+    ) -> tuple[Floats, Floats]:
+        """As `mode`, which is the one of outcomes 0 and 1."""
+        ...
 
 
 @njit(cache=True, nogil=True)

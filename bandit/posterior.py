@@ -1,11 +1,12 @@
 """What we have learnt since: a Bayesian logistic residual over the prior's logit, per arm, tied by a hierarchy.
 
-logit p(x, a) = ℓ(x, a) + ψ(x, ℓ)·w_a with ψ = [basis(x), ℓ − mean ℓ]. State in, state out.
+logit p(x, a) = ℓ(x, a) + ψ(x, ℓ)·w_a with ψ = [basis(x), ℓ − mean ℓ]. State in, state out. Where outcomes are amounts,
+the same line is their mean, ℓ the amount that the prior expects.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -13,23 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
+from bandit.gaussian import with_noise
 from bandit.hierarchy import Anchor, Group, Sites, em_step
-from bandit.laplace import Batch, mode
+from bandit.laplace import Batch, Likelihood, mode
 from bandit.posterior_kernels import TILE, beliefs_of
 
 Floats: TypeAlias = NDArray[np.float64]
+Singles: TypeAlias = NDArray[np.float32]
 
 _WINDOW_STRENGTH = 8.0  # ν, in arms: how much the log's variances weigh against a window's
 _FEWEST_DECISIONS = 1.0  # discounted; below this an arm has no effective data
 _BLOCK = 32 * TILE  # customers per task; fixed, so that the number of threads changes no bit
+_OPTIONAL = {"window": np.int64, "noise_variance": np.float64}  # fields that may be None: arrays of none or one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """Decisions with outcomes, in a fixed order (by decision id).
 
-    `basis` (r, p) float32; `logit` (r,) of the arm shown; `arm` (r,) 0..K − 1; `outcome` (r,) 0 or 1;
-    `weight` (r,) ≥ 0, or None for 1.
+    `basis` (r, p) float32; `logit` (r,) of the arm shown; `arm` (r,) 0..K − 1; `outcome` (r,) 0 or 1, or amounts where
+    the state says so; `weight` (r,) ≥ 0, or None for 1.
     """
 
     basis: NDArray[np.float32]
@@ -45,8 +49,8 @@ class Rows:
             raise ShapeError(
                 f"A basis of shape {self.basis.shape} and columns of shapes {shapes} are not one row each."
             )
-        if not np.isin(self.outcome, (0.0, 1.0)).all():
-            raise ShapeError("An outcome is neither 0 nor 1.", where="outcome")
+        if not np.isfinite(self.outcome).all():
+            raise ShapeError("An outcome is not finite.", where="outcome")
         if not np.isfinite(self.logit).all():
             raise ShapeError("A logit is not finite.", where="logit")
         if self.weight is not None and not (np.isfinite(self.weight) & (self.weight >= 0)).all():
@@ -55,7 +59,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Beliefs:
-    """Posterior `mean` and `sd` of the logit, each (n, K) float32."""
+    """Posterior `mean` and `sd` of the logit, or of the mean amount, each (n, K) float32."""
 
     mean: NDArray[np.float32]
     sd: NDArray[np.float32]
@@ -76,6 +80,7 @@ class Posterior:
         count: (K,) discounted number of each arm's decisions.
         discount: γ, what a day leaves of the evidence.
         window: day number of the last window folded; None before the first.
+        noise_variance: of amounts around their mean, in squared units of the outcome; None: outcomes are 0 or 1.
     """
 
     precision: Floats
@@ -90,6 +95,8 @@ class Posterior:
     count: Floats
     discount: float
     window: int | None
+    noise_variance: float | None = None
+    _kernel: tuple[Singles, Singles] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         arms, d = self.shift.shape
@@ -104,6 +111,8 @@ class Posterior:
             )
         if not 0.0 < self.discount <= 1.0:
             raise ShapeError(f"A discount of {self.discount} a day is not in (0, 1].", where="discount")
+        if self.noise_variance is not None and not 0.0 < self.noise_variance < np.inf:
+            raise ShapeError(f"A variance of {self.noise_variance} is not positive.", where="noise_variance")
 
     def update(self, rows: Rows, *, window: int) -> "Posterior":
         """Fold one calendar window of matured rows.
@@ -124,7 +133,7 @@ class Posterior:
                 f"Window {window} does not come after window {self.window}, the last one folded.",
                 remedy="Fold again from a state before it.",
             )
-        _check_rows(rows, self)
+        check_rows(rows, *self.shift.shape, amounts=self.noise_variance is not None)
         kept = self.discount ** (0 if self.window is None else window - self.window)
         seen = np.bincount(rows.arm, minlength=len(self.cold)) > 0
         faded = self._faded(kept, held=seen)
@@ -140,15 +149,15 @@ class Posterior:
         Raises:
             ShapeError: rows do not fit the state.
         """
-        _check_rows(rows, self)
+        check_rows(rows, *self.shift.shape, amounts=self.noise_variance is not None)
         return self._added(rows)
 
     def beliefs(self, basis: NDArray[np.float32], logit: NDArray[Any], *, threads: int = 2) -> Beliefs:
-        """What the logits are believed to be.
+        """What the logits, or mean amounts, are believed to be.
 
         Args:
             basis: (n, p) float32, p = d − 1.
-            logit: (n, K) prior logits.
+            logit: (n, K) prior logits, or the amounts that the prior expects.
             threads: the bits do not depend on it.
 
         Raises:
@@ -174,6 +183,24 @@ class Posterior:
             list(pool.map(block, range(0, n, _BLOCK)))
         return out
 
+    def shown(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Believed means and sds (r,) of the logits, or mean amounts, of the arms shown in some rows.
+
+        Raises:
+            ShapeError: rows do not fit the state.
+        """
+        check_rows(rows, *self.shift.shape, amounts=self.noise_variance is not None)
+        weight, factor = self._weights_for_kernel()
+        centre, logit = np.float32(self.centre), np.asarray(rows.logit, np.float32)[:, None]
+        mean, sd = np.empty((len(logit), 1), np.float32), np.empty((len(logit), 1), np.float32)
+        for arm in np.unique(rows.arm):
+            here, own = np.flatnonzero(rows.arm == arm), slice(arm, arm + 1)
+            m, s = np.empty((len(here), 1), np.float32), np.empty((len(here), 1), np.float32)
+            basis = np.ascontiguousarray(rows.basis[here], np.float32)
+            beliefs_of(basis, logit[here], centre, weight[own], factor[own], m, s)
+            mean[here], sd[here] = m, s
+        return mean[:, 0].astype(np.float64), sd[:, 0].astype(np.float64)
+
     def temperature(self) -> Floats:
         """(K,) τ = .25 + .45·300/(300 + n_a): new arms explore, known ones hardly."""
         return 0.25 + 0.45 * 300.0 / (300.0 + self.count)
@@ -188,8 +215,10 @@ class Posterior:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays by name, without pickle."""
-        out = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self) if f.name != "window"}
-        out["window"] = np.array([] if self.window is None else [self.window], np.int64)
+        out = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self) if f.init and f.name not in _OPTIONAL}
+        for name, kind in _OPTIONAL.items():
+            value = getattr(self, name)
+            out[name] = np.array([] if value is None else [value], kind)
         return out
 
     @staticmethod
@@ -199,21 +228,30 @@ class Posterior:
         Raises:
             ShapeError: an array is missing.
         """
-        names = [f.name for f in fields(Posterior)]
+        names = [f.name for f in fields(Posterior) if f.init]
         missing = [name for name in names if name not in arrays]
         if missing:
             raise ShapeError("An array of the state is missing.", where=missing[0])
         values: dict[str, Any] = {name: arrays[name] for name in names}
         values["centre"] = float(arrays["centre"])
         values["discount"] = float(arrays["discount"])
-        values["window"] = int(arrays["window"][0]) if len(arrays["window"]) else None
+        for name in _OPTIONAL:
+            values[name] = arrays[name][0].item() if len(arrays[name]) else None
         return Posterior(**values)
 
-    def _weights_for_kernel(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Means (K, d) and inverse Cholesky factors F (K, d, d) of the precisions: the sd of ψ·w is |Fψ|."""
+    def _weights_for_kernel(self) -> tuple[Singles, Singles]:
+        """Means (K, d) and inverse Cholesky factors F (K, d, d) of the precisions: the sd of ψ·w is |Fψ|.
+
+        Worked out once a state: for one customer they would be most of the time.
+        """
+        if self._kernel is not None:
+            return self._kernel
         prior = 1.0 / self.variance[self.cold.astype(np.int64)]
         lower = np.linalg.cholesky(self.precision + np.eye(prior.shape[1]) * prior[:, None, :])
-        return self.weights()[0].astype(np.float32), np.tril(np.linalg.inv(lower)).astype(np.float32)
+        factor = np.tril(np.linalg.inv(lower)).astype(np.float32)
+        made = self.weights()[0].astype(np.float32), factor
+        object.__setattr__(self, "_kernel", made)
+        return made
 
     def _faded(self, kept: float, *, held: NDArray[np.bool_]) -> "Posterior":
         """Evidence times `kept`; the means of `held` arms stay where they were."""
@@ -229,12 +267,13 @@ class Posterior:
 
     def _added(self, rows: Rows) -> "Posterior":
         """Each arm's rows as evidence at their mode."""
+        likelihood: Likelihood = mode if self.noise_variance is None else with_noise(self.noise_variance)
         precision, shift, count = self.precision.copy(), self.shift.copy(), self.count.copy()
         weight, _ = self.weights()
         for arm, batch in batches(rows, self.centre):
             group = int(self.cold[arm])
             prior = np.diag(1.0 / self.variance[group])
-            w, curvature = mode(batch, weight[arm], precision[arm] + prior)
+            w, curvature = likelihood(batch, weight[arm], precision[arm] + prior)
             precision[arm] += curvature
             shift[arm] = (precision[arm] + prior) @ w - prior @ self.mean[group]
             count[arm] += batch.weight.sum()
@@ -265,9 +304,15 @@ def batches(rows: Rows, centre: float) -> Iterator[tuple[int, Batch]]:
             yield arm, Batch(basis, logit - centre, logit, np.asarray(rows.outcome[at], np.float64), weight)
 
 
-def _check_rows(rows: Rows, state: Posterior) -> None:
-    arms, d = state.shift.shape
+def check_rows(rows: Rows, arms: int, d: int, *, amounts: bool) -> None:
+    """That rows fit a state of K `arms` and d columns, and say yes or no unless they are `amounts`.
+
+    Raises:
+        ShapeError: they do not.
+    """
     if rows.basis.shape[1] != d - 1:
         raise ShapeError(f"A basis of {rows.basis.shape[1]} columns does not fit a state of {d} with the slope.")
     if len(rows.arm) and not 0 <= rows.arm.min() <= rows.arm.max() < arms:
         raise ShapeError(f"An arm is not in 0..{arms - 1}.", where="arm")
+    if not amounts and not np.isin(rows.outcome, (0.0, 1.0)).all():
+        raise ShapeError("An outcome is neither 0 nor 1.", where="outcome", remedy="Amounts need a state of amounts.")

@@ -1,19 +1,21 @@
 """Where the posterior begins: the hierarchy and the arms' evidence from the log, and how late outcomes arrive."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
+from bandit.gaussian import first_noise, noise_step, with_noise
 from bandit.hierarchy import Group, fit_group, initial, site
-from bandit.laplace import Batch
-from bandit.posterior import Posterior, Rows, batches
+from bandit.laplace import Batch, Likelihood, mode
+from bandit.posterior import Posterior, Rows, batches, check_rows
 from bandit.prior import WARM_ROWS
 
 Floats: TypeAlias = NDArray[np.float64]
 
+_NOISE_ROUNDS = 4  # the noise is known from thousands of rows, and settles in two
 _FEWEST_WARM_OFFERS = 3  # below this, the log cannot say how a new offer differs from the known ones
 
 
@@ -27,7 +29,7 @@ def start(
     discount: float = 0.95,
     window: int | None = None,
 ) -> Posterior:
-    """The posterior that the log alone gives.
+    """The posterior that the log alone gives, where outcomes are 0 or 1.
 
     The warm group is learnt from the warm arms, each of which starts from its own evidence. The cold group is learnt
     from the warm offers as if each in turn were new: their prior logit is then the mean of the others'. With fewer
@@ -45,36 +47,99 @@ def start(
     Raises:
         ShapeError: the arrays do not fit together.
     """
-    blocks = np.asarray(block, np.int64)
-    if as_cold.shape != log_rows.logit.shape or log_rows.basis.shape[1] != len(blocks) - 1:
-        raise ShapeError(f"Logits {as_cold.shape} or {len(blocks)} blocks do not fit a basis {log_rows.basis.shape}.")
-    if len(log_rows.arm) and not 0 <= log_rows.arm.min() <= log_rows.arm.max() < arms:
-        raise ShapeError(f"An arm is not in 0..{arms - 1}.", where="arm")
-    support = np.bincount(log_rows.arm, minlength=arms)
-    cold = support < WARM_ROWS
-    known = dict(batches(log_rows, centre))
-    warm = [arm for arm in known if not cold[arm]]
-    warm_group, sites = fit_group([known[arm] for arm in warm], blocks, initial(blocks, cold=False))
-    cold_group = _cold_group(log_rows, as_cold, [arm for arm in warm if arm < arms - 1], centre, blocks)
-    precision, shift = np.zeros((arms, len(blocks), len(blocks))), np.zeros((arms, len(blocks)))
-    precision[warm], shift[warm] = sites.precision, sites.shift
-    for arm, batch in known.items():
-        if cold[arm]:
-            precision[arm], shift[arm], _ = site(batch, cold_group)
+    log = _Log(log_rows, as_cold, arms, float(centre), np.asarray(block, np.int64))
+    return replace(_begun(log, None), discount=float(discount), window=window)
+
+
+def start_amounts(
+    log_rows: Rows,
+    as_cold: NDArray[Any],
+    arms: int,
+    *,
+    centre: float,
+    block: NDArray[Any] | tuple[int, ...],
+    noise_variance: float | None = None,
+    discount: float = 0.95,
+    window: int | None = None,
+) -> Posterior:
+    """The posterior that the log alone gives, where outcomes are amounts.
+
+    As `start`, with amounts in place of logits everywhere: `log_rows.logit`, `as_cold` and `centre` are in the unit of
+    the outcomes, and so are beliefs. In another unit, everything comes out the same in that unit.
+
+    Args:
+        log_rows: the log; `logit` is the cross-fitted amount that the prior expected.
+        as_cold: (r,) the amount that it would have expected of each row's arm as a cold one.
+        arms: K = k + 1; the last arm is no offer.
+        centre: mean expected amount over the log's rows.
+        block: (d,) block of each column of ψ.
+        noise_variance: of an outcome around its mean; None: learnt from the warm arms by expectation–maximisation,
+            and from then on known. It is the same for every arm and customer.
+        discount: γ, what a day leaves of the evidence.
+        window: day number of the log's end; None: the first window is not discounted.
+
+    Raises:
+        ShapeError: the arrays do not fit together, or the variance is not positive.
+    """
+    log = _Log(log_rows, as_cold, arms, float(centre), np.asarray(block, np.int64), amounts=True)
+    noise = _learnt_noise(log) if noise_variance is None else float(noise_variance)
+    return replace(_begun(log, noise), discount=float(discount), window=window)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Log:
+    """What the two ways to start have in common: checked rows, and which arms are cold."""
+
+    rows: Rows
+    as_cold: NDArray[Any]
+    arms: int
+    centre: float
+    block: NDArray[np.int64]
+    amounts: bool = False
+
+    def __post_init__(self) -> None:
+        check_rows(self.rows, self.arms, len(self.block), amounts=self.amounts)
+        if self.as_cold.shape != self.rows.logit.shape:
+            raise ShapeError(f"{self.as_cold.shape} logits as cold are not one for each of {self.rows.logit.shape}.")
+
+    @property
+    def support(self) -> NDArray[np.int64]:
+        """(K,) rows of each arm."""
+        return np.bincount(self.rows.arm, minlength=self.arms)
+
+    @property
+    def batches(self) -> tuple[dict[int, Batch], dict[int, Batch]]:
+        """The rows of each warm arm, and of each cold one that has any."""
+        known, cold = dict(batches(self.rows, self.centre)), self.support < WARM_ROWS
+        return {a: b for a, b in known.items() if not cold[a]}, {a: b for a, b in known.items() if cold[a]}
+
+
+def _begun(log: _Log, noise: float | None) -> Posterior:
+    """The state of day one, not yet dated or discounted."""
+    block, d = log.block, len(log.block)
+    likelihood = mode if noise is None else with_noise(noise)
+    warm, few = log.batches
+    warm_group, sites = fit_group(list(warm.values()), block, _scales(log, noise, cold=False), likelihood=likelihood)
+    cold_group = _cold_group(log, [arm for arm in warm if arm < log.arms - 1], noise, likelihood)
+    precision, shift = np.zeros((log.arms, d, d)), np.zeros((log.arms, d))
+    precision[list(warm)], shift[list(warm)] = sites.precision, sites.shift
+    for arm, batch in few.items():
+        precision[arm], shift[arm], _ = site(batch, cold_group, likelihood=likelihood)
     mean, variance = (np.stack(pair) for pair in zip(_pair(warm_group), _pair(cold_group), strict=True))
     return Posterior(
         precision=precision,
         shift=shift,
-        cold=cold,
+        cold=log.support < WARM_ROWS,
         mean=mean,
         variance=variance,
         anchor_mean=mean,
         anchor_variance=variance,
-        block=blocks,
-        centre=float(centre),
-        count=support.astype(np.float64),
-        discount=float(discount),
-        window=window,
+        block=block,
+        centre=log.centre,
+        count=log.support.astype(np.float64),
+        discount=1.0,
+        window=None,
+        noise_variance=noise,
     )
 
 
@@ -82,16 +147,34 @@ def _pair(group: Group) -> tuple[Floats, Floats]:
     return group.mean, group.variance
 
 
-def _cold_group(rows: Rows, as_cold: NDArray[Any], offers: list[int], centre: float, block: NDArray[np.int64]) -> Group:
+def _scales(log: _Log, noise: float | None, *, cold: bool) -> Group:
+    """The initial scales. Of amounts they are what they are of logits, whose own noise has the sd π/√3."""
+    unit = 1.0 if noise is None else float(np.sqrt(3.0 * noise)) / np.pi
+    return initial(log.block, cold=cold, unit=unit)
+
+
+def _cold_group(log: _Log, offers: list[int], noise: float | None, likelihood: Likelihood) -> Group:
     """How a new offer differs from the mean of the known ones, from each known offer in turn."""
-    begin = initial(block, cold=True)
+    begin = _scales(log, noise, cold=True)
     if len(offers) < _FEWEST_WARM_OFFERS:
         return begin
+    rows = log.rows
     chosen = np.isin(rows.arm, offers)
     weight = None if rows.weight is None else rows.weight[chosen]
-    pretended = Rows(rows.basis[chosen], as_cold[chosen], rows.arm[chosen], rows.outcome[chosen], weight)
-    as_new: list[Batch] = [batch for _, batch in batches(pretended, centre)]
-    return fit_group(as_new, block, begin)[0]
+    pretended = Rows(rows.basis[chosen], log.as_cold[chosen], rows.arm[chosen], rows.outcome[chosen], weight)
+    as_new = [batch for _, batch in batches(pretended, log.centre)]
+    return fit_group(as_new, log.block, begin, likelihood=likelihood)[0]
+
+
+def _learnt_noise(log: _Log) -> float:
+    """The noise of amounts, in turns with the hierarchy of the warm arms."""
+    warm, few = log.batches
+    noise = first_noise([*warm.values(), *few.values()])
+    for _ in range(_NOISE_ROUNDS if warm else 0):
+        known = list(warm.values())
+        group, sites = fit_group(known, log.block, _scales(log, noise, cold=False), likelihood=with_noise(noise))
+        noise = noise_step(noise, known, group, sites)
+    return noise
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -50,7 +50,8 @@ class Log:
     """Logged exposures, one row each.
 
     `customers` (r, dc) float64, NaN = missing, categories as codes; `arm` (r,) 0..k, k = no offer;
-    `outcome` (r,) 0 or 1; `decided_at` (r,) days; `customer_key` (r,) uint64.
+    `outcome` (r,) 0 or 1; `decided_at` (r,) days; `customer_key` (r,) uint64; `weight` (r,) how much each row counts
+    in everything that is fitted or averaged, None = 1.
     """
 
     customers: Floats
@@ -58,6 +59,7 @@ class Log:
     outcome: Floats
     decided_at: Floats
     customer_key: NDArray[np.uint64]
+    weight: Floats | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.arm)
@@ -66,6 +68,24 @@ class Log:
             raise ShapeError(f"A log of customers {self.customers.shape} and columns {shapes} is not one row each.")
         if not np.isin(self.outcome, (0.0, 1.0)).all():
             raise ShapeError("An outcome is neither 0 nor 1.", where="outcome")
+        if self.weight is not None and (self.weight.shape != (rows,) or not (self.weight > 0).all()):
+            raise ShapeError("Weights are not one positive number for each row.", where="weight")
+
+    @property
+    def weights(self) -> Floats:
+        """(r,) how much each row counts."""
+        return np.ones(len(self.arm)) if self.weight is None else self.weight
+
+    def some(self, rows: NDArray[Any]) -> "Log":
+        """Some of the rows, by mask or position."""
+        return Log(
+            self.customers[rows],
+            self.arm[rows],
+            self.outcome[rows],
+            self.decided_at[rows],
+            self.customer_key[rows],
+            None if self.weight is None else self.weight[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

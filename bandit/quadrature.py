@@ -18,10 +18,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bandit.quadrature_panel import ALL, LEVELS, PANEL, add_panel, evaluate, make_scratch
+from bandit.quadrature_panel import ALL, LEVELS, PANEL, TOP, add_panel, evaluate, make_scratch
 from bandit.quadrature_range import bound_scores, collect, find_bottom, find_floor, find_knees, place, score_range
 
-_SHARPEST: Final = (22.0, 55.0, 80.0)  # range in standard deviations of the sharpest arm that each level stands
+_SHARPEST: Final = (
+    12.0,
+    20.0,
+    30.0,
+    45.0,
+    250.0,
+)  # range in standard deviations of the sharpest arm that each level stands
 _MOST_PANELS: Final = 1500
 _DEPTH: Final = 46  # halvings
 COARSEST: Final = 1e-6  # accepted from rows at the limits of float64, where a smaller tolerance was asked for
@@ -40,17 +46,20 @@ class Draws(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _add_floor(n: Any, count: Any, scratch: Any) -> None:
+def _add_floor(n: Any, scratch: Any) -> None:
     """What the floor gives to each live arm for a little more score: the density at the start of the range."""
     for j in range(n):
-        scratch.cross[j, j] += scratch.table[ALL, 0] * scratch.hazards[j * count]
+        scratch.cross[j, j] += scratch.table[ALL, 0] * scratch.hazards[scratch.starts[j]]
 
 
 @njit(cache=True, nogil=True)
 def _clear(n: Any, curved: Any, scratch: Any) -> None:
-    scratch.chance[:n] = 0.0
-    if curved:
-        scratch.cross[:n, :n] = 0.0
+    chance, cross = scratch.chance, scratch.cross
+    for j in range(n):
+        chance[j] = 0.0
+        if curved:
+            for other in range(j + 1):
+                cross[j, other] = 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -60,6 +69,7 @@ def _bisect(ends: Any, width: Any, n: Any, rule: Any, tolerance: Any, curved: An
     The sum is infinite where too many panels were needed: rounding then stands in the way, not the grid.
     """
     _clear(n, curved, scratch)
+    scratch.constants[TOP, :n] = np.inf  # where an arm is dropped, small errors would keep panels from being believed
     stack = scratch.stack
     stack[0, 0], stack[0, 1] = ends
     waiting, panels = 1, 0
@@ -75,7 +85,7 @@ def _bisect(ends: Any, width: Any, n: Any, rule: Any, tolerance: Any, curved: An
             if start == ends[0]:
                 floor = scratch.table[ALL, 0]
                 if curved:
-                    _add_floor(n, len(rule[0]), scratch)
+                    _add_floor(n, scratch)
             gain += add_panel(n, len(rule[0]), curved, scratch)
             residual += error
             continue
@@ -101,37 +111,38 @@ def _integrate(
         if residual <= _SAFETY * tolerance:
             _clear(n, curved, scratch)
             if curved:
-                _add_floor(n, count, scratch)
+                _add_floor(n, scratch)
             return scratch.table[ALL, 0], add_panel(n, count, curved, scratch), residual
     rule = (grid.nodes[0, :PANEL], grid.weights[0, :PANEL])
     # Small probabilities want small errors. Where rounding forbids them, less must do, at worst COARSEST.
     floor = gain = 0.0
     residual = np.inf
-    for share, goal in ((0.001, tolerance), (0.1, tolerance), (0.1, max(tolerance, COARSEST))):
+    for share, goal in ((0.01, tolerance), (0.1, tolerance), (0.1, max(tolerance, COARSEST))):
         floor, gain, residual = _bisect(ends, width, n, rule, share * goal, curved, scratch)
         if residual <= goal:
             break
     return floor, gain, residual
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _solve_row(arms: Any, i: Any, grid: Any, tolerance: Any, curved: Any, scratch: Any) -> Any:
     """One customer: the number of live arms, the certain arm that is the floor (−1: none), its probability, E max and
     the residual. The live arms' probabilities stand in `scratch.chance`, in the order of `scratch.live`.
     """
+    count = arms.mean.shape[1]
     while True:
-        find_knees(arms.sd[i], arms.value[i], arms.shift[i], scratch.knees)
-        bound_scores(arms.mean[i], arms.sd[i], arms.value[i], arms.shift[i], scratch.knees, scratch.bounds)
-        owner, floor = find_floor(scratch.bounds)
-        bottom = find_bottom(scratch.bounds)
+        find_knees(arms, i, scratch.knees)
+        bound_scores(arms, i, scratch)
+        owner, floor = find_floor(count - 1, scratch.bounds)
+        bottom = find_bottom(count, scratch.bounds)
         n = collect(scratch.bounds, bottom, scratch.live)
         if n == 0:
             return 0, owner, 1.0, floor, 0.0
-        lower, width, drowned = place(arms, i, n, scratch)
+        lower, width, drowned = place(n, scratch)
         if drowned < 0:
             break
         arms.sd[i, drowned] = 0.0
-    first, last, sharpness = score_range(bottom, lower, width, n, scratch.constants, scratch.knees)
+    first, last, sharpness = score_range(bottom, lower, width, n, scratch)
     rest, gain, residual = _integrate((first, last), width, n, sharpness, grid, tolerance, curved, scratch)
     if floor < bottom:
         owner, rest = -1, 0.0
@@ -148,49 +159,57 @@ def _solve_row(arms: Any, i: Any, grid: Any, tolerance: Any, curved: Any, scratc
 
 @njit(cache=True, nogil=True)
 def _add_curvature(draws: Any, i: Any, n: Any, owner: Any, scratch: Any) -> None:
-    """Add one customer's Laplacian, weighted by what its offers consume, to its cell's six tables."""
+    """Add one customer's Laplacian, weighted by what its offers consume, to its cell's six tables.
+
+    Mass moves between two arms at a rate: both diagonals rise by it, both cross entries fall; no offer has none.
+    """
     k = draws.cost.shape[1]
-    cross, live = scratch.cross, scratch.live
+    cross, live, moved = scratch.cross, scratch.live, scratch.chance  # probabilities have been read
+    steepest, weight = draws.scale[7], draws.weight[i]
+    floor = owner if owner >= 0 else k
+    to_floor = 0.0
     for j in range(n):
-        a = live[j]
+        rate = min(cross[j, j], steepest) * weight
+        moved[j] = rate
+        to_floor += rate
+        if live[j] < k and floor < k:
+            _add_entry(draws, i, live[j], floor, -rate)
+            _add_entry(draws, i, floor, live[j], -rate)
+    for j in range(n):
         for other in range(j):
-            _add_pair(draws, i, a, live[other], cross[j, other])
-        _add_pair(draws, i, a, owner if owner >= 0 else k, cross[j, j])
-
-
-@njit(cache=True, nogil=True)
-def _add_pair(draws: Any, i: Any, a: Any, b: Any, rate: Any) -> None:
-    """Mass moves between two arms at this rate: raise both diagonals, lower both cross entries; no offer has none."""
-    k = draws.cost.shape[1]
-    rate = min(rate, draws.scale[7]) * draws.weight[i]
-    if a < k:
-        _add_entry(draws, i, a, a, rate)
-    if b < k:
-        _add_entry(draws, i, b, b, rate)
-    if a < k and b < k:
-        _add_entry(draws, i, a, b, -rate)
-        _add_entry(draws, i, b, a, -rate)
+            rate = min(cross[j, other], steepest) * weight
+            moved[j] += rate
+            moved[other] += rate
+            if live[j] < k and live[other] < k:
+                _add_entry(draws, i, live[j], live[other], -rate)
+                _add_entry(draws, i, live[other], live[j], -rate)
+    for j in range(n):
+        if live[j] < k:
+            _add_entry(draws, i, live[j], live[j], moved[j])
+    if floor < k:
+        _add_entry(draws, i, floor, floor, to_floor)
 
 
 @njit(cache=True, nogil=True)
 def _add_entry(draws: Any, i: Any, a: Any, b: Any, rate: Any) -> None:
-    cost, worth, scale = draws.cost[i], draws.worth[i], draws.scale
-    entry = draws.curvature[draws.cell[i], a, b]
-    _add_exactly(entry, 0, rate, scale)
-    _add_exactly(entry, 1, rate * cost[b], scale)
-    _add_exactly(entry, 2, rate * cost[a] * cost[b], scale)
-    _add_exactly(entry, 3, rate * worth[b], scale)
-    _add_exactly(entry, 4, rate * cost[a] * worth[b], scale)
-    _add_exactly(entry, 5, rate * worth[a] * worth[b], scale)
+    cost_a, cost_b = draws.cost[i, a], draws.cost[i, b]
+    worth_a, worth_b = draws.worth[i, a], draws.worth[i, b]
+    g, scale, tables = draws.cell[i], draws.scale, draws.curvature
+    _add_exactly(tables, g, a, b, 0, rate, scale)
+    _add_exactly(tables, g, a, b, 1, rate * cost_b, scale)
+    _add_exactly(tables, g, a, b, 2, rate * cost_a * cost_b, scale)
+    _add_exactly(tables, g, a, b, 3, rate * worth_b, scale)
+    _add_exactly(tables, g, a, b, 4, rate * cost_a * worth_b, scale)
+    _add_exactly(tables, g, a, b, 5, rate * worth_a * worth_b, scale)
 
 
 @njit(cache=True, nogil=True)
-def _add_exactly(entry: Any, at: Any, x: Any, scale: Any) -> None:
+def _add_exactly(tables: Any, g: Any, a: Any, b: Any, at: Any, x: Any, scale: Any) -> None:
     """Whole units, and whole parts of what is left: reactions differ by so much that one integer is too short."""
     units = x * scale[at]
     whole = np.rint(units)
-    entry[at] += np.int64(whole)
-    entry[6 + at] += np.int64(np.rint((units - whole) * scale[6]))
+    tables[g, a, b, at] += np.int64(whole)
+    tables[g, a, b, 6 + at] += np.int64(np.rint((units - whole) * scale[6]))
 
 
 @njit(cache=True, nogil=True)

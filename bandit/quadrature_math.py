@@ -128,13 +128,13 @@ def normal_cdf(x: Any) -> Any:
 
 
 @njit(nogil=True, fastmath=FAST, error_model="numpy")
-def bounded(x: Any, knees: Any) -> Any:
-    """A logit squeezed by at most 6 beyond its knees (−lower, upper), unchanged between them.
+def bounded(x: Any, low: Any, high: Any) -> Any:
+    """A logit squeezed by at most 6 beyond its knees −low and high, unchanged between them.
 
     Between value·σ(37) and value, float64 holds no score; a wide belief may have much of its mass there. Squeezed
     beyond ±18, that mass keeps its order and stays apart; no score moves by more than 2e-8 of its value.
     """
-    excess = x - knees[1] if x > 0.0 else -x - knees[0]
+    excess = x - high if x > 0.0 else -x - low
     excess = excess if excess > 0.0 else 0.0
     less = excess - excess / (1.0 + excess * (1.0 / SQUEEZE))
     return x - less if x > 0.0 else x + less

@@ -19,13 +19,16 @@ from bandit.quadrature_math import (
     mills,
 )
 
-LEVELS: Final = (32, 48, 64)  # nodes of the grids that are tried before bisection
-PANEL: Final = 16  # nodes of a bisected panel
+LEVELS: Final = (24, 32, 40, 48, 64)  # nodes of the grids that are tried before bisection
+PANEL: Final = 32  # nodes of a bisected panel
 _MOST: Final = 64
+
+LANES: Final = 8  # float64 numbers in the widest vector; loops over whole vectors leave no scalar rest
 
 # Rows of the table of nodes and columns of the live arms' constants.
 STEP, ABOVE, BELOW, ALL, HAZARD = range(5)
-MEAN, PRECISION, VALUE, RISE, FALL = range(5)
+MEAN, PRECISION, VALUE, SHIFT, RISE, FALL, TOP = range(7)
+SD: Final = PRECISION  # in a row that is not yet placed
 
 
 class Grid(NamedTuple):
@@ -38,13 +41,16 @@ class Grid(NamedTuple):
 class Scratch(NamedTuple):
     """One row's workspace, made once per block."""
 
-    bounds: NDArray[np.float64]  # (4, arms)
-    constants: NDArray[np.float64]  # (arms, 5) by live arm
+    row: NDArray[np.float64]  # (4, arms in whole vectors) mean, sd, value and shift of all arms
+    bounds: NDArray[np.float64]  # (6, arms in whole vectors)
+    constants: NDArray[np.float64]  # (7, arms in whole vectors) by live arm
     table: NDArray[np.float64]  # (5, 64) what the live arms have in common at the nodes
-    z: NDArray[np.float64]  # (arms · 64,) live arm after live arm: quantiles, then cdfs
-    hazards: NDArray[np.float64]  # (arms · 64,) live arm after live arm
-    live: NDArray[np.int64]  # (arms,) the live arms
-    chance: NDArray[np.float64]  # (arms,) by live arm
+    starts: NDArray[np.int64]  # (arms + 1,) where each live arm's nodes begin in the next three
+    z: NDArray[np.float64]  # (arms · 64,) odds, then logits, quantiles and cdfs
+    density: NDArray[np.float64]  # (arms · 64,)
+    hazards: NDArray[np.float64]  # (arms · 64,)
+    live: NDArray[np.int64]  # (arms in whole vectors,) the live arms
+    chance: NDArray[np.float64]  # (arms in whole vectors,) by live arm
     cross: NDArray[np.float64]  # (arms, arms) by live arm: ∫ h_a h_b G dt for b < a; the floor's part on the diagonal
     knees: NDArray[np.float64]  # (2,) where the row's logits are squeezed, see `bounded`
     stack: NDArray[np.float64]  # (64, 2) panels that wait
@@ -60,16 +66,25 @@ def make_grid() -> Grid:
 
 
 @njit(cache=True, nogil=True)
+def whole_vectors(count: Any) -> Any:
+    """So many, rounded up to whole vectors."""
+    return (count + LANES - 1) & ~(LANES - 1)
+
+
+@njit(cache=True, nogil=True)
 def make_scratch(arms: Any) -> Any:
     """Workspace for rows of so many arms."""
     return Scratch(
-        np.zeros((4, arms)),
-        np.zeros((arms, 5)),
+        np.zeros((4, whole_vectors(arms))),
+        np.zeros((6, whole_vectors(arms))),
+        np.ones((7, whole_vectors(arms))),
         np.zeros((5, _MOST)),
+        np.zeros(arms + 1, np.int64),
         np.zeros(arms * _MOST),
         np.zeros(arms * _MOST),
-        np.zeros(arms, np.int64),
-        np.zeros(arms),
+        np.zeros(arms * _MOST),
+        np.zeros(whole_vectors(arms), np.int64),
+        np.zeros(whole_vectors(arms)),
         np.zeros((arms, arms)),
         np.zeros(2),
         np.zeros((64, 2)),
@@ -79,31 +94,38 @@ def make_scratch(arms: Any) -> Any:
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def _nodes(x: Any, w: Any, first: Any, half: Any, width: Any, table: Any) -> None:
     """Place the nodes: the step dt·weight and the distances t − L and L + W − t."""
-    step, above, below, together, hazard = table[STEP], table[ABOVE], table[BELOW], table[ALL], table[HAZARD]
     for q in range(len(x)):
         odds = exponential(first + half * (1.0 + x[q]))
         rest = width / (1.0 + odds)
-        below[q] = rest
-        above[q] = odds * rest
-        step[q] = (odds * rest) * (rest / width) * (half * w[q])
-        together[q] = 1.0
-        hazard[q] = 0.0
+        table[BELOW, q] = rest
+        table[ABOVE, q] = odds * rest
+        table[STEP, q] = (odds * rest) * (rest / width) * (half * w[q])
+        table[ALL, q] = 1.0
+        table[HAZARD, q] = 0.0
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def _logits(one: Any, above: Any, below: Any, logit: Any, slope: Any) -> None:
-    """One arm's logit at all nodes and its derivative with respect to the score, divided by its sd."""
-    value, rise, fall = one[VALUE], one[RISE], one[FALL]
+def _odds(j: Any, constants: Any, table: Any, own: Any, odds: Any, slope: Any) -> None:
+    """One arm's odds of success at its nodes, and the logit's derivative with respect to the score, divided by sd."""
+    value, rise, fall = constants[VALUE, j], constants[RISE, j], constants[FALL, j]
     tiny = value * 1e-140
-    steepness = one[PRECISION] * value
-    for q in range(len(logit)):
-        won = above[q] + rise
-        lost = below[q] + fall
+    steepness = constants[PRECISION, j] * value
+    first, count = own
+    for q in range(count):
+        won = table[ABOVE, q] + rise
+        lost = table[BELOW, q] + fall
         won = won if won > tiny else tiny
         lost = lost if lost > tiny else tiny
         inverse = 1.0 / (won * lost)
-        logit[q] = logarithm(won * won * inverse)
-        slope[q] = steepness * inverse
+        odds[first + q] = won * won * inverse
+        slope[first + q] = steepness * inverse
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _logits(count: Any, odds: Any) -> None:
+    """Turn odds into logits, of all arms at once."""
+    for q in range(count):
+        odds[q] = logarithm(odds[q])
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -120,25 +142,30 @@ def _stretch(knees: Any, logit: Any, slope: Any) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def _standardise(one: Any, logit: Any) -> None:
-    mean, precision = one[MEAN], one[PRECISION]
-    for q in range(len(logit)):
-        logit[q] = (logit[q] - mean) * precision
+def _standardise(mean: Any, precision: Any, own: Any, logit: Any) -> None:
+    first, count = own
+    for q in range(count):
+        x = (logit[first + q] - mean) * precision
+        x = x if x < FARTHEST else FARTHEST
+        logit[first + q] = x if x > -FARTHEST else -FARTHEST
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def _normal(z: Any, hazards: Any) -> None:
-    """Turn quantiles into cdfs, and slopes into hazards f / F, of all arms at all nodes."""
-    for q in range(len(z)):
+def _densities(count: Any, z: Any, density: Any) -> None:
+    for q in range(count):
+        density[q] = DENSITY_AT_ZERO * exponential(-0.5 * z[q] * z[q])
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _normal(count: Any, density: Any, z: Any, hazards: Any) -> None:
+    """Turn quantiles into cdfs, and slopes into hazards f / F, of all arms at once."""
+    for q in range(count):
         x = z[q]
-        x = x if x < FARTHEST else FARTHEST
-        x = x if x > -FARTHEST else -FARTHEST
         distance = abs(x)
         ratio = mills(distance)
-        density = DENSITY_AT_ZERO * exponential(-0.5 * x * x)
-        tail = density * ratio
+        tail = density[q] * ratio
         cdf = 1.0 - tail if x > 0.0 else tail
-        numerator = density if x > 0.0 else 1.0
+        numerator = density[q] if x > 0.0 else 1.0
         denominator = cdf if x > 0.0 else ratio
         hazard = numerator / denominator * hazards[q]
         hazards[q] = hazard if distance < FARTHEST else 0.0
@@ -146,10 +173,21 @@ def _normal(z: Any, hazards: Any) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def _join(cdf: Any, hazard: Any, product: Any, total: Any) -> None:
-    for q in range(len(cdf)):
-        product[q] *= cdf[q]
-        total[q] += hazard[q]
+def _join(own: Any, cdf: Any, hazard: Any, table: Any) -> None:
+    """One more arm in the product of cdfs and in the sum of hazards."""
+    first, count = own
+    for q in range(count):
+        table[ALL, q] *= cdf[first + q]
+        table[HAZARD, q] += hazard[first + q]
+
+
+@njit(cache=True, nogil=True)
+def _reached(x: Any, top: Any) -> Any:
+    """How many nodes an arm matters at: those up to its top, in whole vectors of 8."""
+    below = 0
+    for q in range(len(x)):
+        below += 1 if x[q] < top else 0
+    return min(whole_vectors(below + 1), len(x))
 
 
 @njit(cache=True, nogil=True, fastmath=SUMS, error_model="numpy")
@@ -171,51 +209,76 @@ def _residual(x: Any, w: Any, width: Any, table: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def evaluate(panel: Any, width: Any, n: Any, rule: Any, scratch: Any) -> Any:
-    """Evaluate all live arms on one panel (its ends); return the residual.
+def _own(j: Any, starts: Any) -> Any:
+    """Where an arm's nodes begin and how many it has: unsigned, or each index would be asked whether it is negative."""
+    return np.uint64(starts[j]), np.uint64(starts[j + 1] - starts[j])
 
-    In several short passes: a long one would leave the processor waiting for its own results.
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def evaluate(panel: Any, width: Any, n: Any, rule: Any, scratch: Any) -> Any:
+    """Evaluate all live arms on one panel (its ends), each where it matters; return the residual.
+
+    In many short passes: a long one would leave the processor waiting for its own results. Without slices: each would
+    count references.
     """
     x, w = rule
-    count = len(x)
-    table, constants, z, hazards = scratch.table, scratch.constants, scratch.z, scratch.hazards
-    _nodes(x, w, panel[0], 0.5 * (panel[1] - panel[0]), width, table)
-    above, below = table[ABOVE, :count], table[BELOW, :count]
+    table, constants, starts = scratch.table, scratch.constants, scratch.starts
+    z, density, hazards = scratch.z, scratch.density, scratch.hazards
+    half = 0.5 * (panel[1] - panel[0])
+    _nodes(x, w, panel[0], half, width, table)
     for j in range(n):
-        one, own = constants[j], slice(j * count, (j + 1) * count)
-        _logits(one, above, below, z[own], hazards[own])
-        if abs(one[MEAN]) + FARTHEST / one[PRECISION] > KNEE:
-            _stretch(scratch.knees, z[own], hazards[own])
-        _standardise(one, z[own])
-    _normal(z[: n * count], hazards[: n * count])
+        starts[j + 1] = starts[j] + _reached(x, (constants[TOP, j] - panel[0]) / half - 1.0)
+        _odds(j, constants, table, _own(j, starts), z, hazards)
+    count = np.uint64(starts[n])
+    _logits(count, z)
     for j in range(n):
-        own = slice(j * count, (j + 1) * count)
-        _join(z[own], hazards[own], table[ALL, :count], table[HAZARD, :count])
+        mean, precision = constants[MEAN, j], constants[PRECISION, j]
+        if abs(mean) + FARTHEST / precision > KNEE:
+            _stretch(scratch.knees, z[starts[j] : starts[j + 1]], hazards[starts[j] : starts[j + 1]])
+        _standardise(mean, precision, _own(j, starts), z)
+    _densities(count, z, density)
+    _normal(count, density, z, hazards)
+    for j in range(n):
+        _join(_own(j, starts), z, hazards, table)
     return _residual(x, w, width, table)
+
+
+@njit(cache=True, nogil=True, fastmath=SUMS, error_model="numpy")
+def _weigh(own: Any, hazard: Any, table: Any) -> Any:
+    """∫ h_a G dt on the panel; the integrand stays behind in the row of the sum of hazards, no longer needed."""
+    first, count = own
+    total = 0.0
+    for q in range(count):
+        mass = table[ABOVE, q] * hazard[first + q]
+        table[HAZARD, q] = mass
+        total += mass
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=SUMS, error_model="numpy")
+def _weigh_both(own: Any, hazard: Any, table: Any) -> Any:
+    """∫ h_a h_b G dt on the panel, after `_weigh` of a."""
+    first, count = own
+    total = 0.0
+    for q in range(count):
+        total += table[HAZARD, q] * hazard[first + q]
+    return total
 
 
 @njit(cache=True, nogil=True, fastmath=SUMS, error_model="numpy")
 def add_panel(n: Any, count: Any, curved: Any, scratch: Any) -> Any:
     """Add one certified panel to the probabilities (and to the cross terms); return its ∫ (1 − G) dt."""
-    step, together = scratch.table[STEP, :count], scratch.table[ALL, :count]
-    mass = scratch.table[ABOVE, :count]  # t − L until it is overwritten
-    gain = mass[count - 1] - mass[0]
+    table, starts, hazards = scratch.table, scratch.starts, scratch.hazards
+    gain = table[ABOVE, count - 1] - table[ABOVE, 0]
     for q in range(count):
-        gain -= step[q] * together[q]
-        mass[q] = step[q] * together[q]
-    weighted = scratch.table[HAZARD, :count]  # no longer needed for what it held
+        mass = table[STEP, q] * table[ALL, q]
+        gain -= mass
+        table[ABOVE, q] = mass  # t − L is no longer needed
     for j in range(n):
-        own = scratch.hazards[j * count : (j + 1) * count]
-        total = 0.0
-        for q in range(count):
-            weighted[q] = mass[q] * own[q]
-            total += weighted[q]
-        scratch.chance[j] += total
+        first, reach = _own(j, starts)
+        scratch.chance[j] += _weigh((first, reach), hazards, table)
         if curved:
             for k in range(j):
-                other = scratch.hazards[k * count : (k + 1) * count]
-                total = 0.0
-                for q in range(count):
-                    total += weighted[q] * other[q]
-                scratch.cross[j, k] += total
+                other, both = _own(k, starts)
+                scratch.cross[j, k] += _weigh_both((other, min(reach, both)), hazards, table)
     return gain

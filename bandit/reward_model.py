@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit.folds import time_folds
+from bandit.margin import fit_margins
 from bandit.prior import Columns, Log, pair_scores
-from bandit.prior_fit import training_data
+from bandit.prior_trees import training_data
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -21,7 +22,8 @@ def cross_fitted_rewards(
     """Modelled reward of every arm for every row.
 
     Customers are split into three groups. The success of a group is predicted by boosted trees grown on a second and
-    stopped on the third; success and failure are then worth what they earned on average, by arm, in the other groups.
+    stopped on the third. A failure is then worth what it earned on average, by arm, in the other groups; a success what
+    `fit_margins` learns there.
 
     Args:
         log: r logged decisions.
@@ -48,14 +50,15 @@ def cross_fitted_rewards(
             booster = data.train(grow, _MOST_TREES, stop=stop)
             raw = pair_scores(booster, log.customers[inside], offers, threads=threads)
             chance = 1.0 / (1.0 + np.exp(-raw))
-        lost, won = (_worth(log, reward, seen, len(offers), outcome) for outcome in (0.0, 1.0))
-        out[inside] = chance * won + (1.0 - chance) * lost
+        margins = fit_margins(log.some(seen), offers, columns, reward[seen], seed=seed, threads=threads)
+        won = margins.amounts(log.customers[inside], threads=threads)
+        out[inside] = chance * won + (1.0 - chance) * _lost(log, reward, seen, len(offers))
     return out
 
 
-def _worth(log: Log, reward: NDArray[Any], rows: NDArray[np.intp], arms: int, outcome: float) -> Floats:
-    """(arms,) mean reward of an outcome, each arm drawn towards all arms together as if by ten rows."""
-    rows = rows[log.outcome[rows] == outcome]
+def _lost(log: Log, reward: NDArray[Any], rows: NDArray[np.intp], arms: int) -> Floats:
+    """(arms,) mean reward of a failure, each arm drawn towards all arms together as if by ten rows."""
+    rows = rows[log.outcome[rows] == 0]
     if not len(rows):
         return np.zeros(arms)
     count = np.bincount(log.arm[rows], minlength=arms)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from allot import ShapeError
@@ -16,7 +17,7 @@ Result = TypeVar("Result")
 
 BLOCK_ROWS: Final = 8192  # fixed: results do not depend on the number of threads
 _NARROWEST_SD: Final = 1e-7  # smaller ones, 0 excepted, count as this: float64 holds too few logits between
-_LEAST_VALUE = 1e-100  # currency units; what is worth less is worth nothing: products of such numbers would vanish
+_LEAST_VALUE: Final = 1e-100  # currency units; less is worth nothing: products of such numbers would vanish
 _WIDEST_SD: Final = 30.0
 _FARTHEST_MEAN: Final = 100.0  # beyond, a probability of success differs from 0 or 1 by less than 1e-43
 
@@ -94,7 +95,7 @@ def block_arms(scores: Scores, rows: slice, charge: Floats | float = 0.0) -> Arm
     Raises:
         ShapeError: a number is NaN or infinite, or a standard deviation is negative or above 30.
     """
-    eligible = scores.eligible[rows]
+    eligible = np.array(scores.eligible[rows], order="C")  # a copy, as writable as the kernel was compiled for
     count, offers = eligible.shape
     arms = Arms(*np.zeros((4, count, offers + 1)))
     inner = Arms(*(table[:, :offers] for table in arms))
@@ -105,22 +106,36 @@ def block_arms(scores: Scores, rows: slice, charge: Floats | float = 0.0) -> Arm
     inner.shift[:] += charge
     np.negative(inner.shift, out=inner.shift)
     _place_outside(scores.outside, rows, arms)
-    allowed = np.ones((count, offers + 1), np.bool_)
-    allowed[:, :offers] = eligible
-    _check(arms, allowed, rows.start or 0)
-    barred = ~allowed
-    for table in (arms.mean, arms.sd, arms.value):
-        table[barred] = 0.0
-    arms.shift[barred] = NEVER
-    arms.sd[(arms.sd > 0.0) & (arms.sd < _NARROWEST_SD)] = _NARROWEST_SD
-    negative = arms.value < 0.0
-    if negative.any():  # v·σ(x) = v + |v|·σ(−x)
-        arms.shift[negative] += arms.value[negative]
-        arms.value[negative] *= -1.0
-        arms.mean[negative] *= -1.0
-    arms.value[arms.value < _LEAST_VALUE] = 0.0
-    np.clip(arms.mean, -_FARTHEST_MEAN, _FARTHEST_MEAN, out=arms.mean)
+    wrong = _settle(arms, eligible)
+    if wrong >= 0:
+        raise _no_score(arms, wrong, rows.start or 0)
     return arms
+
+
+@njit(cache=True, nogil=True)
+def _settle(arms: Any, eligible: Any) -> Any:
+    """Bring arms into the form that `Arms` promises, in place; return the position of the first that makes no score.
+
+    Numbers of eligible pairs are finite; NaN is refused everywhere.
+    """
+    rows, count = arms.mean.shape
+    for i in range(rows):
+        for a in range(count):
+            m, s, v, h = arms.mean[i, a], arms.sd[i, a], arms.value[i, a], arms.shift[i, a]
+            total = m + s + v + h
+            if np.isnan(total):
+                return i * count + a
+            if a < count - 1 and not eligible[i, a]:
+                m, s, v, h = 0.0, 0.0, 0.0, NEVER
+            elif not (np.isfinite(total) and 0.0 <= s <= _WIDEST_SD):
+                return i * count + a
+            elif v < 0.0:  # v·σ(x) = v + |v|·σ(−x)
+                m, v, h = -m, -v, h + v
+            arms.mean[i, a] = min(max(m, -_FARTHEST_MEAN), _FARTHEST_MEAN)
+            arms.sd[i, a] = _NARROWEST_SD if 0.0 < s < _NARROWEST_SD else s
+            arms.value[i, a] = v if v >= _LEAST_VALUE else 0.0
+            arms.shift[i, a] = h
+    return -1
 
 
 def _place_outside(outside: float | Floats | Outside, rows: slice, arms: Arms) -> None:
@@ -132,17 +147,10 @@ def _place_outside(outside: float | Floats | Outside, rows: slice, arms: Arms) -
         arms.shift[:, -1] = outside if np.ndim(outside) == 0 else np.asarray(outside)[rows]
 
 
-def _check(arms: Arms, allowed: NDArray[np.bool_], first_row: int) -> None:
-    """Numbers of eligible pairs are finite; NaN is refused everywhere."""
-    total = arms.mean + arms.sd
-    total += arms.value
-    total += arms.shift
-    wrong = np.isnan(total) | (allowed & ~(np.isfinite(total) & (arms.sd >= 0.0) & (arms.sd <= _WIDEST_SD)))
-    if not wrong.any():
-        return
-    row, offer = (int(index[0]) for index in np.nonzero(wrong))
+def _no_score(arms: Arms, position: int, first_row: int) -> ShapeError:
+    row, offer = divmod(position, arms.mean.shape[1])
     found = ", ".join(f"{name} {table[row, offer]:g}" for name, table in zip(arms._fields, arms, strict=True))
-    raise ShapeError(
+    return ShapeError(
         f"a score cannot be made of {found} (shift is minus fee and charge).",
         where=f"row {first_row + row}, " + (f"offer {offer}" if offer < arms.mean.shape[1] - 1 else "no offer"),
         remedy="Numbers must be finite, and a logit's sd between 0 and 30.",

@@ -24,11 +24,12 @@ PART = 10_000
 
 def main() -> None:
     options = _options()
-    say(f"{options.customers:,} customers, 20 offers, {options.exposures:,} exposures, 12 limits")
+    what = "40 features, 30 limits, 8 rules" if options.wide else "10 features, 12 limits"
+    say(f"{options.customers:,} customers, 20 offers, {options.exposures:,} exposures, {what}")
     say(f"{os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}")
     with tempfile.TemporaryDirectory(prefix="allot-bench-") as folder:
         files, home = Path(folder) / "files", Path(folder) / "workspace"
-        size = (str(options.customers), str(options.exposures))
+        size = (str(options.customers), str(options.exposures), *(["wide"] if options.wide else []))
         subprocess.run([sys.executable, "-m", "benchmarks.business", str(files), *size], check=True)
         runs = {"init": allot(home, "init")}
         runs["load"] = allot(home, "load", *_files(files))
@@ -49,6 +50,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, default=200_000)
     parser.add_argument("--exposures", type=int, default=40_000)
+    parser.add_argument("--wide", action="store_true", help="more features, limits and rules")
     parser.add_argument("--part", type=int, default=PART, help="customers of the comparison with a linear program")
     return parser.parse_args()
 

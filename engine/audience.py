@@ -1,7 +1,7 @@
 """Whom a campaign may address, with what, and what we believe of every pair."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from warehouse import Store, Workspace
 
+
+Floats: TypeAlias = NDArray[np.float64]
 
 _SCORED_AT_ONCE = 16_384  # customers between two reports of progress
 
@@ -122,8 +124,10 @@ def audience_beliefs(
     campaign: Campaign,
     model: tuple[Foundation, Posterior],
     stages: Stages,
-) -> Beliefs:
-    """Mean and sd of the logit of success of every offer and of no offer, (n, k + 1) in catalogue order."""
+) -> tuple[Beliefs, Floats | None]:
+    """Of every offer and of no offer, (n, k + 1) in catalogue order: mean and sd of the logit of success, and what a
+    success brings over the offer's margin (None where that is the same for everybody).
+    """
     foundation, posterior = model
     people = audience.people
     n = len(people.key)
@@ -137,12 +141,14 @@ def audience_beliefs(
             part = slice(first, first + _SCORED_AT_ONCE)
             logits[part] = foundation.prior.logits(customers[part])
             done(first + _SCORED_AT_ONCE)
+    arms = foundation.arms(audience.offers)
+    learnt = foundation.margins
+    relative = None if learnt is None or learnt.slope == 0.0 else learnt.relative(customers)[:, arms]
     with stages("beliefs", n):
         every = posterior.beliefs(foundation.basis(customers), logits)
-        arms = foundation.arms(audience.offers)
         if len(arms) == every.mean.shape[1] and np.array_equal(arms, np.arange(len(arms))):
-            return every
-        return Beliefs(np.ascontiguousarray(every.mean[:, arms]), np.ascontiguousarray(every.sd[:, arms]))
+            return every, relative
+        return Beliefs(np.ascontiguousarray(every.mean[:, arms]), np.ascontiguousarray(every.sd[:, arms])), relative
 
 
 def _check_columns(foundation: Foundation, table: pa.Table) -> None:
@@ -156,11 +162,11 @@ def _check_columns(foundation: Foundation, table: pa.Table) -> None:
         )
 
 
-def terms_of(offers: pa.Table, campaign: Campaign) -> Terms:
-    """The offers' money."""
+def terms_of(offers: pa.Table, campaign: Campaign, relative: Floats | None = None) -> Terms:
+    """The offers' money; `relative` (n, k + 1) as in `Terms`."""
 
     def money(column: str) -> NDArray[np.float64]:
         values: list[Any] = offers[column].to_pylist() if column in offers.column_names else [0.0] * offers.num_rows
         return np.array([0.0 if v is None else float(v) for v in values])
 
-    return Terms(money("margin"), money("contact_cost"), money("redemption_cost"), campaign.outside_margin)
+    return Terms(money("margin"), money("contact_cost"), money("redemption_cost"), campaign.outside_margin, relative)

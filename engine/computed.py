@@ -122,11 +122,12 @@ def set_up(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: St
         held = held_out(workspace, audience.people.key, campaign.exploration.holdout)
         audience = Audience(audience.people, audience.rules, audience.offers, audience.eligible, held)
         segments = segmented(campaign.limits, audience.offers, audience.people.columns, _domain(connection, version))
-        beliefs = audience_beliefs(connection, audience, campaign, model, stages)
+        beliefs, relative = audience_beliefs(connection, audience, campaign, model, stages)
     foundation, posterior = model
     played = posterior.temperature()[foundation.arms(audience.offers)] * campaign.exploration.temperature
     with stages("worth", len(beliefs.mean)):
-        worth = worth_of(campaign.objective, beliefs, audience.eligible, terms_of(audience.offers, campaign), played)
+        terms = terms_of(audience.offers, campaign, relative)
+        worth = worth_of(campaign.objective, beliefs, audience.eligible, terms, played)
     return Setup(audience, beliefs, worth, segments, played)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -31,9 +31,6 @@ from warehouse import (
     read_decisions,
     read_version,
 )
-
-if TYPE_CHECKING:
-    pass
 
 Floats: TypeAlias = NDArray[np.float64]
 

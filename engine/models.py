@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from allot import CampaignError, NotFoundError, WorkspaceError
-from bandit import Basis, Beliefs, Posterior, Prior
+from bandit import Basis, Beliefs, Margins, Posterior, Prior
 from engine.features import FeatureSpec
 from governance import load_artifact, save_artifact
 from warehouse import pack_arrays, unpack_arrays
@@ -33,6 +33,9 @@ class Foundation:
         outcome: the outcome that each of them was trained with, 0 or 1.
         delays: days that successes took to arrive, a sample of the log's.
         outcome_days: how long an outcome may take.
+        held_key: sorted keys of those of `seen` on which the model was judged before it was fitted to them too.
+        held_logit: what it predicted for them then, of the arm that was shown.
+        margins: how amounts of successes differ between customers; None where that was not asked for.
     """
 
     prior: Prior
@@ -43,25 +46,33 @@ class Foundation:
     outcome: NDArray[np.int8]
     delays: NDArray[np.float64]
     outcome_days: float
+    held_key: NDArray[np.uint64]
+    held_logit: NDArray[np.float32]
+    margins: Margins | None = None
 
     def to_files(self) -> dict[str, bytes]:
         """Text and plain arrays only."""
+        learnt = {} if self.margins is None else {"margins.json": self.margins.to_json().encode()}
         about = {"offer_ids": self.offer_ids, "outcome_days": self.outcome_days}
         return {
             **self.prior.to_files(),
+            **learnt,
             "features.json": self.features.to_json().encode(),
             "basis.json": self.basis.to_json().encode(),
             "about.json": json.dumps(about).encode(),
             "seen.npz": pack_arrays({"seen": self.seen, "outcome": self.outcome, "delays": self.delays}),
+            "held.npz": pack_arrays({"key": self.held_key, "logit": self.held_logit}),
         }
 
     @staticmethod
     def from_files(files: dict[str, bytes]) -> "Foundation":
         """What `to_files` wrote."""
         about = json.loads(files["about.json"])
-        seen = unpack_arrays(files["seen.npz"])
+        seen, held = unpack_arrays(files["seen.npz"]), unpack_arrays(files["held.npz"])
+        prior = Prior.from_files(files)
+        learnt = files.get("margins.json")
         return Foundation(
-            prior=Prior.from_files(files),
+            prior=prior,
             features=FeatureSpec.from_json(files["features.json"].decode()),
             basis=Basis.from_json(files["basis.json"].decode()),
             offer_ids=tuple(about["offer_ids"]),
@@ -69,6 +80,9 @@ class Foundation:
             outcome=seen["outcome"],
             delays=seen["delays"],
             outcome_days=about["outcome_days"],
+            held_key=held["key"],
+            held_logit=held["logit"],
+            margins=None if learnt is None else Margins.from_json(learnt.decode(), prior.offers),
         )
 
     @property

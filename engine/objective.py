@@ -16,12 +16,26 @@ Singles: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The offers' money, currency units, (k,) each. `outside_margin` is what a success without offer earns."""
+    """The offers' money, currency units, (k,) each. `outside_margin` is what a success without offer earns.
+
+    `relative` (n, k + 1): what a customer's success brings over these margins, no offer last; None = 1 everywhere.
+    """
 
     margin: Floats
     contact_cost: Floats
     redemption_cost: Floats
     outside_margin: float | None = None
+    relative: Floats | None = None
+
+    @property
+    def earned(self) -> Floats:
+        """What a success with an offer brings: (k,), or (n, k) where it differs between customers."""
+        return self.margin if self.relative is None else self.margin * self.relative[:, :-1]
+
+    @property
+    def earned_outside(self) -> float | Floats:
+        """What a success without any offer brings: one number, or (n,)."""
+        return _outside_margin(self) if self.relative is None else _outside_margin(self) * self.relative[:, -1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +78,8 @@ def worth_of(
     value = factor * success[:, :k] - fee
     outside: float | Outside = 0.0
     if objective == "incremental":
-        margin = _outside_margin(terms)
-        value = value - margin * success[:, k:]
+        margin = terms.earned_outside
+        value = value - np.reshape(margin, (-1, 1)) * success[:, k:]
         outside = Outside(beliefs.mean[:, k], np.float32(played[k]) * beliefs.sd[:, k], margin)
     sd = beliefs.sd[:, :k] * played[:k].astype(np.float32)
     scores = Scores(np.ascontiguousarray(beliefs.mean[:, :k]), sd, factor, fee, eligible, outside)
@@ -73,13 +87,16 @@ def worth_of(
 
 
 def rate_of(objective: Objective, terms: Terms) -> tuple[Floats, Floats]:
-    """What one success with each offer is worth to the objective, and what one contact takes from it; (k,) each."""
+    """What one success with each offer is worth to the objective, and what one contact takes from it; (k,) each.
+
+    What a success is worth is (n, k) where it differs between customers.
+    """
     one = np.ones(len(terms.margin))
     return {
         "conversions": (one, 0.0 * one),
-        "value": (terms.margin, 0.0 * one),
-        "profit": (terms.margin - terms.redemption_cost, terms.contact_cost),
-        "incremental": (terms.margin - terms.redemption_cost, terms.contact_cost),
+        "value": (terms.earned, 0.0 * one),
+        "profit": (terms.earned - terms.redemption_cost, terms.contact_cost),
+        "incremental": (terms.earned - terms.redemption_cost, terms.contact_cost),
     }[objective]
 
 

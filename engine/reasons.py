@@ -66,8 +66,10 @@ def reasons(workspace: "Workspace", store: Store, stored: StoredAllocation, chos
     customer = foundation.features.encode(table)
     arm = foundation.arms(offers)[[chosen.offer]]
     found = contributions(foundation.prior, posterior, customer, foundation.basis(customer), arm)
-    terms = terms_of(offers, campaign)
-    rate, fee = (float(x[chosen.offer]) for x in rate_of(campaign.objective, terms))
+    learnt = foundation.margins
+    relative = None if learnt is None else learnt.relative(customer)[:, foundation.arms(offers)]
+    terms = terms_of(offers, campaign, relative)
+    rate, fee = (float(x[..., chosen.offer].item()) for x in rate_of(campaign.objective, terms))
     without = rate * chosen.success - fee - chosen.value if campaign.objective == "incremental" else 0.0
     return _in_money(_named(foundation, found), chosen, (rate, fee, without))
 

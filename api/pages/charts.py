@@ -50,7 +50,7 @@ def heat_chart(heat: Heat) -> Chart:
     """Offers by segment; the darker, the more."""
     import altair as alt
 
-    segments, offers = _labels(heat.segment_names), _labels(heat.offer_names)
+    segments, offers = labels(heat.segment_names), labels(heat.offer_names)
     rows, columns = len(segments), len(offers)
     values = [
         {"segment": segments[s], "offer": offers[a], "n": int(heat.counts[s, a]), "text": count(heat.counts[s, a])}
@@ -70,14 +70,14 @@ def heat_chart(heat: Heat) -> Chart:
     wide = max(16, min(90, WIDTH // max(rows, 1)))
     chart = chart.properties(width=wide * rows, height=(24 if columns <= 30 else 16) * columns)
     alt_text = f"Heat map: number of customers for each of {columns} offers in each of {rows} segments."
-    return Chart("offers-by-segment", alt_text, _finished(chart))
+    return Chart("offers-by-segment", alt_text, finished(chart))
 
 
 def funnel_chart(funnel: tuple[FunnelLine, ...]) -> Chart:
     """Pairs excluded by each rule: all that it forbids, and of these the ones it was the first to forbid."""
     import altair as alt
 
-    rules = _labels(tuple(line["rule"] for line in funnel))
+    rules = labels(tuple(line["rule"] for line in funnel))
     kinds = ["all that it excludes", "excluded first by it"]
     values = [
         {"rule": rules[i], "kind": kind, "pairs": pairs}
@@ -95,7 +95,7 @@ def funnel_chart(funnel: tuple[FunnelLine, ...]) -> Chart:
         )
         .properties(width=WIDTH, height=alt.Step(14))
     )
-    return Chart("excluded-by-rule", f"Bar chart: pairs excluded by each of {len(rules)} rules.", _finished(chart))
+    return Chart("excluded-by-rule", f"Bar chart: pairs excluded by each of {len(rules)} rules.", finished(chart))
 
 
 def probability_chart(bins: Bins) -> Chart:
@@ -123,7 +123,7 @@ def probability_chart(bins: Bins) -> Chart:
             .properties(width=WIDTH // 2 - 40, height=170)
         )
     chart = alt.hconcat(*panels)
-    return Chart("probabilities", "Two histograms: logged probabilities of choices and of options.", _finished(chart))
+    return Chart("probabilities", "Two histograms: logged probabilities of choices and of options.", finished(chart))
 
 
 def frontier_chart(points: tuple[FrontierPoint, ...], limit: str, now: float | None, title: str) -> Chart:
@@ -149,7 +149,7 @@ def frontier_chart(points: tuple[FrontierPoint, ...], limit: str, now: float | N
         chart = chart + _marked(this, title, f"maximum of {limit}", MARK)
     chart = chart.properties(width=WIDTH, height=260)
     alt_text = f"Line: planned value of the best fixed plan as the maximum of {limit} changes; this plan as a point."
-    return Chart("value-against-limit", alt_text, _finished(chart))
+    return Chart("value-against-limit", alt_text, finished(chart))
 
 
 def _marked(points: list[FrontierPoint], title: str, axis: str, colour: str) -> Any:
@@ -191,7 +191,7 @@ def evaluation_chart(evaluation: Evaluation) -> Chart:
         color=STRONG, filled=True, size=70
     ).encode(x="value:Q")
     chart = chart.properties(width=WIDTH, height=alt.Step(26))
-    return Chart("estimates", f"{len(order)} off-policy estimates with their intervals.", _finished(chart))
+    return Chart("estimates", f"{len(order)} off-policy estimates with their intervals.", finished(chart))
 
 
 def svg(chart: Chart) -> str:
@@ -216,7 +216,8 @@ def png(chart: Chart) -> bytes:
     return drawn
 
 
-def _finished(chart: Any) -> dict[str, Any]:
+def finished(chart: Any) -> dict[str, Any]:
+    """A chart's definition in the style of all."""
     config = {
         "font": "sans-serif",
         "background": "white",
@@ -246,7 +247,7 @@ def _finished(chart: Any) -> dict[str, Any]:
     return {**definition, "config": config}
 
 
-def _labels(names: tuple[str, ...]) -> tuple[str, ...]:
+def labels(names: tuple[str, ...]) -> tuple[str, ...]:
     """Names for an axis: long ones cut, equal ones numbered so that they stay apart."""
     seen: dict[str, int] = {}
     out = []

@@ -1,12 +1,9 @@
 """The allocation report: one self-contained page without scripts, and its charts as PNG."""
 
-import os
-import tempfile
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-from api.pages import charts, sections
+from api.pages import blocks, charts, sections
 from api.pages.charts import Chart
 from api.pages.evidence import ReportEvidence
 from api.pages.figures import STATUS, moment, named, planned, story, text
@@ -31,8 +28,8 @@ def write_report(evidence: ReportEvidence, folder: Path) -> ReportFiles:
     folder.mkdir(parents=True, exist_ok=True)
     drawn = draw_charts(evidence)
     page = render(evidence, drawn)
-    images = tuple(_publish(folder / f"{chart.name}.png", charts.png(chart)) for chart in drawn.values())
-    return ReportFiles(_publish(folder / "report.html", page.encode()), images)
+    images = tuple(blocks.publish(folder / f"{chart.name}.png", charts.png(chart)) for chart in drawn.values())
+    return ReportFiles(blocks.publish(folder / "report.html", page.encode()), images)
 
 
 def draw_charts(evidence: ReportEvidence) -> dict[str, Chart]:
@@ -59,17 +56,13 @@ def render(evidence: ReportEvidence, drawn: dict[str, Chart]) -> str:
     """The page."""
     summary = evidence.summary
     name = text(summary["campaign"]["name"])
-    style = files("api.pages").joinpath("page.css").read_text(encoding="utf-8")
-    body = "".join([sections.cards(summary), *_sections(evidence, drawn)])
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{name} · allocation</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        f'<header><p class="when">Allocation of {text(moment(summary["campaign"]["as_of"]))} · objective: '
+    header = (
+        f'<p class="when">Allocation of {text(moment(summary["campaign"]["as_of"]))} · objective: '
         f"{text(summary['campaign']['objective'])} · amounts are in the money units of your offers</p>"
-        f'<h1>{name}</h1><p class="story">{text(story(summary))}</p>{_warning(summary["status"])}</header>\n'
-        f"{body}</main>\n</body>\n</html>\n"
+        f'<h1>{name}</h1><p class="story">{text(story(summary))}</p>{_warning(summary["status"])}'
     )
+    body = "".join([sections.cards(summary), *_sections(evidence, drawn)])
+    return blocks.page(f"{name} · allocation", header, body)
 
 
 def _sections(evidence: ReportEvidence, drawn: dict[str, Chart]) -> list[str]:
@@ -95,19 +88,3 @@ def _warning(status: str) -> str:
         return ""
     words = STATUS.get(status, "See the limits below.")
     return f'<p class="warning"><strong>Not released: {text(named(status))}.</strong> {text(words)}</p>'
-
-
-def _publish(path: Path, content: bytes) -> Path:
-    """Write under a temporary name in the same folder, then rename."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

@@ -1,9 +1,9 @@
 """The sections of the report page: functions from evidence to HTML, empty where there is nothing to say."""
 
-from collections.abc import Iterable, Sequence
 from typing import Final
 
-from api.pages.charts import Bins, Chart, svg
+from api.pages import blocks
+from api.pages.charts import Bins, Chart
 from api.pages.evidence import Evaluation, Heat, LimitLine, ReportEvidence, Summary
 from api.pages.figures import (
     NONE,
@@ -49,11 +49,7 @@ def cards(summary: Summary) -> str:
         about = "about " if summary.get("best_is_sampled", False) else ""
         note = f"{about}{percent(lost.part)} below the best fixed plan, {worth(summary, lost.best)}"
         figures.append(("Price of learning", worth(summary, lost.value), note))
-    cells = "".join(
-        f'<div class="card"><dt>{text(a)}</dt><dd class="figure">{text(b)}</dd><dd class="note">{text(c)}</dd></div>'
-        for a, b, c in figures
-    )
-    return f'<dl class="cards">{cells}</dl>'
+    return blocks.cards(figures)
 
 
 def books(summary: Summary) -> str:
@@ -72,15 +68,15 @@ def books(summary: Summary) -> str:
         for c, key, label in _BOOKS
     ]
     total = ("audience", count(audience), percent(1.0 if audience else None))
-    body = f'<div class="books" aria-hidden="true">{bar}</div>' + _table(("", "customers", "share"), rows, total)
-    return _section("Where the audience went", "", body)
+    body = f'<div class="books" aria-hidden="true">{bar}</div>' + blocks.table(("", "customers", "share"), rows, total)
+    return blocks.section("Where the audience went", "", body)
 
 
 def limits(summary: Summary) -> str:
     """Every limit: used, bounds, room left and what more room would be worth."""
     lines = summary["limits"]
     if not lines:
-        return _section("Limits", "The campaign has no limits.", "")
+        return blocks.section("Limits", "The campaign has no limits.", "")
     rows = [
         (
             text(line["name"]),
@@ -97,7 +93,7 @@ def limits(summary: Summary) -> str:
         "limits with such a worth have an orange bar."
     )
     heads = ("limit", "used", "at least", "at most", "room left", "more room is worth")
-    return _section("Limits", note, _table(heads, rows))
+    return blocks.section("Limits", note, blocks.table(heads, rows))
 
 
 def offers(evidence: ReportEvidence) -> str:
@@ -134,7 +130,7 @@ def offers(evidence: ReportEvidence) -> str:
         "Mean probability: how likely the offer was on average for customers who could get it. Uncertainty: how unsure "
         "we are of its response (logit scale). Temperature: how strongly that uncertainty makes us try it."
     )
-    return _section("Offers", note, _table((*heads, "uncertainty", "temperature"), rows, total))
+    return blocks.section("Offers", note, blocks.table((*heads, "uncertainty", "temperature"), rows, total))
 
 
 def heat(summary: Summary, table: Heat, chart: Chart) -> str:
@@ -145,8 +141,8 @@ def heat(summary: Summary, table: Heat, chart: Chart) -> str:
         for name, counts, values in zip(table.offer_names, table.counts.T, table.value.T, strict=True)
     ]
     caption = f"Customers and {planned(summary)}, by offer and segment"
-    details = _details(caption, _table(("offer", *map(text, table.segment_names)), rows))
-    return _section("Who gets what", note, _figure(chart) + details)
+    details = blocks.details(caption, blocks.table(("offer", *map(text, table.segment_names)), rows))
+    return blocks.section("Who gets what", note, blocks.figure(chart) + details)
 
 
 def funnel(evidence: ReportEvidence, chart: Chart | None) -> str:
@@ -164,8 +160,8 @@ def funnel(evidence: ReportEvidence, chart: Chart | None) -> str:
     )
     short = evidence.pairs - excluded - left - summary["chosen"]
     warning = "" if short == 0 else f'<p class="warning">{text(count(short))} pairs are not accounted for.</p>'
-    body = (_figure(chart) if chart else "") + _table(("rule", "pairs", "all it excludes"), rows, total)
-    return _section("Why customers did not get an offer", note, warning + body)
+    body = (blocks.figure(chart) if chart else "") + blocks.table(("rule", "pairs", "all it excludes"), rows, total)
+    return blocks.section("Why customers did not get an offer", note, warning + body)
 
 
 def probabilities(bins: Bins, chart: Chart) -> str:
@@ -176,8 +172,10 @@ def probabilities(bins: Bins, chart: Chart) -> str:
     )
     rows = [(label, count(a), count(b)) for label, a, b in zip(bins.labels, bins.chosen, bins.options, strict=True)]
     total = ("all", count(sum(bins.chosen)), count(sum(bins.options)))
-    details = _details("Choices and options by probability", _table(("probability", "choices", "options"), rows, total))
-    return _section("How clear the choices were", note, _figure(chart) + details)
+    details = blocks.details(
+        "Choices and options by probability", blocks.table(("probability", "choices", "options"), rows, total)
+    )
+    return blocks.section("How clear the choices were", note, blocks.figure(chart) + details)
 
 
 def frontier(evidence: ReportEvidence, chart: Chart) -> str:
@@ -193,7 +191,7 @@ def frontier(evidence: ReportEvidence, chart: Chart) -> str:
         for p in evidence.frontier
     ]
     heads = (f"maximum of {text(limit)}", text(planned(summary)), "one more unit adds", "plan")
-    details = _details("The points of the curve", _table(heads, rows))
+    details = blocks.details("The points of the curve", blocks.table(heads, rows))
     note = (
         f"The line is what the best fixed plan could earn if “{text(limit)}” were set differently, everything else "
         "being equal; its slope is the limit's price, drawn at today's maximum."
@@ -203,7 +201,7 @@ def frontier(evidence: ReportEvidence, chart: Chart) -> str:
     if evidence.price_holds is not None:
         low, high = (size(end) for end in evidence.price_holds)
         note += f" About the same price holds for maxima from {low} to {high} (an estimate, within a tenth)."
-    return _section("What more or less room would bring", note, _figure(chart) + details)
+    return blocks.section("What more or less room would bring", note, blocks.figure(chart) + details)
 
 
 def evaluation(result: Evaluation, chart: Chart | None) -> str:
@@ -215,8 +213,8 @@ def evaluation(result: Evaluation, chart: Chart | None) -> str:
     words = f"<p{kind}><strong>{text(verdict)}</strong>. {text(VERDICT.get(verdict, ''))}</p>"
     words += f"<ul>{reasons}</ul>" if reasons else ""
     note = f"Effective sample size {count(result['ess'])}."
-    table = _table(("estimator", "value", "low", "high"), rows)
-    return _section("What it earned", note, words + (_figure(chart) if chart else "") + table)
+    table = blocks.table(("estimator", "value", "low", "high"), rows)
+    return blocks.section("What it earned", note, words + (blocks.figure(chart) if chart else "") + table)
 
 
 def reproduce(summary: Summary) -> str:
@@ -236,33 +234,9 @@ def reproduce(summary: Summary) -> str:
     ]
     rows = [(text(a), f"<code>{text(b)}</code>") for a, b in facts if b != NONE]
     note = "The same campaign, seed and versions give the same decisions, whatever the order of the customers."
-    return _section("How to reproduce this plan", note, f'<div class="facts">{_table(("", ""), rows)}</div>')
-
-
-def _section(title: str, note: str, body: str) -> str:
-    words = f'<p class="note">{note}</p>' if note else ""
-    return f"<section><h2>{text(title)}</h2>{words}{body}</section>\n"
-
-
-def _figure(chart: Chart) -> str:
-    return f'<figure role="img" aria-label="{text(chart.alt)}">{svg(chart)}</figure>'
-
-
-def _details(caption: str, table: str) -> str:
-    return f"<details><summary>{text(caption)}</summary>{table}</details>"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], total: Sequence[str] = ()) -> str:
-    """Cells are HTML already."""
-    head = "".join(f'<th scope="col">{h}</th>' for h in heads)
-    body = "".join(_row(row, "") for row in rows) + (_row(total, ' class="total"') if total else "")
-    top = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
-    return f'<div class="scroll"><table>{top}<tbody>{body}</tbody></table></div>'
-
-
-def _row(cells: Sequence[str], kind: str) -> str:
-    first, *rest = cells
-    return f'<tr{kind}><th scope="row">{first}</th>' + "".join(f"<td>{cell}</td>" for cell in rest) + "</tr>"
+    return blocks.section(
+        "How to reproduce this plan", note, f'<div class="facts">{blocks.table(("", ""), rows)}</div>'
+    )
 
 
 def _rule(name: str, reason: str) -> str:

@@ -72,6 +72,17 @@ def test_more_data_never_widens_a_direction(first, second):
 
 @settings(max_examples=20, deadline=None)
 @given(batches, st.integers(0, 1000))
+def test_permuting_the_rows_of_a_window_changes_nothing_but_rounding(rows, seed):
+    state = start(rows_of(0, 0, 1.0, False), np.zeros(0), 3, centre=0.0, block=BLOCK)
+    order = np.random.default_rng(seed).permutation(len(rows.arm))
+    mixed = Rows(rows.basis[order], rows.logit[order], rows.arm[order], rows.outcome[order])
+    one, two = state.update(rows, window=0), state.update(mixed, window=0)
+    for mine, other in zip(one.weights(), two.weights(), strict=True):
+        np.testing.assert_allclose(mine, other, atol=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(batches, st.integers(0, 1000))
 def test_interleaving_the_arms_changes_no_bit(rows, seed):
     """Only the order within an arm counts, and callers fix it by decision id."""
     state = start(rows_of(0, 0, 1.0, False), np.zeros(0), 3, centre=0.0, block=BLOCK)

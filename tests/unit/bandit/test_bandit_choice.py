@@ -75,8 +75,8 @@ def test_logarithm_and_normal_cdf_have_the_absolute_accuracy_they_state():
 
 
 def test_squeezing_keeps_order_and_moves_no_score_noticeably():
-    points, knees = np.linspace(-200, 200, 4001), np.array([18.0, 18.0])
-    squeezed = np.array([bounded(x, knees) for x in points])
+    points = np.linspace(-200, 200, 4001)
+    squeezed = np.array([bounded(x, 18.0, 18.0) for x in points])
     assert (np.diff(squeezed) > 0).all()
     assert np.abs(squeezed).max() < 24
     assert np.abs(expit(squeezed) - expit(points)).max() < 2e-8
@@ -104,6 +104,18 @@ def test_probabilities_agree_with_dense_integration(spread, offers):
         np.testing.assert_allclose(solved.probability[i], probability, rtol=1e-3, atol=1e-9)
         assert np.abs(solved.probability[i] - probability).max() < 5e-7
         assert solved.expected_maximum[i] == pytest.approx(expected, abs=1e-7 * value[i].max())
+
+
+def test_a_crowd_of_arms_agrees_with_dense_integration():
+    """Where sixteen arms together say where the range starts, small probabilities are right too."""
+    rng = np.random.default_rng(8)
+    offers = 26
+    mean, sd = rng.normal(-2.5, 0.5, offers), rng.lognormal(-1.3, 0.3, offers)
+    price = rng.uniform(0, 0.05, offers)
+    probability, _ = dense(np.append(mean, 0), np.append(sd, 0), np.ones(offers + 1), np.append(-price, -9.0))
+    assert ((probability > 1e-6) & (probability < 1e-4)).any()
+    found = one_row(mean, sd, np.ones(offers), price, outside=-9.0)
+    np.testing.assert_allclose(found, probability, rtol=1e-3, atol=1e-9)
 
 
 def test_sharp_arms_among_wide_ones_are_not_overlooked():
@@ -226,6 +238,15 @@ def test_numbers_that_make_no_score_are_named():
         choice_probabilities(good, good, good, good, everyone, outside=np.array([0, np.nan, 0]))
     with pytest.raises(ShapeError, match="fee has shape"):
         choice_probabilities(good, good, good, good[:2], everyone)
+
+
+def test_what_may_not_be_played_need_not_be_a_score():
+    mean, sd = np.array([[0.0, np.inf]]), np.array([[1.0, -5.0]])
+    eligible = np.array([[True, False]])
+    chance = choice_probabilities(mean, sd, np.ones(2), np.full((1, 2), 0.3), eligible)
+    np.testing.assert_array_equal(chance[0, [0, 2]], one_row([0.0], [1.0], [1.0], [0.3]))
+    with pytest.raises(ShapeError, match="row 0, offer 1"):
+        choice_probabilities(mean, sd, np.ones(2), np.full((1, 2), 0.3), ~eligible)
 
 
 def test_a_row_that_no_grid_certifies_is_refused(monkeypatch):

@@ -19,12 +19,12 @@ def test_a_row_that_a_coarse_grid_certifies_is_right():
     exact = choice_probabilities(mean, sd, np.ones(offers), price, eligible, outside=-9.0, tolerance=1e-8)
     rule, scratch = lobatto(28), make_scratch(offers + 1)
     for i in range(rows):
-        find_knees(arms.sd[i], arms.value[i], arms.shift[i], scratch.knees)
-        bound_scores(arms.mean[i], arms.sd[i], arms.value[i], arms.shift[i], scratch.knees, scratch.bounds)
-        bottom = find_bottom(scratch.bounds)
+        find_knees(arms, i, scratch.knees)
+        bound_scores(arms, i, scratch)
+        bottom = find_bottom(offers + 1, scratch.bounds)
         n = collect(scratch.bounds, bottom, scratch.live)
-        lower, width, _ = place(arms, i, n, scratch)
-        first, last, _ = score_range(bottom, lower, width, n, scratch.constants, scratch.knees)
+        lower, width, _ = place(n, scratch)
+        first, last, _ = score_range(bottom, lower, width, n, scratch)
         if evaluate((first, last), width, n, rule, scratch) <= 1e-6:
             scratch.chance[:] = 0.0
             add_panel(n, len(rule[0]), False, scratch)

@@ -66,6 +66,18 @@ def test_threads_and_blocks_change_no_bit(begun, monkeypatch):
     assert rows.mean.tobytes() == one.mean[7:8].tobytes() and rows.sd.tobytes() == one.sd[7:8].tobytes()
 
 
+def test_beliefs_asked_before_an_update_do_not_linger(begun):
+    """A state keeps what its beliefs need; the next state must not."""
+    basis, logit = query(20, 5)
+    begun.beliefs(basis, logit)
+    warm = begun.update(rows_of(21, 400), window=1).beliefs(basis, logit)
+    cold = Posterior.from_arrays(begun.to_arrays()).update(rows_of(21, 400), window=1).beliefs(basis, logit)
+    assert warm.mean.tobytes() == cold.mean.tobytes() and warm.sd.tobytes() == cold.sd.tobytes()
+    assert np.any(warm.mean != begun.beliefs(basis, logit).mean)
+    doubled = replace(begun, precision=2.0 * begun.precision)
+    assert np.all(doubled.beliefs(basis, logit).sd[:, :4] < begun.beliefs(basis, logit).sd[:, :4])
+
+
 def test_one_weight_agrees_with_numerical_integration():
     """All logits are the mean logit, so the slope says nothing, and the exact posterior has one dimension."""
     r = np.random.default_rng(5)
@@ -85,6 +97,27 @@ def test_one_weight_agrees_with_numerical_integration():
     assert abs(beliefs.mean[0, 0] - (-0.4 + mean)) < 0.02 * sd
     assert abs(beliefs.sd[0, 0] - sd) < 0.01 * sd
     assert beliefs.mean[0, 1] == np.float32(-0.4) and beliefs.sd[0, 1] == 1.0
+
+
+def test_two_weights_agree_with_numerical_integration():
+    """A level and a taste, on a grid of both; the slope still says nothing."""
+    r = np.random.default_rng(19)
+    taste = r.normal(size=200).astype(np.float32)
+    basis = np.column_stack([np.ones(200, np.float32), taste])
+    outcome = (r.random(200) < 1 / (1 + np.exp(0.8 - 0.7 * taste))).astype(float)
+    none = Rows(basis[:0], np.zeros(0), np.zeros(0, int), np.zeros(0))
+    state = start(none, np.zeros(0), 2, centre=-0.4, block=(INTERCEPT, NUMERICS, SLOPE))
+    rows = Rows(basis, np.full(200, -0.4), np.zeros(200, int), outcome)
+    mean, covariance = (a[0, :2] for a in state.overlay(rows).weights())
+    a, b = np.meshgrid(np.linspace(-2, 2, 161), np.linspace(-1, 2, 161), indexing="ij")
+    z = -0.4 + a[..., None] + b[..., None] * taste
+    log_density = -0.5 * a**2 - 0.5 * (b / 0.3) ** 2 + (outcome * z - np.logaddexp(0, z)).sum(2)
+    mass = np.exp(log_density - log_density.max())
+    mass /= mass.sum()
+    exact = np.array([(mass * a).sum(), (mass * b).sum()])
+    spread = np.sqrt([(mass * (a - exact[0]) ** 2).sum(), (mass * (b - exact[1]) ** 2).sum()])
+    np.testing.assert_allclose(mean, exact, atol=0.1 * spread.min())
+    np.testing.assert_allclose(np.sqrt(np.diag(covariance[:, :2])), spread, rtol=0.02)
 
 
 def test_a_cold_arm_is_less_certain_than_a_warm_one(begun):
@@ -243,7 +276,9 @@ def test_rows_that_do_not_fit_are_refused(begun):
     with pytest.raises(ShapeError, match="one row each"):
         replace(rows, logit=rows.logit[:-1])
     with pytest.raises(ShapeError, match="neither 0 nor 1"):
-        replace(rows, outcome=rows.outcome + 0.5)
+        begun.update(replace(rows, outcome=rows.outcome + 0.5), window=1)
+    with pytest.raises(ShapeError, match="outcome is not finite"):
+        replace(rows, outcome=np.full(10, np.nan))
     with pytest.raises(ShapeError, match="logit is not finite"):
         replace(rows, logit=np.full(10, np.nan))
     with pytest.raises(ShapeError, match="weight"):

@@ -51,6 +51,14 @@ def test_the_highest_gains_come_first_when_columns_are_too_many(log):
     assert fit_basis(log, COLUMNS, levels=LEVELS, gain=gain, most=1).blocks == (INTERCEPT, SLOPE)
 
 
+def test_a_customer_is_the_same_to_the_bit_alone_and_in_a_crowd(log):
+    basis = fit_basis(log, COLUMNS, levels=LEVELS)
+    crowd = np.tile(log, (20, 1))
+    phi = basis(crowd)
+    for rows in (slice(8191, 8193), slice(0, 1), slice(9999, 10_000)):
+        assert basis(crowd[rows]).tobytes() == phi[rows].tobytes()
+
+
 def test_json_brings_back_the_same_bits(log):
     basis = fit_basis(log, COLUMNS, levels=LEVELS)
     again = Basis.from_json(basis.to_json())

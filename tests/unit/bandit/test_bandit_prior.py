@@ -7,7 +7,7 @@ import pytest
 
 from allot import DataError, ShapeError
 from bandit import prior as prior_module
-from bandit import prior_fit
+from bandit import prior_fit, prior_trees
 from bandit.calibration import log_loss, sigmoid
 from bandit.prior import Columns, Log, Prior
 from bandit.prior_fit import FittedPrior, fit_prior
@@ -39,7 +39,7 @@ def fitted(log: Log) -> FittedPrior:
 
 
 def test_same_log_and_seed_give_the_same_bits_on_any_number_of_threads(log, fitted, monkeypatch):
-    monkeypatch.setattr(prior_fit, "_ROWS_PER_THREAD", 100)
+    monkeypatch.setattr(prior_trees, "_ROWS_PER_THREAD", 100)
     again = fit_prior(log, TABLE, COLUMNS, seed=3, threads=2)
     assert again.prior.to_files() == fitted.prior.to_files()
     assert again.shown.tobytes() == fitted.shown.tobytes()
@@ -69,9 +69,31 @@ def test_a_cold_arm_gets_the_mean_of_the_warm_offers_and_not_of_no_offer(log, fi
     assert np.abs(logits[:, 4] - logits[:, [0, 1, 2, 3, 5]].mean(1)).max() > 1e-3
 
 
+def test_no_offer_has_a_model_of_its_own_beside_the_offers():
+    """Control customers respond to what offers do not touch, and at another level; the trees keep both apart."""
+    r = np.random.default_rng(12)
+    rows = 8000
+    customers = np.column_stack([r.integers(0, 4, rows), r.normal(size=rows), r.normal(size=rows)])
+    arm = r.choice(OFFERS + 1, rows, p=[0.2, 0.2, 0.2, 0.2, 0.0, 0.2])
+
+    def truth(who: np.ndarray) -> np.ndarray:
+        return np.column_stack([np.tile(0.9 * who[:, 1:2], (1, OFFERS)), 1.2 * who[:, 2:3] - 2.0])
+
+    z = truth(customers)[np.arange(rows), arm]
+    keys = np.arange(rows, dtype=np.uint64)
+    log = Log(customers, arm, (r.random(rows) < sigmoid(z)).astype(float), np.arange(rows) / 100.0, keys)
+    logits = fit_prior(log, TABLE, COLUMNS, seed=3, threads=1).prior.logits(customers)
+    control = arm == OFFERS
+    expected = sigmoid(logits[control, OFFERS]).sum()
+    assert abs(expected - log.outcome[control].sum()) < 4 * np.sqrt(expected)
+    assert np.corrcoef(logits[:, OFFERS], customers[:, 2])[0, 1] > 0.8
+    assert np.corrcoef(logits[:, 0], customers[:, 1])[0, 1] > 0.9
+    assert abs(np.corrcoef(logits[:, OFFERS], customers[:, 1])[0, 1]) < 0.4
+
+
 def test_no_offer_without_rows_is_cold_like_an_offer(log):
     kept = log.arm < OFFERS
-    part = Log(*(getattr(log, name)[kept] for name in Log.__slots__))
+    part = log.some(kept)
     prior = fit_prior(part, TABLE, COLUMNS, seed=3, threads=1).prior
     logits = prior.logits(log.customers[:50])
     assert not prior.warm[OFFERS]
@@ -110,7 +132,7 @@ def test_damaged_files_are_refused(fitted):
 def test_the_log_is_served_as_a_customer_would_be(log, fitted):
     """Shown and as-cold logits come from the same map as `Prior.logits`; only the trees differ."""
     prior, rows = fitted.prior, np.arange(400)
-    data = prior_fit.training_data(log, TABLE, COLUMNS, seed=3, threads=1)
+    data = prior_trees.training_data(log, TABLE, COLUMNS, seed=3, threads=1)
     shown, as_cold = prior_fit._as_served(data, prior, prior.booster(), rows)
     logits = prior.logits(log.customers[rows])
     arm = log.arm[rows]
@@ -148,10 +170,10 @@ def test_the_report_counts_and_beats_the_base_rate(log, fitted):
 def test_the_held_out_loss_is_of_rows_that_calibration_did_not_see(log):
     half = np.arange(40) % 2
     raw, outcome = np.linspace(-1, 1, 40), np.arange(40) % 3 == 0
-    before = prior_fit._half_calibrated(raw, outcome.astype(float), half)
+    before = prior_fit._half_calibrated(raw, outcome.astype(float), np.ones(40), half)
     flipped = outcome.copy()
     flipped[half == 0] ^= True
-    after = prior_fit._half_calibrated(raw, flipped.astype(float), half)
+    after = prior_fit._half_calibrated(raw, flipped.astype(float), np.ones(40), half)
     assert np.array_equal(before[half == 0], after[half == 0])
     assert not np.allclose(before[half == 1], after[half == 1])
 
@@ -161,7 +183,7 @@ def test_the_held_out_loss_is_of_rows_that_calibration_did_not_see(log):
 )
 def test_a_log_too_small_or_of_one_class_gives_the_smoothed_rate(rows, outcome, why):
     log = log_of(2, rows=max(rows, 1))
-    log = Log(*(getattr(log, name)[:rows] for name in Log.__slots__))
+    log = log.some(np.arange(rows))
     if outcome is not None:
         log = replace(log, outcome=np.full(rows, outcome))
     fitted = fit_prior(log, TABLE, COLUMNS, seed=3)

@@ -1,0 +1,52 @@
+"""What training found, as one document: for people, for programs and for the page."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bandit import PriorReport
+from engine.exposed import Exposed
+from engine.succession import Succession
+
+_MOST_COLUMNS = 20
+
+
+def training_document(
+    report: PriorReport, exposed: Exposed, offers: pa.Table, warm: list[bool], judged: Succession
+) -> dict[str, Any]:
+    """Figures of the prior, of every arm, and of the comparison with the model in use. Log losses are in nats."""
+    rivals = ("log_loss", "base_log_loss", "logistic_log_loss", "tree_log_loss", "brier")
+    counts = ("rows", "holdout_rows", "trees", "rate", "constant", "forced")
+    return {
+        **{name: getattr(report, name) for name in (*counts, *rivals)},
+        "arms": _arms(report, exposed, offers, warm),
+        "calibration": [asdict(line) for line in report.calibration],
+        "ranking": [
+            {"k": a.k, "recall": a.recall, "ndcg": a.ndcg, "rate_recall": b.recall, "rate_ndcg": b.ndcg}
+            for a, b in zip(report.ranking, report.rate_ranking, strict=True)
+        ],
+        "gain": dict(sorted(report.gain.items(), key=lambda item: -item[1])[:_MOST_COLUMNS]),
+        "predecessor": judged.to_json(),
+        "refused": judged.refused,
+    }
+
+
+def _arms(report: PriorReport, exposed: Exposed, offers: pa.Table, warm: list[bool]) -> list[dict[str, Any]]:
+    """One line for each offer and for no offer; `rate` is as logged, the rest as weighted where weights are."""
+    ids, names = ([*offers[c].to_pylist(), None] for c in ("offer_id", "name"))
+    successes = np.bincount(exposed.arm, exposed.outcome, len(ids))
+    return [
+        {
+            "offer_id": offer,
+            "name": name,
+            "rows": line.support,
+            "rate": float(won / line.support) if line.support else None,
+            "warm": known,
+            "holdout_rows": line.holdout_rows,
+            "predicted": line.predicted,
+            "observed": line.observed,
+        }
+        for offer, name, line, won, known in zip(ids, names, report.arms, successes, warm, strict=True)
+    ]

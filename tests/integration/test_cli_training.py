@@ -1,0 +1,34 @@
+"""A worse model is not put to use and says so; its report can be read all the same; force puts it to use."""
+
+import json
+from pathlib import Path
+
+from conftest import Commands, House
+
+
+def test_a_log_cut_short_is_refused_reported_and_forced(
+    allot: Commands, house: House, workspace: Path, tmp_path: Path
+) -> None:
+    here = ("--workspace", workspace)
+    lines = (house.files / "exposures.csv").read_text().splitlines()
+    (tmp_path / "few.csv").write_text("\n".join(lines[:41]) + "\n")
+    assert allot("load", "--exposures", tmp_path / "few.csv", *here).code == 0
+    train = ("train", "--as-of", "2026-04-01", "--outcome-days", 14, *here)
+    refused = allot(*train)
+    assert refused.code == 0
+    assert "Not put to use: it says the same of everybody" in refused.out
+    answer = allot(*train, "--output", "json").document
+    assert not answer["in_use"] and answer["refused"]
+    page = Path(allot("report", answer["prior"], *here, "--output", "json").document["html"])
+    assert "Not put to use" in page.read_text() and page.parent.name == answer["prior"]
+    assert allot("learn", *here, "--output", "json").document["prior"] != answer["prior"]
+    forced = json.loads(allot(*train, "--force", "--output", "json").out)
+    assert forced["in_use"] and forced["prior"] == answer["prior"]
+    assert allot("learn", *here, "--output", "json").document["prior"] == answer["prior"]
+
+
+def test_what_has_no_direction_or_no_report_is_refused_in_words(allot: Commands, workspace: Path) -> None:
+    here = ("--workspace", workspace)
+    train = ("train", "--as-of", "2026-04-01", *here)
+    allot(*train, "--monotone", "customer.ages=up").refused(3, "customer.ages", "such as customer.age")
+    allot("report", "prior-0", *here).refused(8, "no prior 'prior-0'")
