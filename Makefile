@@ -38,6 +38,7 @@ examples: install ## real data: Hillstrom and Starbucks, ours beside the referen
 bench: install .venv-bench/.installed ## comparisons, written to docs/benchmarks.md by hand from what they print
 	$(BIN)/python -m benchmarks.allocate
 	$(BIN)/python -m benchmarks.optimizer
+	$(BIN)/python -m benchmarks.scoring
 	$(BIN)/python -m benchmarks.learner
 	$(BIN)/python -m benchmarks.learning
 	$(BIN)/python -m benchmarks.classification

@@ -28,7 +28,7 @@ def trained(d: Document) -> None:
     linear = "" if d["logistic_log_loss"] is None else f", {d['logistic_log_loss']:.4f} for a logistic regression"
     say(
         f"Trained on {d['rows']:,} exposures; on {d['holdout_rows']:,} held out, log loss {d['log_loss']:.4f} against "
-        f"{d['base_log_loss']:.4f} for the base rate ({gain:+.1%} better){linear}.",
+        f"{d['base_log_loss']:.4f} for the base rate ({abs(gain):.1%} {'better' if gain >= 0 else 'worse'}){linear}.",
     )
     columns = ("offer", "rows", "success rate", "standing", "held-out rows", "predicted", "observed")
     table("What the log knows of each offer", columns, [_arm(a) for a in d["arms"]])

@@ -7,19 +7,18 @@ temperatures and once, as is usual, with one temperature for all arms. LinTS, wi
 
 import argparse
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit as logit_of
-from scipy.stats import t as student
 
 from api.console import say, table
 from bandit import Rows, fit_basis, fit_prior, start, start_experts
 from benchmarks.classification_tasks import SETS, Task, made, read
-from benchmarks.measure import timed
+from benchmarks.measure import difference, timed
 from sims.learners import Learner, Linear, Money, Residual
 
 Floats = NDArray[np.float64]
@@ -80,29 +79,6 @@ def share_right(task: Task, learner: Learner, seed: int) -> float:
         learner.hear(rows, arm, outcome, window)
         right += outcome.sum()
     return 100.0 * right / len(task.label)
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Mean over tasks, and half of its 95 % interval by Student's t."""
-
-    mean: float
-    half: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.1f} ± {self.half:.1f}"
-
-    @property
-    def below(self) -> bool:
-        """Whether the first is significantly worse."""
-        return self.mean + self.half < 0
-
-
-def difference(one: Floats, other: Floats) -> Difference:
-    """Paired, of some tasks (t,) each."""
-    d = one - other
-    half = student.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    return Difference(float(d.mean()), float(half))
 
 
 def scores(folder: Path, name: str, seeds: range) -> dict[str, Floats]:

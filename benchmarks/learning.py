@@ -7,10 +7,9 @@ import argparse
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from api.console import say, table
-from benchmarks.measure import timed
+from benchmarks.measure import difference, timed
 from sims.days import LEARNERS, Known, linear, oracle_share, ours
 from sims.late import late_share
 from sims.world import nbo
@@ -75,23 +74,16 @@ def floors(shares: dict[str, Floats], late: dict[str, Floats]) -> list[tuple[str
         (f"≥ 82 % in the worst world ({own.min():.1f})", own.min() >= 82.0),
     ]
     for name in ("lints", "epsilon-greedy"):
-        gain, half = difference(own, shares[name])
-        out.append((f"≥ 3 points above {name} ({gain:+.1f} ± {half:.1f})", gain >= 3.0 and gain > half))
-    gain, half = difference(late["weighted"], late["waiting"])
-    return [*out, (f"≥ 3 points above waiting ({gain:+.1f} ± {half:.1f})", gain >= 3.0 and gain > half)]
-
-
-def difference(one: Floats, other: Floats) -> tuple[float, float]:
-    """Mean of the paired differences, and half of its 95 % interval by Student's t."""
-    d = one - other
-    return float(d.mean()), float(student.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)))
+        gain = difference(own, shares[name])
+        out.append((f"≥ 3 points above {name} ({gain})", gain.mean >= 3.0 and gain.above))
+    gain = difference(late["weighted"], late["waiting"])
+    return [*out, (f"≥ 3 points above waiting ({gain})", gain.mean >= 3.0 and gain.above)]
 
 
 def _compared(title: str, shares: dict[str, Floats], reference: str) -> None:
     rows = []
     for name, share in shares.items():
-        gain, half = difference(shares[reference], share)
-        against = "" if name == reference else f"{gain:+.2f} ± {half:.2f}"
+        against = "" if name == reference else str(difference(shares[reference], share))
         rows.append((name, round(float(share.mean()), 2), round(float(share.min()), 2), against))
     table(f"{title}, % of the oracle", ("", "mean", "worst", f"{reference} minus it, 95 %"), rows)
 

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+
 Result = TypeVar("Result")
+Floats = NDArray[np.float64]
 _SELF = Path("/proc/self")
 
 WARM: Final = 30_000
@@ -33,6 +38,34 @@ class Row:
     floor: str = ""
     kept: bool | None = None
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Mean over tasks, and half of its 95 % interval by Student's t."""
+
+    mean: float
+    half: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.1f} ± {self.half:.1f}"
+
+    @property
+    def below(self) -> bool:
+        """Whether the first is significantly worse."""
+        return self.mean + self.half < 0
+
+    @property
+    def above(self) -> bool:
+        """Whether the first is significantly better."""
+        return self.mean > self.half
+
+
+def difference(one: Floats, other: Floats) -> Difference:
+    """Paired, of some tasks (t,) each."""
+    d = one - other
+    half = student.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return Difference(float(d.mean()), float(half))
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, float]:

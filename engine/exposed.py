@@ -29,7 +29,8 @@ class Exposed:
     Args:
         customer_id, at: (r,) Arrow arrays.
         arm: (r,) catalogue position; the number of offers = no offer.
-        outcome: (r,) 0 or 1; `reward` (r,) what it brought, currency units.
+        outcome: (r,) 0 or 1.
+        reward: (r,) what it brought, currency units; NaN where that of a success is not known.
         propensity: (r,) chance with which that arm was chosen; NaN where it is not known, or nobody chose: held out.
         key: (r,) uint64, names the row for ever.
         delays: (s,) days that the successes took whose time is known.
@@ -72,6 +73,9 @@ def exposed_rows(
             where="exposures",
             remedy="Load older exposures, or give a smaller --outcome-days.",
         )
+    log = log.set_column(
+        log.column_names.index("reward"), "reward", pc.if_else(log["reward_known"], log["reward"], None)
+    )
     own = own.set_column(
         own.column_names.index("propensity"), "propensity", pc.if_else(own["held_out"], None, own["propensity"])
     )
@@ -92,8 +96,8 @@ def exposed_rows(
         at.filter(mask),
         np.array(arm)[kept],
         np.asarray(outcome, np.float64)[kept],
-        np.asarray(reward, np.float64)[kept],
-        chance.to_numpy(zero_copy_only=False).astype(np.float64)[kept],
+        _numbers(reward)[kept],
+        _numbers(chance)[kept],
         column_keys(key.filter(mask)),
         np.concatenate([_delays(log["delay_us"]), _delays(own["delay_us"])]),
     )
@@ -104,6 +108,11 @@ def _delays(column: pa.ChunkedArray) -> Floats:
     known = column.drop_null().to_numpy() / _DAY_US
     known = known[known >= 0]
     return np.asarray(known[:: max(1, len(known) // _MOST_DELAYS)], np.float64)
+
+
+def _numbers(column: pa.Array) -> Floats:
+    """NaN for null."""
+    return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:

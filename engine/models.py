@@ -19,6 +19,8 @@ from warehouse import pack_arrays, unpack_arrays
 if TYPE_CHECKING:
     from warehouse import Store, Workspace
 
+_FILES = {"features.json", "basis.json", "about.json", "seen.npz", "held.npz"}  # beside the prior's own
+
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
@@ -113,9 +115,12 @@ class Foundation:
 
 
 def save_foundation(workspace: "Workspace", foundation: Foundation, manifest: dict[str, Any]) -> str:
-    """Write the model's folder once; the same model is the same folder."""
+    """Write the model's folder once; the same model is the same folder. A damaged one is replaced."""
     folder = workspace.models / foundation.id
-    if not folder.exists():
+    try:
+        load_artifact(folder)
+    except WorkspaceError:
+        shutil.rmtree(folder, ignore_errors=True)
         save_artifact(folder, foundation.to_files(), manifest)
     return foundation.id
 
@@ -133,9 +138,14 @@ def load_foundation(workspace: "Workspace", prior_id: str) -> Foundation:
     """Read a model's folder, checksums verified.
 
     Raises:
-        WorkspaceError: a file is missing or damaged.
+        WorkspaceError: a file is missing or damaged, or an earlier version of the program made the model.
     """
-    files, _ = load_artifact(workspace.models / prior_id)
+    folder = workspace.models / prior_id
+    files, _ = load_artifact(folder)
+    if not files.keys() >= _FILES:
+        raise WorkspaceError(
+            "was made by an earlier version of allot.", where=str(folder), remedy="Run `allot train` to make a new one."
+        )
     return Foundation.from_files(files)
 
 

@@ -6,11 +6,12 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from allot import ConvergenceError, LimitError
+from allot import ConvergenceError, LimitError, ShapeError
 from bandit import Beliefs, Outside, Scores, Use, mean_success
 from engine.exploration import even_policy
 from engine.oracle import ExpectedOracle, Latest, stratified
 from portfolio import Prices, Problem, Rows, compile_rows, expected_use, solve_prices
+from portfolio.dual import row_sizes
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -19,6 +20,8 @@ SAMPLES = (5_000, 50_000)
 
 PRICED_WITHIN = 1e-4
 """How near, relative to its bound, the expected use of a priced limit comes to it."""
+
+_CERTAIN = "Raise exploration.temperature (choices are nearly certain), or set it to 0 for the optimum."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,23 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How the policy is to be found: exploration share, the limits' headroom (m,), prices (m,) to start from."""
+    """How the policy is to be found: exploration share, the limits' headroom (m,), prices (m,) to start from.
+
+    Raises:
+        LimitError: the share is not in [0, 1), or a headroom is negative or not a number.
+    """
 
     share: float = 0.01
     headroom: Floats | None = None
     start: Floats | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.share < 1.0:
+            raise LimitError(
+                f"the exploration share {self.share:g} is none.", where="share", remedy="Give 0 or a part below 1."
+            )
+        if self.headroom is not None and not (self.headroom >= 0.0).all():
+            raise LimitError("a headroom is negative or not a number.", where="headroom", remedy="Give 0 or more.")
 
 
 def affordable_policy(
@@ -80,7 +95,9 @@ def affordable_policy(
 
     Raises:
         LimitError: several offers per customer, or limits that no policy can keep (with their names).
-        ConvergenceError: prices did not settle.
+        ShapeError: arrays disagree, or a number that counts is not finite.
+        ConvergenceError: prices did not settle: expected use would be farther from a limit than 1e-4 of its size, or
+            not clear of it by half the headroom.
     """
     k = problem.value.shape[1]
     fees = np.broadcast_to(np.asarray(fee, np.float64), (k,)) if np.ndim(fee) < 2 else np.asarray(fee)
@@ -149,6 +166,8 @@ def _given(outside: NDArray[np.floating] | float | Outside, n: int) -> float:
 
 
 def _lowered(rows: Rows, setting: Setting, even_use: Floats | float) -> Rows:
+    if setting.headroom is not None and setting.headroom.shape != rows.upper.shape:
+        raise ShapeError(f"headroom has shape {setting.headroom.shape}, not {rows.upper.shape}.")
     width = np.zeros(len(rows.names)) if setting.headroom is None else setting.headroom
     taken = rows.consumption(setting.share * np.asarray(even_use)) if setting.share > 0 else 0.0
     lower = (rows.lower + width - taken) / (1.0 - setting.share)
@@ -168,7 +187,25 @@ def _prices(full: ExpectedOracle, rows: Rows, setting: Setting, problem: Problem
             where="limits",
             remedy="Relax one of them, or widen the audience or its rules." + _less_exploration(setting),
         )
+    if setting.headroom is None:  # else `_check_inside` weighs what is missing against the headroom
+        _check_settled(rows, prices)
     return prices
+
+
+def _check_settled(rows: Rows, prices: Prices) -> None:
+    """Without headroom, expected use must keep every hard limit as closely as prices are found.
+
+    Raises:
+        ConvergenceError: prices did not settle well enough.
+    """
+    used = rows.consumption(prices.use)
+    over = np.maximum(used - rows.upper, rows.lower - used) / row_sizes(rows, prices.use)
+    over = np.where(np.isinf(rows.penalty), over, 0.0)
+    if prices.status == "stalled" and over.max(initial=0.0) > PRICED_WITHIN:
+        name = rows.names[int(over.argmax())]
+        raise ConvergenceError(
+            f"prices keep limit {name!r} only within {over.max():.1e} of its size.", where="limits", remedy=_CERTAIN
+        )
 
 
 def _less_exploration(setting: Setting) -> str:
@@ -193,7 +230,7 @@ def _check_inside(rows: Rows, policy: Policy, setting: Setting) -> None:
         raise ConvergenceError(
             f"no prices were found that keep the policy clear of limit {name!r}.",
             where="limits",
-            remedy="Raise exploration.temperature (choices are nearly certain), or set it to 0 for the optimum.",
+            remedy=_CERTAIN,
         )
 
 

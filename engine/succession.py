@@ -117,4 +117,5 @@ def _compared(old: Foundation, new: Candidate) -> Comparison:
     fair = unseen | judged
     rows = held.rows[fair]
     who = column_keys(new.exposed.customer_id)[rows]
-    return compare(held.logit[fair], other[fair], new.log.outcome[rows], who, new.log.weights[rows])
+    mine = held.logit[fair].astype(np.float32)  # as the other's are kept: or a model would seem worse than itself
+    return compare(mine, other[fair], new.log.outcome[rows], who, new.log.weights[rows])

@@ -1,7 +1,7 @@
 """Training: everything the log says, learnt anew; the one place where a prior is made."""
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -114,7 +114,11 @@ def train(
             ids = made.foundation.offer_ids
             judged = succession(workspace, store, Candidate(made.fitted, exposed, features, made.log, ids))
         document = _document(made, judged, wanted, as_of, (exposed, offers))
-        document["warnings"] = [*notes, *judged.notes, *_warnings(made, wanted, version.tables["customers"].columns)]
+        document["warnings"] = [
+            *notes,
+            *judged.notes,
+            *_warnings(made, wanted, exposed, version.tables["customers"].columns),
+        ]
         with stages("save"):
             try:
                 _save(workspace, store, made, document)
@@ -141,7 +145,7 @@ def _document(
     }
 
 
-def _warnings(made: _Trained, wishes: Wishes, customer_columns: dict[str, str]) -> list[str]:
+def _warnings(made: _Trained, wishes: Wishes, exposed: Exposed, customer_columns: dict[str, str]) -> list[str]:
     report = made.fitted.report
     out = [f"the prior is constant: {report.constant}"] if report.constant else []
     if report.forced:
@@ -151,6 +155,9 @@ def _warnings(made: _Trained, wishes: Wishes, customer_columns: dict[str, str]) 
     margins = made.foundation.margins
     if margins is not None and margins.reason:
         out.append(f"margins are those of the offers for every customer: {margins.reason}")
+    unpaid = int(np.isnan(exposed.reward).sum())
+    if margins is not None and unpaid:
+        out.append(f"{unpaid:,} successes have no reward: margins are learnt from the others")
     if "valid_from" not in customer_columns:
         out.append("customers have no valid_from: features are those of today, not of the time of each exposure")
     return out
@@ -192,8 +199,6 @@ def _fit(
         posterior = start(rows, fitted.as_cold, len(matrix), centre=fitted.prior.mean_logit, block=basis.blocks)
     seen, first = np.unique(exposed.key, return_index=True)
     held, own_rows = np.unique(exposed.key[fitted.held.rows], return_index=True)
-    with stages("margins", len(at)):
-        margins = fit_margins(log, matrix, columns, exposed.reward, seed=seed) if wishes.margins else None
     foundation = Foundation(
         prior=fitted.prior,
         features=spec,
@@ -205,8 +210,12 @@ def _fit(
         outcome_days=outcome_days,
         held_key=held,
         held_logit=fitted.held.logit[own_rows].astype(np.float32),
-        margins=margins,
     )
+    if wishes.margins:
+        with stages("margins", len(at)):
+            paid = np.isfinite(exposed.reward)
+            margins = fit_margins(log.some(paid), matrix, columns, exposed.reward[paid], seed=seed)
+        foundation = replace(foundation, margins=margins)
     return _Trained(fitted, foundation, posterior, log)
 
 

@@ -81,19 +81,21 @@ def price_range(
     Args:
         problem: the customers and all limits.
         name: of a `Limit` or `Share` with a maximum.
-        solution: of this problem.
-        tolerance: share of the price, between 0 and 1.
+        solution: of this problem; a plan that keeps its limits.
+        tolerance: share of the price, above 0 and below 1.
         gap: of the plans that are asked for.
 
     Raises:
-        LimitError: no such limit, or it is report-only or without a maximum.
+        LimitError: no such limit, or it is report-only or without a maximum; a solution that is no plan, or not of
+            these limits; a tolerance that is none.
     """
     at = _position(problem, name)
     limit = problem.limits[at]
+    _check_question(problem, solution, tolerance)
     if limit.maximum is None:
         raise LimitError("it has no maximum.", where=f"limit {name!r}", remedy="Ask about a limit with a maximum.")
     price = max(solution.prices.get(name, 0.0), 0.0)
-    used = next(x.used for x in solution.usage if x.name == name)
+    used = solution.usage[at].used
     if price == 0.0:
         return PriceRange(0.0, tolerance, used, np.inf)
     prepared, start = Prepared.of(problem), solution.row_prices
@@ -104,6 +106,17 @@ def price_range(
     share = (limit, limit.maximum)
     low, high = (_share_at(prepared, at, share, end, start, gap) for end in ends)
     return PriceRange(price, tolerance, low, high)
+
+
+def _check_question(problem: Problem, solution: Solution, tolerance: float) -> None:
+    if not 0.0 < tolerance < 1.0:
+        raise LimitError(
+            f"the tolerance {tolerance:g} is none.", where="tolerance", remedy="Give a share, such as 0.1."
+        )
+    if [x.name for x in solution.usage] != [limit.name for limit in problem.limits]:
+        raise LimitError("it is not of these limits.", where="solution", remedy="Solve this very problem first.")
+    if solution.status == "infeasible" or solution.broken:
+        raise LimitError("it is no plan, and has no prices.", where="solution", remedy="Relax what conflicts first.")
 
 
 def _position(problem: Problem, name: str) -> int:

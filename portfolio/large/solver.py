@@ -35,6 +35,7 @@ from portfolio.solution import Solution, Watch, assemble, infeasible
 _WANTED = 3_000  # undecided customers at first
 _ROUNDS, _MORE = 4, 4  # how often more are asked, and how many times more
 _POOR = 1e-3  # a gap that calls for another search
+_EASIER = (1e-4, 1e-3)  # shares of the bound that a plan may lose where none was found that keeps the limits
 _CLOSED = 1e-9  # the undecided's dual value and the bound over everybody agree to rounding
 
 
@@ -131,7 +132,17 @@ def plan_many(problem: Problem, laid: Laid, rows: Rows, start: Floats | None, ga
             misled, at = True, thorough_price(market, best.price, watch.over)
             watch.stage("everybody")
         wanted *= _MORE
+    best = _rescued(market, settled, best, watch)
     return _judged(problem, rows, best, gap, watch, passes)
+
+
+def _rescued(market: Market, settled: Settled, best: _Best, watch: Watch) -> _Best:
+    """A plan inside the limits, if a coarser search finds one: it ends elsewhere, before value is won by breaches."""
+    for share in _EASIER:
+        if best.whole.kept or watch.over():
+            break
+        best = best.with_plan(whole_plan(market, settled, share * abs(best.bound)))
+    return best
 
 
 def _room(rows: Rows, settled: Settled) -> Floats:

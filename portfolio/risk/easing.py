@@ -122,7 +122,7 @@ def _ease(state: _State) -> bool:
         to = np.column_stack([to, np.broadcast_to(np.arange(k), (len(at), k))])
     gain = sd - np.sqrt(np.maximum(sd * sd + square, 0.0))
     helps = (gain > _NOTHING * sd) & np.isfinite(loss)
-    return state.change(np.where(helps, loss / np.maximum(gain, 1e-300), np.inf), at, place, to)
+    return state.change(np.where(helps, loss / np.where(helps, gain, 1.0), np.inf), at, place, to)
 
 
 def filled(

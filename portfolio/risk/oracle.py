@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from allot import LimitError
 from portfolio.conflicts.diagnose import EXACT_PAIRS
-from portfolio.limits import Floats, Problem, Rows
+from portfolio.limits import Floats, Problem, Rows, check_finite
 from portfolio.referee import Effort, Pairs, bounds_of, solve_pairs
 from portfolio.solver import Prepared
 
@@ -36,10 +36,12 @@ def oracle_of(problem: Problem, rows: Rows, *, gap: float) -> Oracle:
     """The oracle of a problem, counts rounded inwards in `rows`.
 
     Raises:
+        ShapeError: an eligible value or cost is not finite.
         LimitError: limits on "value" would count the modified values, except in small problems.
     """
     pairs = int(np.count_nonzero(problem.eligible))
     if pairs <= EXACT_PAIRS:
+        check_finite(problem)
         return _small(problem, rows, gap)
     if np.any(rows.coefficient[:, 2]):
         at = int(np.flatnonzero(rows.coefficient[:, 2].any((1, 2)))[0])

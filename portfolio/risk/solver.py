@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from allot import ShapeError
+from allot import LimitError, ShapeError
 from portfolio.certificate import bound_of, recount
 from portfolio.conflicts.diagnose import diagnose
 from portfolio.limits import Limit, Problem, Rows, compile_rows
@@ -86,10 +86,11 @@ def solve_with_risk(
         RiskSolution; status "infeasible", in words, where even the least risky plan within the limits is too risky.
 
     Raises:
-        ShapeError: the problem and the risk are of different customers or offers, or a sensitivity is not finite.
-        LimitError: value limits at a size that only the large path reaches.
+        ShapeError: the problem and the risk are of different customers or offers, or a value, cost or sensitivity of
+            an eligible pair is not finite.
+        LimitError: value limits at a size that only the large path reaches, or a gap that is negative or no number.
     """
-    _check(problem, risk)
+    _check(problem, risk, gap)
     rows = whole_counts(compile_rows(problem.limits, problem.n_cells, problem.value.shape[1]))
     job = _Job(problem, rows, risk, gap, most_iterations)
     if impossible := impossible_counts(rows):
@@ -98,8 +99,9 @@ def solve_with_risk(
     ask = oracle_of(problem, rows, gap=_INNER * gap)
     free = ask(None, None)
     if free.choice is None:
-        conflict = diagnose(problem) if np.isneginf(free.bound) else None
-        words = "No plan keeps the limits, whatever its risk."
+        proven = bool(np.isneginf(free.bound))
+        conflict = diagnose(problem) if proven else None
+        words = "No plan keeps the limits, whatever its risk." if proven else _NOT_FOUND
         return _no_plan(job, words, free.bound, conflict=() if conflict is None else conflict.limits)
     first = job.column(free.choice)
     columns: list[Column] | None = [first]
@@ -117,7 +119,9 @@ def solve_with_risk(
     return _finished(job, search, first)
 
 
-def _check(problem: Problem, risk: Risk) -> None:
+def _check(problem: Problem, risk: Risk, gap: float) -> None:
+    if not 0.0 <= gap < np.inf:
+        raise LimitError(f"the gap {gap:g} is not a share.", where="gap", remedy="Give 0 or a small positive number.")
     if risk.sensitivity.shape != problem.value.shape:
         raise ShapeError(f"sensitivity has shape {risk.sensitivity.shape}, not {problem.value.shape}.", where="risk")
     bad = problem.eligible & ~np.isfinite(risk.sensitivity)

@@ -13,6 +13,7 @@ SELECT
     propensity,
     CASE WHEN arrived THEN outcome ELSE 0 END::DOUBLE AS outcome,
     CASE WHEN arrived THEN coalesce(reward, outcome) ELSE 0 END::DOUBLE AS reward,
+    reward IS NOT NULL OR outcome = 0 OR NOT arrived AS reward_known,
     CASE WHEN arrived AND outcome = 1 THEN epoch_us(outcome_at) - epoch_us(decided_at) END AS delay_us,
     coalesce(decision_id, concat_ws('|', customer_id, coalesce(offer_id, ''), epoch_us(decided_at))) AS row_key,
     decided_at + to_microseconds(CAST($outcome_days * 86400000000 AS BIGINT)) <= $as_of AS matured

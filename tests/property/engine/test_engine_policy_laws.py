@@ -6,7 +6,7 @@ from engine_problems import K, N, limits, population, seeds, under
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from allot import ConvergenceError, LimitError
+from allot import ConvergenceError, LimitError, ShapeError
 from bandit import Beliefs
 from engine.exploration import even_policy
 from engine.plan import Draws, best_plan, check_feasible, drawn_plan
@@ -14,6 +14,7 @@ from engine.policy import PRICED_WITHIN, Setting, affordable_policy
 from engine.stages import Stages
 from portfolio import (
     Limit,
+    Problem,
     Selection,
     Share,
     compile_rows,
@@ -167,3 +168,30 @@ def test_certain_and_without_limits_the_bound_is_what_the_best_offers_are_worth(
     worth, problem = population(5, uncertainty=0.0, objective=objective)
     best = np.where(problem.eligible, problem.value, 0.0).max(1).clip(0.0).sum(dtype=np.float64)
     assert play(worth, problem, Setting(share)).bound == pytest.approx(best, rel=1e-5)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+def test_an_exploration_share_that_is_none_is_refused(share):
+    with pytest.raises(LimitError, match="exploration share"):
+        Setting(share)
+
+
+def test_a_headroom_that_is_none_is_refused():
+    for wrong in (-1.0, np.nan):
+        with pytest.raises(LimitError, match="headroom"):
+            Setting(0.0, np.array([wrong]))
+    worth, problem = population(1)
+    with pytest.raises(ShapeError, match="headroom"):
+        play(worth, under(problem, (Limit("budget", "cost", maximum=30.0),)), Setting(0.0, np.zeros(3)))
+
+
+def test_prices_that_miss_a_limit_are_not_handed_out():
+    """Where everybody is certain no prices need meet a budget: somebody's whole choice turns at each."""
+    n, k = 20, 4
+    r = np.random.default_rng(3)
+    mean = r.normal(-1, 1, (n, k))
+    value, cost = 10.0 / (1.0 + np.exp(-mean)), r.uniform(0.5, 2, (n, k))
+    budget = (Limit("budget", "cost", maximum=2.0),)
+    problem = Problem(value, cost, np.ones((n, k), bool), np.zeros(n, int), budget)
+    with pytest.raises(ConvergenceError, match="'budget' only within"):
+        affordable_policy(Beliefs(mean, np.zeros((n, k))), np.full(k, 10.0), problem, setting=Setting(0.0))

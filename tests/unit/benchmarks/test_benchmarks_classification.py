@@ -9,12 +9,11 @@ from benchmarks.classification import (
     LINTS_LOG,
     OURS,
     TREELESS,
-    Difference,
-    difference,
     floors,
     share_right,
 )
 from benchmarks.classification_tasks import Data, Task, made
+from benchmarks.measure import Difference, difference
 from sims.learners import Linear, Money
 
 

@@ -13,6 +13,7 @@ from engine_workspace import Lab
 from bandit import Beliefs
 from engine.computed import set_up
 from engine.explain import explain
+from engine.models import load_foundation
 from engine.objective import Terms, worth_of
 from engine.stages import Stages
 from engine.stamp import stamp_now
@@ -89,6 +90,24 @@ def test_where_rewards_are_the_margins_there_is_nothing_to_learn(trained, tmp_pa
     told = made(with_rewards(trained, tmp_path, np.ones_like), margins=True)
     assert not told["learnt_margins"]
     assert any("the same" in note for note in told["warnings"])
+
+
+def test_successes_whose_reward_nobody_wrote_down_say_nothing_of_margins(uneven, tmp_path):
+    lab = uneven.copy(tmp_path)
+    log = pq.read_table(uneven.workspace.root.parent / "rewards.parquet")
+    kept = np.arange(log.num_rows) % 3 == 0
+    place = log.column_names.index("reward")
+    path = tmp_path / "third.parquet"
+    pq.write_table(log.set_column(place, "reward", pc.if_else(pa.array(kept), log["reward"], None)), path)
+    load(lab.workspace, {"exposures": path})
+    told = made(lab, margins=True)
+    won = np.asarray(log["outcome"]) == 1
+    assert f"{(won & ~kept).sum():,} successes have no reward: margins are learnt from the others" in told["warnings"]
+    level = load_foundation(lab.workspace, told["prior"]).margins.level
+    arm = np.searchsorted(load_foundation(lab.workspace, told["prior"]).offer_ids, log["offer_id"].fill_null("~"))
+    paid = np.asarray(log["reward"])[won & kept]
+    total, rows = np.bincount(arm[won & kept], paid, len(level)), np.bincount(arm[won & kept], minlength=len(level))
+    assert level == pytest.approx((total + 10 * paid.mean()) / (rows + 10))
 
 
 @pytest.mark.parametrize("objective", ["profit", "value", "conversions", "incremental"])

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from engine_workspace import decisions
+from pyarrow import csv
 
 from engine.explain import explain
 from engine.learn import learn
@@ -19,10 +20,17 @@ def chosen_customers(summary, most):
     return [c for c, o in zip(rows["customer_id"], rows["offer_id"], strict=True) if o is not None][:most]
 
 
+def rate(objective, offer):
+    """What a success with the offer is worth to the objective."""
+    earned = {"conversions": 1.0, "value": offer["margin"]}
+    return earned.get(objective, offer["margin"] - offer["redemption_cost"])
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_the_terms_add_up_to_the_score(lab, objective):
     margin = 30.0 if objective == "incremental" else None
     summary = lab.allocate(0, objective=objective, outside_margin=margin, name=objective)
+    catalogue = {row["offer_id"]: row for row in csv.read_csv(lab.files.offers).to_pylist()}
     for customer in chosen_customers(summary, 8):
         told = explain(lab.workspace, customer, summary["allocation_id"])
         offer = next(o for o in told["offers"] if o["offer_id"] == told["chosen"])
@@ -30,6 +38,9 @@ def test_the_terms_add_up_to_the_score(lab, objective):
         assert sum(r["worth"] for r in told["reasons"]) == pytest.approx(told["score"], abs=1e-9)
         logits = [r["logit"] for r in told["reasons"] if r["logit"] is not None]
         assert sum(logits) == pytest.approx(offer["mean"], abs=1e-9)
+        of_logits = sum(r["worth"] for r in told["reasons"] if r["logit"] is not None)
+        sure = 1.0 / (1.0 + np.exp(-offer["mean"]))
+        assert of_logits == pytest.approx(rate(objective, catalogue[told["chosen"]]) * sure, rel=1e-6)
         without = next(r for r in told["reasons"] if r["part"] == "no offer")
         assert (without["worth"] != 0.0) == (objective == "incremental")
         price = next(r for r in told["reasons"] if r["part"] == "price")

@@ -109,6 +109,23 @@ def test_inside_the_estimated_range_the_price_stays_and_outside_it_does_not(name
         assert (abs(point.prices[name] / span.price - 1) <= 0.2) is near, (maximum, point.prices[name])
 
 
+@pytest.mark.parametrize("tolerance", [0.0, 1.0, -0.1, float("nan")])
+def test_a_tolerance_that_is_no_part_of_the_price_is_refused(tolerance):
+    problem = market(n=100)
+    with pytest.raises(LimitError, match="tolerance"):
+        price_range(problem, "budget", solve(problem), tolerance=tolerance)
+
+
+def test_a_range_is_asked_about_a_plan_of_these_very_limits():
+    problem = market(n=100)
+    other = replace(problem, limits=(replace(problem.limits[0], name="purse"),))
+    with pytest.raises(LimitError, match="not of these limits"):
+        price_range(other, "purse", solve(problem))
+    starved = replace(problem, limits=(replace(problem.limits[0], maximum=1.0), *problem.limits[1:]))
+    with pytest.raises(LimitError, match="no plan"):
+        price_range(starved, "budget", solve(starved))
+
+
 def test_a_limit_with_room_to_spare_is_free_from_what_it_uses_upwards():
     problem = replace(market(n=100), limits=(Limit("roomy", "cost", maximum=1e6),))
     found = solve(problem)

@@ -15,6 +15,7 @@ from portfolio.risk.easing import eased, filled
 from portfolio.risk.master import Column, best_mixture
 from portfolio.risk.mixing import mixed_plans
 from portfolio.risk.start import _tables
+from portfolio.solver import Prepared
 
 
 @pytest.mark.parametrize("pair", [False, True])
@@ -167,6 +168,35 @@ def test_what_is_no_risk_is_refused():
         solve_with_risk(problem, replace(risk, sensitivity=risk.sensitivity[:5], features=risk.features[:5]))
     with pytest.raises(ShapeError):
         solve_with_risk(problem, replace(risk, sensitivity=np.where(problem.eligible, np.nan, 1.0)))
+
+
+@pytest.mark.parametrize("n", [8, 700])
+def test_values_and_gaps_that_are_no_numbers_are_refused_at_any_size(n):
+    problem, risk = risky(n, 4, 6)
+    allowed = replace(risk, price=None, maximum_sd=1.0)
+    with pytest.raises(ShapeError, match="though the pair is eligible"):
+        solve_with_risk(replace(problem, value=np.full_like(problem.value, np.nan)), allowed)
+    for gap in (float("nan"), -1.0):
+        with pytest.raises(LimitError, match="gap"):
+            solve_with_risk(problem, allowed, gap=gap)
+
+
+def test_a_plan_that_was_not_found_is_not_called_impossible(monkeypatch):
+    problem, risk = risky(700, 4, 6)
+    found = solve(problem)
+    monkeypatch.setattr(Prepared, "solve", lambda *_, **__: replace(found, broken=("budget",), status="time_limit"))
+    answer = solve_with_risk(problem, replace(risk, price=None, maximum_sd=1.0))
+    assert (answer.solution.status, answer.bound) == ("time_limit", found.bound)
+    assert "not proven" in answer.words
+
+
+def test_values_of_any_size_are_eased_without_a_warning():
+    problem, risk = risky(700, 4, 6)
+    problem = replace(problem, value=1e12 * problem.value)
+    risk = replace(risk, sensitivity=1e12 * risk.sensitivity, price=None, maximum_sd=350e12)
+    with np.errstate(over="raise"):
+        answer = solve_with_risk(problem, risk, gap=5e-3)
+    assert answer.sd <= 350e12
 
 
 def test_value_limits_of_a_large_problem_are_refused_in_words():

@@ -308,3 +308,18 @@ def test_a_small_conflict_says_how_much_each_limit_would_have_to_give():
     assert conflict is not None
     assert conflict.limits == ("floor", "budget")
     assert conflict.relaxation == pytest.approx({"floor": 1.0, "budget": 2.0})
+
+
+def test_an_exact_share_of_money_is_kept_however_close_a_plan_is_wanted():
+    """A search for the last value may end beside such a limit; a coarser one then finds a plan inside it."""
+    r = np.random.default_rng(0)
+    value = r.gamma(2, 5, (2_500, 4)).astype(np.float32)
+    cost = r.uniform(0.5, 2, (2_500, 4)).astype(np.float32)
+    limits = (
+        Share("exactly", "cost", Selection((0,)), Selection(), minimum=0.3, maximum=0.3),
+        Limit("floor", "count", minimum=300.0),
+    )
+    problem = Problem(value, cost, r.random((2_500, 4)) < 0.8, r.integers(0, 3, 2_500), limits)
+    found = solve(problem)
+    assert found.broken == ()
+    assert found.gap < 2e-3
