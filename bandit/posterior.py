@@ -140,6 +140,17 @@ class Posterior:
         added = faded._added(rows)
         return replace(added._hierarchy_step(), window=window)
 
+    def widened(self, count: int) -> "Posterior":
+        """With `count` more cold arms that nothing is known of, last before no offer. No other arm changes."""
+        at = np.full(count, len(self.cold) - 1)
+        return replace(
+            self,
+            precision=np.insert(self.precision, at, 0.0, axis=0),
+            shift=np.insert(self.shift, at, 0.0, axis=0),
+            cold=np.insert(self.cold, at, True),
+            count=np.insert(self.count, at, 0.0),
+        )
+
     def overlay(self, rows: Rows) -> "Posterior":
         """A copy that also takes account of rows not yet matured; only for beliefs, never to be folded further.
 

@@ -1,10 +1,11 @@
 """What the log alone says: a calibrated logit for every customer and arm, from gradient-boosted trees.
 
 Arms are the k offers and, last, no offer (arm k). An arm is warm with at least `WARM_ROWS` rows in the log, else cold.
+Offers that came after training, newcomers, stand last before no offer; they are cold until the next training.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -94,11 +95,12 @@ class Prior:
 
     Attributes:
         text: LightGBM's model text; it does not depend on names or on the number of threads.
-        offers: (k + 1, do) offer features; the last row is no offer.
+        offers: (k + 1, do) offer features; the last row is no offer. Those of newcomers are NaN and never read.
         columns: what the columns are.
         warm: (k + 1,) bool.
         intercept, slope: calibration, logit = intercept + slope · raw. Slope 0: the log could not beat its base rate.
         mean_logit: mean cross-fitted logit of the shown arm over the log's rows, a constant of the residual's basis.
+        newcomers: how many offers came after training.
     """
 
     text: str
@@ -108,12 +110,15 @@ class Prior:
     intercept: float
     slope: float
     mean_logit: float
+    newcomers: int = 0
 
     def __post_init__(self) -> None:
         if self.offers.ndim != 2 or self.offers.shape[1] != len(self.columns.offer):
             raise ShapeError(f"Offers of shape {self.offers.shape} do not have {len(self.columns.offer)} columns.")
         if self.warm.shape != (len(self.offers),) or len(self.offers) < 2:
             raise ShapeError(f"Warm flags of shape {self.warm.shape} do not fit {len(self.offers)} arms.")
+        if not 0 <= self.newcomers < len(self.offers) or self.warm[len(self.warm) - 1 - self.newcomers : -1].any():
+            raise ShapeError(f"{self.newcomers} newcomers of {len(self.offers)} arms are not cold offers.")
 
     @property
     def constant(self) -> bool:
@@ -122,11 +127,17 @@ class Prior:
 
     @property
     def scored(self) -> NDArray[np.int64]:
-        """Arms whose own score is used: the warm ones; all offers where no offer is warm, as their mean is needed."""
+        """Arms whose own score is used: the warm ones; all trained offers where none is warm: their mean is needed."""
         own = self.warm.copy()
         if not own[:-1].any():
-            own[:-1] = True
+            own[: len(own) - 1 - self.newcomers] = True
         return np.flatnonzero(own)
+
+    def widened(self, count: int) -> "Prior":
+        """With `count` more newcomers, last before no offer. Nobody else's logit changes by a bit."""
+        at = np.full(count, len(self.offers) - 1)
+        offers, warm = np.insert(self.offers, at, np.nan, axis=0), np.insert(self.warm, at, False)
+        return replace(self, offers=offers, warm=warm, newcomers=self.newcomers + count)
 
     def booster(self) -> Any:
         """The LightGBM booster; its columns are the customer's, then the offer's."""
@@ -190,14 +201,19 @@ class Prior:
             out[:, ~self.warm] = (total / len(offers))[:, None]
 
     def to_files(self) -> dict[str, bytes]:
-        """File names and contents: the model text, and everything else as JSON with exact numbers (NaN as null)."""
+        """File names and contents: the model text, and everything else as JSON with exact numbers (NaN as null).
+
+        Only what was trained: newcomers are left out.
+        """
+        trained = np.ones(len(self.offers), np.bool_)
+        trained[len(trained) - 1 - self.newcomers : -1] = False
         table = {
             "format": _FORMAT,
             "customer": self.columns.customer,
             "offer": self.columns.offer,
             "categorical": self.columns.categorical,
-            "offers": [[None if np.isnan(x) else float(x) for x in row] for row in self.offers],
-            "warm": self.warm.tolist(),
+            "offers": [[None if np.isnan(x) else float(x) for x in row] for row in self.offers[trained]],
+            "warm": self.warm[trained].tolist(),
             "intercept": self.intercept,
             "slope": self.slope,
             "mean_logit": self.mean_logit,

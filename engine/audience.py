@@ -142,8 +142,8 @@ def audience_beliefs(
             logits[part] = foundation.prior.logits(customers[part])
             done(first + _SCORED_AT_ONCE)
     arms = foundation.arms(audience.offers)
-    learnt = foundation.margins
-    relative = None if learnt is None or learnt.slope == 0.0 else learnt.relative(customers)[:, arms]
+    known = foundation.relative_margins(customers)
+    relative = None if known is None else known[:, arms]
     with stages("beliefs", n):
         every = posterior.beliefs(foundation.basis(customers), logits)
         if len(arms) == every.mean.shape[1] and np.array_equal(arms, np.arange(len(arms))):

@@ -12,7 +12,7 @@ from bandit import Beliefs, Posterior
 from engine.audience import Audience, audience_beliefs, find_audience, held_out, terms_of
 from engine.campaign import Campaign
 from engine.drawable import check_drawable, no_room_for_draw
-from engine.models import Foundation, load_foundation, load_posterior
+from engine.models import Foundation, load_foundation, load_posterior, taking_in
 from engine.objective import Worth, worth_of
 from engine.oracle import some_scores
 from engine.plan import Draws, Plan, best_plan, check_feasible, drawn_plan
@@ -96,9 +96,10 @@ class Setup:
 
 
 def load_models(workspace: "Workspace", store: "Store", posterior_id: str) -> tuple[Foundation, Posterior]:
-    """The posterior of a stamp and the foundation that it stands on."""
+    """The posterior of a stamp and the foundation that it stands on, with the newcomers that it has learnt of."""
     posterior, prior_id = load_posterior(store, posterior_id)
-    return load_foundation(workspace, prior_id), posterior
+    newcomers = store.model("posterior", posterior_id).watermark.get("newcomers", ())
+    return load_foundation(workspace, prior_id).widened(newcomers), posterior
 
 
 def set_up(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: Stamp, stages: Stages) -> Setup:
@@ -122,8 +123,8 @@ def set_up(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: St
         held = held_out(workspace, audience.people.key, campaign.exploration.holdout)
         audience = Audience(audience.people, audience.rules, audience.offers, audience.eligible, held)
         segments = segmented(campaign.limits, audience.offers, audience.people.columns, _domain(connection, version))
-        beliefs, relative = audience_beliefs(connection, audience, campaign, model, stages)
-    foundation, posterior = model
+        foundation, posterior = taking_in(model, audience.offers)
+        beliefs, relative = audience_beliefs(connection, audience, campaign, (foundation, posterior), stages)
     played = posterior.temperature()[foundation.arms(audience.offers)] * campaign.exploration.temperature
     with stages("worth", len(beliefs.mean)):
         terms = terms_of(audience.offers, campaign, relative)

@@ -1,17 +1,19 @@
 """The fold: matured decisions by calendar window, each as it was served, and the young ones laid over."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bandit import Posterior, Rows, arrival_share
 from engine.models import Foundation
-from engine.rows import days, row_features
+from engine.rows import column_keys, days, row_features
 from engine.stamp import Stamp
 from warehouse import (
     Checkpoint,
@@ -48,6 +50,23 @@ class Window:
         return {"window": self.day, "digest": self.digest, "answered": answered, "silent": silent}
 
 
+def untrained(log: pa.Table, foundation: Foundation, allocations: Mapping[str, StoredAllocation]) -> pa.Table:
+    """Decisions to learn from that a model was not trained on.
+
+    An offer that the training did not know came later if the model itself decided on it: a newcomer. Earlier models'
+    decisions on it are left out, as the training left them out: it was retired then.
+    """
+    trained = np.isin(column_keys(log["decision_id"]), foundation.seen)
+    prior_id = foundation.id
+    own = [name for name, a in allocations.items() if a.versions["prior"] == prior_id]
+    known = _among(log["offer_id"], [*foundation.offer_ids, None])
+    return log.filter(pa.array(~trained & (known | _among(log["allocation_id"], own))))
+
+
+def _among(column: pa.ChunkedArray, values: list[Any]) -> NDArray[np.bool_]:
+    return np.asarray(pc.is_in(column, value_set=pa.array(values, column.type)), np.bool_)
+
+
 def windows_of(log: pa.Table, versions: dict[str, dict[str, Any]]) -> list[Window]:
     """Matured rows that say something, by day; digests name decisions, outcomes and the data they were made from."""
     rows = log.filter(pa.array(np.asarray(log["matured"], bool) & _says(log)))
@@ -80,10 +99,10 @@ class RowReader:
     allocations: dict[str, StoredAllocation]
 
     def __call__(self, rows: pa.Table, weight: Floats | None = None) -> Rows:
-        """Rows in the order of their decision ids; decisions about offers that the model no longer has are left out.
+        """Rows in the order of their decision ids.
 
         Args:
-            rows: r decisions with their outcomes.
+            rows: r decisions with their outcomes, about offers that the foundation has (see `meeting`).
             weight: (r,) or None.
         """
         k = len(self.foundation.offer_ids)
@@ -95,8 +114,7 @@ class RowReader:
         for allocation_id in np.unique(allocation).tolist():
             here = allocation == allocation_id
             part, mine = rows.filter(pa.array(here)), given[here]
-            arm = np.array([arms.get(offer, -1) for offer in part["offer_id"].to_pylist()])
-            part, mine, arm = part.filter(pa.array(arm >= 0)), mine[arm >= 0], arm[arm >= 0]
+            arm = np.array([arms[offer] for offer in part["offer_id"].to_pylist()])
             customers = self._features(part, Stamp.from_json(self.allocations[allocation_id].versions))
             logit = self.foundation.prior.logits(customers)[np.arange(len(arm)), arm]
             outcome = np.asarray(part["outcome"], np.float64)
@@ -110,6 +128,11 @@ class RowReader:
         counted = None if weight is None else joined("weight")
         return Rows(joined("basis"), joined("logit"), joined("arm"), joined("outcome"), counted)
 
+    def meeting(self, rows: pa.Table) -> "RowReader":
+        """With the offers in some decisions as newcomers where the foundation has them not, by id."""
+        named = rows["offer_id"].drop_null().unique().to_pylist()
+        return replace(self, foundation=self.foundation.widened(sorted(named)))
+
     def _features(self, part: pa.Table, stamp: Stamp) -> Floats:
         with connect(self.workspace) as connection:
             attach(connection, self.workspace, read_version(self.workspace, stamp.data))
@@ -118,10 +141,25 @@ class RowReader:
         return self.foundation.features.encode(table)
 
 
-def fold(
-    reader: RowReader, windows: list[Window], base: str, start: Posterior
-) -> tuple[Posterior, list[Checkpoint], int]:
-    """The posterior after all windows, new checkpoints, and how many windows at the start were kept as they were."""
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What a fold gives.
+
+    Args:
+        state: after all windows.
+        reader: whose foundation has met the newcomers of all windows, in the order in which windows first name them.
+        checkpoints: new ones.
+        kept: how many windows at the start were kept as they were.
+    """
+
+    state: Posterior
+    reader: RowReader
+    checkpoints: list[Checkpoint]
+    kept: int
+
+
+def fold(reader: RowReader, windows: list[Window], base: str, start: Posterior) -> Folded:
+    """Fold windows in their order; a newcomer becomes an arm with the first window that names it."""
     known = {c.window: c for c in reader.store.checkpoints(base)}
     state, chain, kept = start, base, 0
     for window in windows:
@@ -130,30 +168,32 @@ def fold(
         if checkpoint is None or checkpoint.digest != link:
             break
         state, chain, kept = Posterior.from_arrays(unpack_arrays(checkpoint.blob)), link, kept + 1
+        reader = reader.meeting(window.rows)
     made = []
     for window in windows[kept:]:
-        chain = _link(chain, window)
-        state = state.update(reader(window.rows), window=window.day)
+        chain, reader = _link(chain, window), reader.meeting(window.rows)
+        state = reader.foundation.fitting(state).update(reader(window.rows), window=window.day)
         made.append(Checkpoint(base, window.day, chain, pack_arrays(state.to_arrays()), datetime.now(UTC)))
-    return state, made, kept
+    return Folded(state, reader, made, kept)
 
 
 def _link(chain: str, window: Window) -> str:
     return sha256(f"{chain}{window.day}{window.digest}".encode()).hexdigest()
 
 
-def overlaid(reader: RowReader, state: Posterior, log: pa.Table, as_of: datetime) -> tuple[Posterior, int]:
-    """The folded state with the decisions laid over that are not yet mature, and how many these are.
+def overlaid(folded: Folded, log: pa.Table, as_of: datetime) -> tuple[tuple[Foundation, Posterior], int]:
+    """The model with the decisions laid over that are not yet mature, and how many these are.
 
     Their known outcomes count fully. Silence counts by the share of outcomes that arrive by the decision's age, learnt
     from the delays of the log and of our own successes. Where these are too few to say, and where silence says nothing
     (then successes, which are reported first, would stand alone), young decisions wait until they are mature.
     """
+    reader, state = folded.reader, folded.state
     age = days(pa.array([as_of], pa.timestamp("us", "UTC")))[0] - days(log["decided_at"])
     young = ~np.asarray(log["matured"], bool) & np.asarray(log["silence_is_failure"], bool) & (age > 0)
     delays = np.concatenate([reader.foundation.delays, _delays(log)])
     if not young.any() or len(delays) < _FEWEST_DELAYS:
-        return state, 0
+        return (reader.foundation, state), 0
     rows, age = log.filter(pa.array(young)), age[young]
     answered = np.asarray(rows["answered"], bool)
     weight = np.where(answered, 1.0, 0.0)
@@ -161,7 +201,8 @@ def overlaid(reader: RowReader, state: Posterior, log: pa.Table, as_of: datetime
         horizon = float(reader.allocations[allocation_id].summary["document"]["outcome_days"])
         here = (np.array(rows["allocation_id"].to_pylist()) == allocation_id) & ~answered
         weight[here] = arrival_share(delays[delays <= horizon], horizon)(age[here])
-    return state.overlay(reader(rows, weight)), rows.num_rows
+    reader = reader.meeting(rows)
+    return (reader.foundation, reader.foundation.fitting(state).overlay(reader(rows, weight))), rows.num_rows
 
 
 def _delays(log: pa.Table) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.computed import load_models
-from engine.fold import PARTS, RowReader, fold, overlaid, windows_of
+from engine.fold import PARTS, RowReader, fold, overlaid, untrained, windows_of
 from engine.models import Foundation, current_posterior_id, posterior_id
 from engine.rows import column_keys, released
 from engine.stages import Reporter, Stages, silent
@@ -76,6 +76,8 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
     The fold goes over windows of one day of decision time. A window whose rows are as they were keeps its checkpoint; a
     late or corrected outcome folds again from the checkpoint before its window. So the order of arrival changes no bit.
 
+    An offer that came after training is learnt as a cold arm until the next one.
+
     Younger decisions are laid over a copy of the folded state: their successes count fully, their silence by the share
     of outcomes that arrive by their age. The next fold starts from the state without them.
 
@@ -87,7 +89,7 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
     Returns:
         folded: outcomes newly folded; filled: decisions without feedback newly counted as failures; waiting: decisions
         that are too young; overlaid: those of them that count for now; refolded: windows that had to be folded again;
-        posterior: the posterior now in use.
+        newcomers: offers that came after training and have decisions to learn from; posterior: the one now in use.
 
     Raises:
         NotFoundError: no model has been trained.
@@ -100,25 +102,26 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
         allocations = store.allocations(status="released")
         with stages("log"), connect(workspace) as connection:
             log = history(connection, released(workspace, allocations), outcomes(store, up_to=as_of), as_of)
-        fresh = log.filter(pa.array(~np.isin(column_keys(log["decision_id"]), foundation.seen)))
-        windows = windows_of(fresh, {a.allocation_id: a.versions for a in allocations})
-        reader = RowReader(workspace, store, foundation, {a.allocation_id: a for a in allocations})
+        by_id = {a.allocation_id: a for a in allocations}
+        fresh = untrained(log, foundation, by_id)
+        windows = windows_of(fresh, {name: a.versions for name, a in by_id.items()})
         with stages("fold", max(1, sum(w.rows.num_rows for w in windows))):
-            state, checkpoints, kept = fold(reader, windows, base, start)
+            folded = fold(RowReader(workspace, store, foundation, by_id), windows, base, start)
         with stages("overlay", fresh.num_rows):
-            posterior, young = overlaid(reader, state, fresh, as_of)
+            (widened, posterior), young = overlaid(folded, fresh, as_of)
         before = {w["window"]: w for w in current.watermark["windows"]}
-        watermark = {"base": base, "windows": [w.mark for w in windows]}
-        new = posterior_id(posterior, foundation.id)
+        watermark = {"base": base, "windows": [w.mark for w in windows], "newcomers": list(widened.newcomers)}
+        prior_id = foundation.id
+        new = posterior_id(posterior, prior_id, widened.newcomers)
         now = datetime.now(UTC)
         with store.transaction():
-            if len(windows) > kept:
-                store.drop_checkpoints(base, from_window=windows[kept].day)
-            for checkpoint in checkpoints:
+            if len(windows) > folded.kept:
+                store.drop_checkpoints(base, from_window=windows[folded.kept].day)
+            for checkpoint in folded.checkpoints:
                 store.put_checkpoint(checkpoint)
             if new != current.model_id or watermark != current.watermark:
                 blob = pack_arrays(posterior.to_arrays())
-                made = StoredModel("posterior", new, now, (foundation.id,), current.manifest, watermark, blob)
+                made = StoredModel("posterior", new, now, (prior_id,), current.manifest, watermark, blob)
                 store.put_model(made)
                 store.audit(AuditEntry(now, "allot", "learn", new, {"windows": len(windows)}))
     gained = {part: sum(w.mark[part] - before.get(w.day, {}).get(part, 0) for w in windows) for part in PARTS}
@@ -127,10 +130,11 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
         "filled": max(0, gained["silent"]),
         "overlaid": young,
         "waiting": int((~np.asarray(fresh["matured"], bool)).sum()),
-        "refolded": sum(1 for w in windows[kept:] if w.day in before),
+        "refolded": sum(1 for w in windows[folded.kept :] if w.day in before),
         "windows": len(windows),
+        "newcomers": list(widened.newcomers),
         "posterior": new,
-        "prior": foundation.id,
+        "prior": prior_id,
         "warnings": [*_silent(fresh), *_changed(log, foundation)],
         "seconds": stages.seconds,
     }

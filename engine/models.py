@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,13 @@ _FILES = {"features.json", "basis.json", "about.json", "seen.npz", "held.npz"}  
 class Foundation:
     """Everything that training learnt and that stays fixed until the next training.
 
+    Offers that came since are newcomers: cold arms, of which only the posterior can learn. Files and id leave them out.
+
     Args:
         prior: LightGBM over customer, memory and offer features.
         features: how customer and memory columns are coded, in matrix order.
         basis: the posterior's view of a customer.
-        offer_ids: the arms 0..k-1; arm k is no offer.
+        offer_ids: the arms 0..k-1, newcomers last; arm k is no offer.
         seen: sorted keys of the exposures and decisions that were trained on.
         outcome: the outcome that each of them was trained with, 0 or 1.
         delays: days that successes took to arrive, a sample of the log's.
@@ -55,7 +58,8 @@ class Foundation:
     def to_files(self) -> dict[str, bytes]:
         """Text and plain arrays only."""
         learnt = {} if self.margins is None else {"margins.json": self.margins.to_json().encode()}
-        about = {"offer_ids": self.offer_ids, "outcome_days": self.outcome_days}
+        trained = self.offer_ids[: len(self.offer_ids) - self.prior.newcomers]
+        about = {"offer_ids": trained, "outcome_days": self.outcome_days}
         return {
             **self.prior.to_files(),
             **learnt,
@@ -95,11 +99,26 @@ class Foundation:
             digest.update(name.encode() + b"\0" + sha256(content).digest())
         return f"prior-{digest.hexdigest()[:16]}"
 
+    @property
+    def newcomers(self) -> tuple[str, ...]:
+        """Offers that came after training."""
+        return self.offer_ids[len(self.offer_ids) - self.prior.newcomers :]
+
+    def widened(self, offer_ids: Iterable[str | None]) -> "Foundation":
+        """With those offers as newcomers that are no arms yet, in the order in which they are first named."""
+        new = [offer for offer in dict.fromkeys(offer_ids) if offer is not None and offer not in self.offer_ids]
+        return replace(self, prior=self.prior.widened(len(new)), offer_ids=(*self.offer_ids, *new)) if new else self
+
+    def fitting(self, posterior: Posterior) -> Posterior:
+        """A posterior of this foundation with as many arms as it has by now."""
+        missing = len(self.offer_ids) + 1 - len(posterior.cold)
+        return posterior.widened(missing) if missing else posterior
+
     def arms(self, offers: pa.Table) -> NDArray[np.intp]:
         """The arm of each catalogue offer, then of no offer.
 
         Raises:
-            CampaignError: an offer that the model has never heard of.
+            CampaignError: an offer that is no arm; see `taking_in`.
         """
         known = {offer_id: arm for arm, offer_id in enumerate(self.offer_ids)}
         unknown = [o for o in offers["offer_id"].to_pylist() if o not in known]
@@ -109,9 +128,27 @@ class Foundation:
             )
         return np.array([*(known[o] for o in offers["offer_id"].to_pylist()), len(known)])
 
+    def relative_margins(self, customers: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """What a success brings over the arm's margin (n, K), for a matrix of customers (n, d); None: 1 for everybody.
+
+        A newcomer's is the mean over the offers that training knew.
+        """
+        if self.margins is None or self.margins.slope == 0.0:
+            return None
+        known = self.margins.relative(customers)
+        offers = known.shape[1] - 1
+        new = np.repeat(known[:, :offers].mean(1, keepdims=True), self.prior.newcomers, axis=1)
+        return np.concatenate([known[:, :offers], new, known[:, offers:]], axis=1)
+
     def beliefs(self, posterior: Posterior, customers: NDArray[np.float64]) -> Beliefs:
         """Mean and sd (n, K) of every arm's logit for a matrix of customers (n, d)."""
         return posterior.beliefs(self.basis(customers), self.prior.logits(customers))
+
+
+def taking_in(model: tuple[Foundation, Posterior], offers: pa.Table) -> tuple[Foundation, Posterior]:
+    """The model with every offer of a catalogue as an arm: those that it has not met are newcomers without evidence."""
+    foundation = model[0].widened(offers["offer_id"].to_pylist())
+    return foundation, foundation.fitting(model[1])
 
 
 def save_foundation(workspace: "Workspace", foundation: Foundation, manifest: dict[str, Any]) -> str:
@@ -149,9 +186,11 @@ def load_foundation(workspace: "Workspace", prior_id: str) -> Foundation:
     return Foundation.from_files(files)
 
 
-def posterior_id(posterior: Posterior, prior_id: str) -> str:
-    """Fingerprint of a posterior and of the prior under it."""
+def posterior_id(posterior: Posterior, prior_id: str, newcomers: tuple[str, ...] = ()) -> str:
+    """Fingerprint of a posterior, of the prior under it and of the offers that came since."""
     digest = sha256(prior_id.encode() + pack_arrays(posterior.to_arrays()))
+    if newcomers:
+        digest.update(json.dumps(newcomers).encode())
     return f"posterior-{digest.hexdigest()[:16]}"
 
 

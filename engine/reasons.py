@@ -11,7 +11,7 @@ from bandit import Contributions, contributions
 from engine.audience import catalogue, terms_of
 from engine.campaign import read_campaign
 from engine.computed import load_models
-from engine.models import Foundation
+from engine.models import Foundation, taking_in
 from engine.objective import rate_of
 from engine.rows import row_features
 from engine.stamp import Stamp
@@ -57,17 +57,17 @@ def reasons(workspace: "Workspace", store: Store, stored: StoredAllocation, chos
     """
     stamp = Stamp.from_json(stored.versions)
     campaign = read_campaign(stored.summary["document"])
-    foundation, posterior = load_models(workspace, store, stamp.posterior)
+    model = load_models(workspace, store, stamp.posterior)
     with connect(workspace) as connection:
         attach(connection, workspace, read_version(workspace, stamp.data))
         offers = catalogue(connection)
         moment = pa.array([campaign.as_of], pa.timestamp("us", "UTC"))
         table = row_features(connection, store, workspace, (pa.array([chosen.customer_id]), moment), stamp.past)
-    customer = foundation.features.encode(table)
-    arm = foundation.arms(offers)[[chosen.offer]]
-    found = contributions(foundation.prior, posterior, customer, foundation.basis(customer), arm)
-    learnt = foundation.margins
-    relative = None if learnt is None else learnt.relative(customer)[:, foundation.arms(offers)]
+    foundation, posterior = taking_in(model, offers)
+    customer, arms = foundation.features.encode(table), foundation.arms(offers)
+    found = contributions(foundation.prior, posterior, customer, foundation.basis(customer), arms[[chosen.offer]])
+    known = foundation.relative_margins(customer)
+    relative = None if known is None else known[:, arms]
     terms = terms_of(offers, campaign, relative)
     rate, fee = (float(x[..., chosen.offer].item()) for x in rate_of(campaign.objective, terms))
     without = rate * chosen.success - fee - chosen.value if campaign.objective == "incremental" else 0.0

@@ -14,6 +14,7 @@ from allot import CampaignError
 from bandit import Beliefs, Posterior, mean_success
 from engine.campaign import Campaign
 from engine.computed import Setup, load_models
+from engine.models import taking_in
 from engine.rows import customer_features
 from portfolio import Risk
 from warehouse import attach, connect, read_version
@@ -90,8 +91,8 @@ def campaign_risk(
             where=campaign.name,
             remedy="Use objective 'profit', 'value' or 'conversions', or no risk limit.",
         )
-    foundation, posterior = load_models(workspace, store, stamp.posterior)
     people, offers = setup.audience.people, setup.audience.offers
+    foundation, posterior = taking_in(load_models(workspace, store, stamp.posterior), offers)
     with connect(workspace, user_sql=True) as connection:
         attach(connection, workspace, read_version(workspace, stamp.data))
         table = customer_features(connection, people.customer_id, campaign.as_of, people.memory)

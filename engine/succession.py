@@ -60,14 +60,14 @@ def succession(workspace: Workspace, store: Store, new: Candidate) -> Succession
     Both are compared on the candidate's held-out rows that the model in use never saw, or had held out itself. The
     candidate is refused where it loses more there than chance explains; and where it is constant, already where it
     cannot be shown to lose no more, for otherwise a log that was cut short by mistake would wipe out what was known. A
-    model that cannot serve today's customers or offers is no rival.
+    model that cannot serve today's customers is no rival; offers that it does not know it serves as newcomers.
     """
     current = store.current("posterior")
     if current is None:
         return Succession()
     prior_id = current.parents[0]
     try:
-        old = load_foundation(workspace, prior_id)
+        old = load_foundation(workspace, prior_id).widened(new.offer_ids)
     except WorkspaceError as error:
         return Succession(prior_id, notes=(f"the model in use cannot be read ({error}): nothing was compared",))
     unfit = _unfit(old, new)
@@ -83,10 +83,7 @@ def succession(workspace: Workspace, store: Store, new: Candidate) -> Succession
 def _unfit(old: Foundation, new: Candidate) -> str:
     """Why the model in use could not decide for today's data at all; empty where it could."""
     gone = [n for n in old.features.names if n.startswith("customer.") and n not in new.table.column_names]
-    if gone:
-        return f"reads a column that customers no longer have, {gone[0].removeprefix('customer.')}"
-    unknown = [offer for offer in new.offer_ids if offer not in old.offer_ids]
-    return f"does not know offer {unknown[0]!r}" if unknown else ""
+    return f"reads a column that customers no longer have, {gone[0].removeprefix('customer.')}" if gone else ""
 
 
 def _refusal(old: Foundation, new: Candidate, found: Comparison) -> str:

@@ -60,6 +60,41 @@ def bound_of(problem: Problem, rows: Rows, price: Floats) -> float:
     return float(total + np.sum(upper + lower))
 
 
+def least_forbidding(problem: Problem, rows: Rows, price: Floats) -> Floats:
+    """Prices (m,) of the same bound, those of hard maxima of 0 as low as keeps everybody away.
+
+    Any price above that forbids as well; the lowest is what one more unit of room would be worth.
+
+    Args:
+        problem: at most one offer per customer.
+        rows: its limits as linear rows.
+        price: (m,) of any origin.
+    """
+    out = price.copy()
+    forbids = (rows.upper == 0.0) & np.isinf(rows.penalty) & (price > 0) & (rows.coefficient.min(axis=(1, 2, 3)) >= 0)
+    for r in np.flatnonzero(forbids):
+        out[r] = 0.0
+        contact, per_cost, per_value = rows.charges(out)
+        table = rows.coefficient[r]
+        least = 0.0
+        for at in range(0, len(problem.value), _BLOCK):
+            part = slice(at, at + _BLOCK)
+            cell, value, cost = problem.cell[part], problem.value[part].astype(float), problem.cost[part].astype(float)
+            with np.errstate(invalid="ignore"):  # what is not eligible may hold anything
+                net = (1.0 - per_value[cell]) * value - contact[cell] - per_cost[cell] * cost
+                takes = table[0][cell] + table[1][cell] * cost + table[2][cell] * value
+            net = np.where(problem.eligible[part], net, -np.inf)
+            inside = problem.eligible[part] & (takes != 0)
+            if (takes[inside] < 0).any():  # something makes room: the row forbids nothing
+                least = np.inf
+                break
+            rival = np.where(inside, 0.0, net).max(1, initial=0.0)
+            gain = (net - rival[:, None])[inside] / takes[inside]
+            least = max(least, float(gain.max(initial=0.0)))
+        out[r] = min(least, price[r])
+    return out
+
+
 def _kind(array: NDArray[np.floating]) -> Any:
     return array.dtype if array.dtype in (np.float32, np.float64) else np.float64
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import LimitError
-from portfolio.certificate import breaches
+from portfolio.certificate import breaches, least_forbidding
 from portfolio.conflicts.diagnose import EXACT_PAIRS, diagnose
 from portfolio.dual import Floats
 from portfolio.large.solver import Laid, plan_many
@@ -165,7 +165,8 @@ def _exact(problem: Problem, rows: Rows, gap: float, watch: Watch) -> Solution:
     if answer.status == "infeasible":
         return _infeasible(problem, rows, watch)
     bound = min(answer.bound, linear.value)
-    out = assemble(problem, rows, _choice(problem, pairs, answer), bound, linear.price, gap, watch)
+    price = least_forbidding(problem, rows, linear.price) if problem.most == 1 else linear.price
+    out = assemble(problem, rows, _choice(problem, pairs, answer), bound, price, gap, watch)
     if answer.status != "stopped":
         return out
     if watch.limit is not None or (not len(answer.share) and not _single(problem)):
@@ -173,7 +174,7 @@ def _exact(problem: Problem, rows: Rows, gap: float, watch: Watch) -> Solution:
     if _single(problem) and out.gap > gap:
         other = plan_many(problem, Laid.of(problem), rows, linear.price, gap, watch)
         if (not other.broken, other.value) > (not out.broken, out.value):
-            return assemble(problem, rows, other.choice, min(bound, other.bound), linear.price, gap, watch)
+            return assemble(problem, rows, other.choice, min(bound, other.bound), price, gap, watch)
     return out
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from portfolio.certificate import bound_of
+from portfolio.certificate import bound_of, least_forbidding
 from portfolio.conflicts.diagnose import diagnose
 from portfolio.dual import Floats
 from portfolio.large.passes import ArgmaxOracle
@@ -156,6 +156,7 @@ def _judged(problem: Problem, rows: Rows, best: _Best, gap: float, watch: Watch,
     if not best.whole.kept and (conflict := diagnose(problem)):
         watch.stage("diagnosis")
         return infeasible(problem, rows, watch, conflict.limits)
-    found = assemble(problem, rows, best.whole.choice, best.bound, best.price, gap, watch)
+    price = least_forbidding(problem, rows, best.price)
+    found = assemble(problem, rows, best.whole.choice, best.bound, price, gap, watch)
     late = found.status == "feasible" and watch.over()
     return replace(found, passes=passes, status="time_limit" if late else found.status)

@@ -102,15 +102,17 @@ def test_a_model_that_is_worse_on_rows_that_neither_saw_is_not_put_to_use(lab):
     assert in_use(lab) == before
 
 
-def test_a_model_that_does_not_know_an_offer_is_no_rival(lab):
+def test_an_offer_that_came_since_does_not_spare_a_model_the_comparison(lab):
+    before = in_use(lab)
     offers = lab.files.offers.read_text()
     path = lab.workspace.root.parent / "offers.csv"
     path.write_text(offers.rstrip("\n") + "\n" + offers.splitlines()[1].replace("offer-01", "offer-99") + "\n")
     load(lab.workspace, {"offers": path})
     with_exposures(lab, misled(later(lab, 20)))
     made = again(lab, LATE)
-    assert made["in_use"] and made["predecessor"] == {"prior": made["predecessor"]["prior"]}
-    assert any("does not know offer 'offer-99'" in note for note in made["warnings"])
+    assert made["predecessor"]["rows"] == made["holdout_rows"]
+    assert not made["in_use"] and "more than chance explains" in made["refused"]
+    assert in_use(lab) == before
 
 
 def test_a_model_of_an_earlier_version_is_said_to_be_one_and_training_replaces_it(lab):
