@@ -9,7 +9,8 @@ All arms of a customer share one grid of Gauss–Lobatto nodes, in a coordinate 
 and L + W over every score that matters, so that both ends keep their digits and an arm that fills the range is a
 normal cdf. What certifies a grid is integration by parts, `∫φ dG = [φG] − ∫φ' G` for φ = 1, x and 2x² − 1 on the same
 nodes (and for φ = t, which vouches for E max); the first alone, that probabilities sum to one, also holds on grids that
-are wrong. A grid that fails is refined up to 64 nodes and then bisected, panel by panel, where it fails.
+are wrong. They speak of all arms together: that a probability far below one is right, its own integrand has to show, by
+changing little from node to node. A grid that fails is refined up to 96 nodes and then bisected, panel by panel.
 """
 
 from typing import Any, Final, NamedTuple
@@ -18,19 +19,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bandit.quadrature_panel import ALL, LEVELS, PANEL, TOP, add_panel, evaluate, make_scratch
+from bandit.quadrature_panel import ALL, LEVELS, PANEL, SMALLEST, TOP, add_panel, evaluate, make_scratch, resolved
 from bandit.quadrature_range import bound_scores, collect, find_bottom, find_floor, find_knees, place, score_range
 
-_SHARPEST: Final = (
-    12.0,
-    20.0,
-    30.0,
-    45.0,
-    250.0,
-)  # range in standard deviations of the sharpest arm that each level stands
+# Range in standard deviations of the sharpest arm that each level stands.
+_SHARPEST: Final = (12.0, 20.0, 30.0, 45.0, 80.0, 250.0)
 _MOST_PANELS: Final = 1500
 _DEPTH: Final = 46  # halvings
 COARSEST: Final = 1e-6  # accepted from rows at the limits of float64, where a smaller tolerance was asked for
+_FINE: Final = 1e-4 * SMALLEST  # what a bisected panel may miss, so that all together do not spoil a small probability
 _SAFETY: Final = 0.1  # a grid is believed when its residual is below this share of the tolerance
 
 
@@ -112,13 +109,20 @@ def _integrate(
             _clear(n, curved, scratch)
             if curved:
                 _add_floor(n, scratch)
-            return scratch.table[ALL, 0], add_panel(n, count, curved, scratch), residual
+            floor, gain = scratch.table[ALL, 0], add_panel(n, count, curved, scratch)
+            if resolved(n, residual, scratch):
+                return floor, gain, residual
     rule = (grid.nodes[0, :PANEL], grid.weights[0, :PANEL])
     # Small probabilities want small errors. Where rounding forbids them, less must do, at worst COARSEST.
     floor = gain = 0.0
     residual = np.inf
-    for share, goal in ((0.01, tolerance), (0.1, tolerance), (0.1, max(tolerance, COARSEST))):
-        floor, gain, residual = _bisect(ends, width, n, rule, share * goal, curved, scratch)
+    coarsest = max(tolerance, COARSEST)
+    for each, goal in (
+        (min(0.01 * tolerance, _FINE), tolerance),
+        (0.1 * tolerance, tolerance),
+        (0.1 * coarsest, coarsest),
+    ):
+        floor, gain, residual = _bisect(ends, width, n, rule, each, curved, scratch)
         if residual <= goal:
             break
     return floor, gain, residual

@@ -19,9 +19,17 @@ from bandit.quadrature_math import (
     mills,
 )
 
-LEVELS: Final = (24, 32, 40, 48, 64)  # nodes of the grids that are tried before bisection
+LEVELS: Final = (24, 32, 40, 48, 64, 96)  # nodes of the grids that are tried before bisection
 PANEL: Final = 32  # nodes of a bisected panel
-_MOST: Final = 64
+_MOST: Final = max(LEVELS)
+
+# Small probabilities: each is right within a thousandth of itself, or of SMALLEST where it is smaller.
+SMALLEST: Final = 1e-6
+_DOUBTFUL: Final = 1e-4  # residuals below this share of a probability leave it in no doubt
+_STEEP: Final = (
+    10.0  # mean change from node to node; exp(Δ²) for a normal density at nodes Δ apart, when Δ is not small
+)
+_STEEPEST: Final = 3000.0  # one step counts as no steeper
 
 LANES: Final = 8  # float64 numbers in the widest vector; loops over whole vectors leave no scalar rest
 
@@ -32,7 +40,7 @@ SD: Final = PRECISION  # in a row that is not yet placed
 
 
 class Grid(NamedTuple):
-    """Lobatto nodes and weights of the bisected panel and of each level, (1 + levels, 64)."""
+    """Lobatto nodes and weights of the bisected panel and of each level, (1 + levels, 96)."""
 
     nodes: NDArray[np.float64]
     weights: NDArray[np.float64]
@@ -44,11 +52,11 @@ class Scratch(NamedTuple):
     row: NDArray[np.float64]  # (4, arms in whole vectors) mean, sd, value and shift of all arms
     bounds: NDArray[np.float64]  # (6, arms in whole vectors)
     constants: NDArray[np.float64]  # (7, arms in whole vectors) by live arm
-    table: NDArray[np.float64]  # (5, 64) what the live arms have in common at the nodes
+    table: NDArray[np.float64]  # (5, 96) what the live arms have in common at the nodes
     starts: NDArray[np.int64]  # (arms + 1,) where each live arm's nodes begin in the next three
-    z: NDArray[np.float64]  # (arms · 64,) odds, then logits, quantiles and cdfs
-    density: NDArray[np.float64]  # (arms · 64,)
-    hazards: NDArray[np.float64]  # (arms · 64,)
+    z: NDArray[np.float64]  # (arms · 96,) odds, then logits, quantiles and cdfs
+    density: NDArray[np.float64]  # (arms · 96,)
+    hazards: NDArray[np.float64]  # (arms · 96,)
     live: NDArray[np.int64]  # (arms in whole vectors,) the live arms
     chance: NDArray[np.float64]  # (arms in whole vectors,) by live arm
     cross: NDArray[np.float64]  # (arms, arms) by live arm: ∫ h_a h_b G dt for b < a; the floor's part on the diagonal
@@ -282,3 +290,31 @@ def add_panel(n: Any, count: Any, curved: Any, scratch: Any) -> Any:
                 other, both = _own(k, starts)
                 scratch.cross[j, k] += _weigh_both((other, min(reach, both)), hazards, table)
     return gain
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _steepness(own: Any, hazard: Any, table: Any) -> Any:
+    """How many times larger one arm's integrand is at a node than at the next or the one before, weighed by mass."""
+    first, count = own
+    one = np.uint64(1)
+    steepness = 0.0
+    for q in range(count - one):
+        here, there = table[ABOVE, q] * hazard[first + q], table[ABOVE, q + one] * hazard[first + q + one]
+        high, low = max(here, there), min(here, there)
+        steepness += high * high / max(low, high / _STEEPEST, 1e-300)
+    return steepness
+
+
+@njit(cache=True, nogil=True)
+def resolved(n: Any, residual: Any, scratch: Any) -> Any:
+    """Whether small probabilities are right too, after `add_panel` of a panel that is the whole range.
+
+    The residual is that of all arms together: what is large beside it is right. What is not is right where the nodes
+    resolve the arm's integrand. They fail where its score comes near the most that it can be: there it ends at once.
+    """
+    for j in range(n):
+        chance = scratch.chance[j]
+        doubtful = chance > 0.5 * SMALLEST and residual > _DOUBTFUL * max(chance, SMALLEST)
+        if doubtful and _steepness(_own(j, scratch.starts), scratch.hazards, scratch.table) > _STEEP * chance:
+            return False
+    return True

@@ -1,8 +1,9 @@
 """The even share of exploration: as uniform as the limits allow, and known to the last digit."""
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from portfolio import Problem, Rows, expected_use
@@ -30,9 +31,11 @@ def even_policy(problem: Problem, rows: Rows, share: float) -> tuple[Floats, Flo
         probability (n, k + 1) and its use (3, g, k).
     """
     n, k = problem.eligible.shape
-    chance = problem.eligible / (1.0 + problem.eligible.sum(1, keepdims=True))
-    use = expected_use(problem, np.concatenate([chance, np.zeros((n, 1))], 1))
+    eligible, cell = np.array(problem.eligible, order="C"), np.array(problem.cell, np.int64)  # copies: one compilation
     scale = np.ones((problem.n_cells, k))
+    probability = np.empty((n, k + 1))
+    _spread(eligible, cell, scale, probability)
+    use = expected_use(problem, probability)
     for _ in range(_ROUNDS):
         before = scale.copy()
         for r in range(len(rows.names)):
@@ -41,9 +44,24 @@ def even_policy(problem: Problem, rows: Rows, share: float) -> tuple[Floats, Flo
             break
     else:
         scale[:] = 0.0  # shares that chase each other: playing nothing satisfies them all
-    chance = chance * scale[problem.cell]
-    probability = np.concatenate([chance, 1.0 - chance.sum(1, keepdims=True)], 1)
+    _spread(eligible, cell, scale, probability)
     return probability, use * scale
+
+
+@njit(cache=True, nogil=True)
+def _spread(eligible: Any, cell: Any, scale: Any, probability: Any) -> None:
+    """Fill in what every eligible offer and no offer have alike, times the scale of its cell; no offer has the rest."""
+    n, k = eligible.shape
+    for i in range(n):
+        options = 1
+        for a in range(k):
+            options += eligible[i, a]
+        rest = 1.0
+        for a in range(k):
+            chance = scale[cell[i], a] / options if eligible[i, a] else 0.0
+            probability[i, a] = chance
+            rest -= chance
+        probability[i, k] = rest
 
 
 def _shrink(scale: Floats, weight: Floats, lower: float, upper: float, share: float) -> None:

@@ -6,9 +6,10 @@ of any number of limits collapse into three tables of charges, and a pass over c
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from allot import LimitError, ShapeError
@@ -16,6 +17,8 @@ from allot import LimitError, ShapeError
 Measure: TypeAlias = Literal["count", "cost", "value"]
 MEASURES: tuple[Measure, ...] = ("count", "cost", "value")
 Floats: TypeAlias = NDArray[np.float64]
+
+_BLOCK = 8192  # customers at a time; no sum depends on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,15 +273,30 @@ def use_of(problem: Problem, choice: NDArray[np.integer]) -> Floats:
 
 
 def expected_use(problem: Problem, probability: NDArray[np.floating]) -> Floats:
-    """What a policy uses in expectation: (3, g, k), as `use_of`, for probabilities (n, k + 1)."""
-    k = problem.value.shape[1]
-    chance = probability[:, :k].astype(np.float64)
+    """What a policy uses in expectation: (3, g, k), as `use_of`, for probabilities (n, k + 1).
+
+    Summed in float64 in the order of the customers; what is never played may cost anything.
+    """
+    n, k = problem.value.shape
     out = np.zeros((3, problem.n_cells, k))
-    for t, weight in enumerate((None, problem.cost, problem.value)):
-        for a in range(k):
-            w = chance[:, a] if weight is None else np.where(chance[:, a] > 0, chance[:, a] * weight[:, a], 0.0)
-            out[t, :, a] = np.bincount(problem.cell, w, problem.n_cells)
+    for first in range(0, n, _BLOCK):
+        rows = slice(first, first + _BLOCK)
+        tables = (probability[rows, :k], problem.cost[rows], problem.value[rows])
+        chance, cost, value = (np.array(table, np.float64, order="C") for table in tables)  # copies: one compilation
+        _add_expected(np.array(problem.cell[rows], np.int64), chance, cost, value, out)
     return out
+
+
+@njit(cache=True, nogil=True)
+def _add_expected(cell: Any, chance: Any, cost: Any, value: Any, out: Any) -> None:
+    for i in range(len(cell)):
+        g = cell[i]
+        for a in range(chance.shape[1]):
+            share = chance[i, a]
+            if share != 0.0:
+                out[0, g, a] += share
+                out[1, g, a] += share * cost[i, a]
+                out[2, g, a] += share * value[i, a]
 
 
 def ruled_out(problem: Problem, rows: Rows) -> NDArray[np.bool_]:
