@@ -6,7 +6,7 @@ import pytest
 
 from allot import CampaignError
 from engine.campaign import LimitSpec, Where
-from engine.segments import rescaled, segmented
+from engine.segments import distinct_rows, rescaled, segmented
 from portfolio import Limit, Selection, Share
 
 OFFERS = pa.table({"offer_id": ["a", "b", "c"], "channel": ["call", "email", "call"], "fee": [1, 2, 1]})
@@ -131,3 +131,12 @@ def test_limits_of_a_part_of_the_population_are_scaled_and_shares_stay():
     assert (cap.minimum, cap.maximum) == (0.5, 2.0)
     assert (floor.minimum, floor.maximum) == (0.75, None)
     assert share == limits[2]
+
+
+@pytest.mark.parametrize("columns", [1, 29, 30, 31, 75])
+def test_different_rows_are_those_of_a_plain_sort(columns):
+    r = np.random.default_rng(columns)
+    met = r.random((40, columns))[r.integers(0, 40, 500)] < 0.4
+    rows, which = distinct_rows(met)
+    expected, place = np.unique(met, axis=0, return_inverse=True)
+    assert (rows == expected).all() and (which == place.reshape(-1)).all() and (rows[which] == met).all()
