@@ -16,7 +16,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 _FEWEST_SUCCESSES = 200
 _MOST_TREES = 300
-_ROWS_OF_MEAN = 10.0  # an arm's mean amount is drawn towards that of all arms as if by so many successes
+_ROWS_OF_MEAN = 10.0  # an arm's mean is drawn towards that of all arms as if by so many rows
 _SURE = 1.645  # standard errors by which trees must beat the means: one-sided 95 %
 _SAME = 1e-9
 _LEAST = 0.05  # of an arm's mean: no success is expected to bring less
@@ -134,6 +134,13 @@ def _slope(said: Floats, truth: Floats, weight: Floats) -> float:
 def _means(wins: Log, paid: Floats, arms: int) -> tuple[Floats, Floats]:
     """(arms,) mean amount of a success; and the same, each arm drawn towards all arms together."""
     total, mass = np.bincount(wins.arm, wins.weights * paid, arms), np.bincount(wins.arm, wins.weights, arms)
-    every = float(total.sum() / mass.sum()) if len(paid) else 0.0
     mean: Floats = total / np.where(mass > 0, mass, 1.0)
-    return mean, (total + _ROWS_OF_MEAN * every) / (mass + _ROWS_OF_MEAN)
+    return mean, drawn_together(total, mass)
+
+
+def drawn_together(total: NDArray[Any], mass: NDArray[Any]) -> Floats:
+    """(arms,) means of rows that sum to `total` (arms,) and weigh `mass`, as if each arm had ten more mean rows."""
+    rows = float(mass.sum())
+    every = float(total.sum()) / rows if rows > 0 else 0.0
+    out: Floats = (total + _ROWS_OF_MEAN * every) / (mass + _ROWS_OF_MEAN)
+    return out

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit.folds import time_folds
-from bandit.margin import fit_margins
+from bandit.margin import drawn_together, fit_margins
 from bandit.prior import Columns, Log, pair_scores
 from bandit.prior_trees import training_data
 
@@ -63,4 +63,4 @@ def _lost(log: Log, reward: NDArray[Any], rows: NDArray[np.intp], arms: int) -> 
         return np.zeros(arms)
     count = np.bincount(log.arm[rows], minlength=arms)
     total = np.bincount(log.arm[rows], reward[rows], arms)
-    return np.asarray((total + 10.0 * reward[rows].mean()) / (count + 10.0), np.float64)
+    return drawn_together(total, count)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit.calibration import Bin, brier, calibration_table, log_loss, sigmoid
+from bandit.margin import drawn_together
 from bandit.prior import Log, Prior, parse
 from bandit.ranking import RankedAt, ranked
 
@@ -157,6 +158,4 @@ def _rates(log: Log, left_out: NDArray[np.int64], offers: int) -> Floats:
     seen[left_out] = False
     seen &= log.arm < offers
     arm, weight, y = log.arm[seen], log.weights[seen], log.outcome[seen]
-    rate = float(np.average(y, weights=weight)) if len(y) else 0.0
-    rates: Floats = (np.bincount(arm, weight * y, offers) + 10.0 * rate) / (np.bincount(arm, weight, offers) + 10.0)
-    return rates
+    return drawn_together(np.bincount(arm, weight * y, offers), np.bincount(arm, weight, offers))

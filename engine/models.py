@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from allot import CampaignError, NotFoundError, WorkspaceError
-from bandit import Basis, Beliefs, Margins, Posterior, Prior
+from bandit import Basis, Margins, Posterior, Prior
 from engine.features import FeatureSpec
 from governance import load_artifact, save_artifact
 from warehouse import pack_arrays, unpack_arrays
@@ -139,10 +139,6 @@ class Foundation:
         offers = known.shape[1] - 1
         new = np.repeat(known[:, :offers].mean(1, keepdims=True), self.prior.newcomers, axis=1)
         return np.concatenate([known[:, :offers], new, known[:, offers:]], axis=1)
-
-    def beliefs(self, posterior: Posterior, customers: NDArray[np.float64]) -> Beliefs:
-        """Mean and sd (n, K) of every arm's logit for a matrix of customers (n, d)."""
-        return posterior.beliefs(self.basis(customers), self.prior.logits(customers))
 
 
 def taking_in(model: tuple[Foundation, Posterior], offers: pa.Table) -> tuple[Foundation, Posterior]:

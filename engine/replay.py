@@ -6,12 +6,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit import Beliefs, mean_success
+from bandit import mean_success
 from engine.campaign import Campaign
 from engine.computed import Setup, load_models, set_up, some_worth
 from engine.logs import LoggedRows
 from engine.plan import best_plan, check_feasible, without_forbidden
-from engine.policy import Setting, affordable_policy
+from engine.policy import Setting, policy_of
 from engine.rows import column_keys, own_keys
 from engine.segments import rescaled
 from engine.stages import Stages
@@ -84,10 +84,7 @@ def _policy(campaign: Campaign, setup: Setup, logged: NDArray[np.bool_], factor:
     worth, problem = without_forbidden(some_worth(setup.worth, logged), problem)
     rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
     setting = Setting(campaign.exploration.share, initial_headroom(rows, problem))
-    beliefs = Beliefs(worth.scores.mean, worth.scores.sd)
-    s = worth.scores
-    policy = affordable_policy(beliefs, s.value, problem, fee=s.fee, outside=s.outside, setting=setting)
-    return policy.probability.astype(np.float64)
+    return policy_of(worth.scores, problem, setting).probability.astype(np.float64)
 
 
 def _places(keys: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

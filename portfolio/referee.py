@@ -240,3 +240,14 @@ def impossible_counts(rows: Rows) -> tuple[str, ...]:
 def bounds_of(rows: Rows) -> Bounds:
     """The rows' bounds and penalties."""
     return Bounds(rows.lower, rows.upper, rows.penalty)
+
+
+def chosen(pairs: Pairs, share: Floats, problem: Problem) -> NDArray[np.int64]:
+    """The plan (n, most) of the pairs whose share is above one half, padded with -1."""
+    choice = np.full((len(problem.value), problem.most), -1, np.int64)
+    filled = np.zeros(len(choice), np.int64)
+    for p in np.nonzero(share > 0.5)[0]:
+        i = pairs.customer[p]
+        choice[i, filled[i]] = pairs.offer[p]
+        filled[i] += 1
+    return choice

@@ -7,7 +7,6 @@ Small problems go to the integer program, many customers to `portfolio.large.sol
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from allot import LimitError
 from portfolio.certificate import breaches, least_forbidding
@@ -15,7 +14,7 @@ from portfolio.conflicts.diagnose import EXACT_PAIRS, diagnose
 from portfolio.dual import Floats
 from portfolio.large.solver import Laid, plan_many
 from portfolio.limits import Limit, Problem, Rows, Share, check_finite, compile_rows, use_of
-from portfolio.referee import Answer, Effort, Pairs, bounds_of, impossible_counts, solve_pairs, whole_counts
+from portfolio.referee import Effort, Pairs, bounds_of, chosen, impossible_counts, solve_pairs, whole_counts
 from portfolio.several.solver import solve_several
 from portfolio.solution import Clock, Solution, Watch, assemble, infeasible
 
@@ -166,7 +165,9 @@ def _exact(problem: Problem, rows: Rows, gap: float, watch: Watch) -> Solution:
         return _infeasible(problem, rows, watch)
     bound = min(answer.bound, linear.value)
     price = least_forbidding(problem, rows, linear.price) if problem.most == 1 else linear.price
-    out = assemble(problem, rows, _choice(problem, pairs, answer), bound, price, gap, watch)
+    choice = chosen(pairs, answer.share, problem)
+    plan = choice[:, 0] if problem.most == 1 else choice
+    out = assemble(problem, rows, plan, bound, price, gap, watch)
     if answer.status != "stopped":
         return out
     if watch.limit is not None or (not len(answer.share) and not _single(problem)):
@@ -180,15 +181,3 @@ def _exact(problem: Problem, rows: Rows, gap: float, watch: Watch) -> Solution:
 
 def _single(problem: Problem) -> bool:
     return problem.most == 1 and problem.groups is None
-
-
-def _choice(problem: Problem, pairs: Pairs, answer: Answer) -> NDArray[np.int64]:
-    """(n,) or (n, most) offers of the chosen pairs, padded with -1."""
-    n = len(problem.value)
-    choice = np.full((n, problem.most), -1, np.int64)
-    filled = np.zeros(n, np.int64)
-    for p in np.nonzero(answer.share > 0.5)[0]:
-        i = pairs.customer[p]
-        choice[i, filled[i]] = pairs.offer[p]
-        filled[i] += 1
-    return choice[:, 0] if problem.most == 1 else choice

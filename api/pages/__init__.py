@@ -1,6 +1,7 @@
 """What people read: pages and charts, each figure from one definition."""
 
+from api.pages.blocks import ReportFiles
 from api.pages.evidence import Heat, ReportEvidence
-from api.pages.report import ReportFiles, write_report
+from api.pages.report import write_report
 
 __all__ = ["Heat", "ReportEvidence", "ReportFiles", "write_report"]

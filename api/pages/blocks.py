@@ -3,10 +3,11 @@
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from api.pages.charts import Chart, svg
+from api.pages.charts import Chart, png, svg
 from api.pages.figures import text
 
 
@@ -21,7 +22,28 @@ def page(title: str, header: str, body: str) -> str:
     )
 
 
-def publish(path: Path, content: bytes) -> Path:
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    """Where a report is."""
+
+    html: Path
+    charts: tuple[Path, ...]
+
+
+def publish(folder: Path, page: str, drawn: Iterable[Chart]) -> ReportFiles:
+    """Write report.html and one PNG for each chart into a folder, which is made where it is missing.
+
+    Each file is written under a temporary name and renamed, so that nobody reads half a page. The page comes last.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    images = tuple(_renamed(folder / f"{chart.name}.png", png(chart)) for chart in drawn)
+    return ReportFiles(_renamed(folder / "report.html", page.encode()), images)
+
+
+def _renamed(path: Path, content: bytes) -> Path:
     """Write under a temporary name in the same folder, then rename."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)

@@ -1,35 +1,22 @@
 """The allocation report: one self-contained page without scripts, and its charts as PNG."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from api.pages import blocks, charts, sections
+from api.pages.blocks import ReportFiles
 from api.pages.charts import Chart
 from api.pages.evidence import ReportEvidence
 from api.pages.figures import STATUS, moment, named, planned, story, text
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFiles:
-    """Where a report is."""
-
-    html: Path
-    charts: tuple[Path, ...]
-
-
 def write_report(evidence: ReportEvidence, folder: Path) -> ReportFiles:
-    """Write report.html and one PNG for each chart into a folder; the same evidence gives the same page.
-
-    Each file is written under a temporary name and renamed, so that nobody reads half a page. The page comes last.
+    """Write the page and its charts into a folder; the same evidence gives the same page.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     drawn = draw_charts(evidence)
-    page = render(evidence, drawn)
-    images = tuple(blocks.publish(folder / f"{chart.name}.png", charts.png(chart)) for chart in drawn.values())
-    return ReportFiles(blocks.publish(folder / "report.html", page.encode()), images)
+    return blocks.publish(folder, render(evidence, drawn), drawn.values())
 
 
 def draw_charts(evidence: ReportEvidence) -> dict[str, Chart]:

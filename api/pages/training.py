@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any, Final
 
-from api.pages import blocks, charts, training_charts
+from api.pages import blocks, training_charts
+from api.pages.blocks import ReportFiles
 from api.pages.charts import Chart
 from api.pages.figures import NONE, count, decimal, moment, percent, text
-from api.pages.report import ReportFiles
 
 Document = dict[str, Any]
 
@@ -18,20 +18,17 @@ _RIVALS: Final = (
 
 
 def write_training_report(document: Document, folder: Path) -> ReportFiles:
-    """Write report.html and one PNG for each chart into a folder; the same document gives the same page.
+    """Write the page and its charts into a folder; the same document gives the same page.
 
     Args:
         document: what training answered.
-        folder: made where it is missing. Each file is written under a temporary name and renamed; the page comes last.
+        folder: made where it is missing.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     drawn = draw_charts(document)
-    page = render(document, drawn)
-    images = tuple(blocks.publish(folder / f"{chart.name}.png", charts.png(chart)) for chart in drawn.values())
-    return ReportFiles(blocks.publish(folder / "report.html", page.encode()), images)
+    return blocks.publish(folder, render(document, drawn), drawn.values())
 
 
 def draw_charts(d: Document) -> dict[str, Chart]:

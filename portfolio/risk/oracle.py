@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from allot import LimitError
 from portfolio.conflicts.diagnose import EXACT_PAIRS
 from portfolio.limits import Floats, Problem, Rows, check_finite
-from portfolio.referee import Effort, Pairs, bounds_of, solve_pairs
+from portfolio.referee import Effort, Pairs, bounds_of, chosen, solve_pairs
 from portfolio.solver import Prepared
 
 _NODES = 20_000
@@ -79,14 +79,3 @@ def _small(problem: Problem, rows: Rows, gap: float) -> Oracle:
         return Reply(choice, min(answer.bound, linear.value), linear.price)
 
     return ask
-
-
-def chosen(pairs: Pairs, share: Floats, problem: Problem) -> NDArray[np.int64]:
-    """The plan (n, most) of the pairs whose share is above one half, padded with -1."""
-    choice = np.full((len(problem.value), problem.most), -1, np.int64)
-    filled = np.zeros(len(choice), np.int64)
-    for p in np.nonzero(share > 0.5)[0]:
-        i = pairs.customer[p]
-        choice[i, filled[i]] = pairs.offer[p]
-        filled[i] += 1
-    return choice

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from portfolio.certificate import recount
 from portfolio.limits import Problem, Rows, use_of
-from portfolio.referee import Answer, Bounds, Effort, Pairs, solve_pairs
+from portfolio.referee import Answer, Bounds, Effort, Pairs, chosen, solve_pairs
 from portfolio.risk.easing import eased, filled
 from portfolio.risk.master import Column
 from portfolio.risk.mixing import mixed_plans
-from portfolio.risk.oracle import chosen
 from portfolio.risk.terms import Floats, Risk
 
 _ALL_PAIRS = 100  # a problem of so few is solved whole

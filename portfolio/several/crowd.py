@@ -29,15 +29,14 @@ _WHOLE = 1e-15  # a share that misses 1 by less has no curvature
 
 
 @njit(cache=True, nogil=True)
-def _bend(
-    i: Any, shelf: Any, live: Any, offer: Any, of: Any, share: Any, mass: Any, bound: Any, pull: Any, out: Any
-) -> None:
+def _bend(i: Any, shelf: Any, softened: Any, live: Any, bound: Any, pull: Any, out: Any) -> None:
     """Adds customer i's curvature to tables (1, 3 or 6, g, k, k): softmax in groups, less the shared threshold's.
 
-    Of the symmetric tables 0, 2 and 5 only the lower triangle. `live` are the places of the offers that react, `pull`
-    is weight over temperature.
+    Of the symmetric tables 0, 2 and 5 only the lower triangle. `softened` are the customer's open offers, their groups
+    and shares, and the groups' mass; `live` the places of the offers that react, `pull` is weight over temperature.
     """
     value, cost, _, cell, _, _, _, _ = shelf
+    offer, of, share, mass = softened
     g = cell[i]
     spread = 0.0
     for c in live if bound else live[:0]:
@@ -84,6 +83,7 @@ def _pass(
     soft, mass, work, best = np.empty(groups), np.empty(groups), np.empty(groups), np.empty((groups, 2))
     offer, of, live = np.empty(k + 1, np.int64), np.empty(k, np.int64), np.empty(k, np.int64)
     who, picks = np.empty(groups, np.int64), np.empty(most, np.int64)
+    answer = offer, of, share, mass
     for i in range(n):
         g = cell[i]
         many = 0
@@ -125,7 +125,7 @@ def _pass(
                     live[reacting] = c
                     reacting += 1
         if len(tables) and reacting:
-            _bend(i, shelf, live[:reacting], offer, of, share, mass, theta > 0.0, weight[i] / tau, tables)
+            _bend(i, shelf, answer, live[:reacting], theta > 0.0, weight[i] / tau, tables)
 
 
 @dataclass(frozen=True, slots=True)
