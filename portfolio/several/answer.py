@@ -11,7 +11,7 @@ from numba import njit
 FADED = 40.0  # exp(-40) < 1e-17: what is this many temperatures away counts for nothing
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _take_one(net: Any, many: Any, picks: Any) -> Any:
     """As `take` where all offers are one group: no table, no order."""
     top = second = -np.inf
@@ -29,7 +29,7 @@ def _take_one(net: Any, many: Any, picks: Any) -> Any:
     return top, top - max(second, 0.0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def take(net: Any, of: Any, many: Any, best: Any, who: Any, picks: Any) -> Any:
     """The exact answer: `picks` (most,) best first, -1 where nothing; the sum of their scores, and the lead.
 
@@ -76,7 +76,7 @@ def take(net: Any, of: Any, many: Any, best: Any, who: Any, picks: Any) -> Any:
     return total, lead
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _threshold(soft: Any, most: Any, tau: Any, work: Any) -> Any:
     """The least threshold >= 0 at which the shares of the groups add up to at most `most`: Newton inside a bracket."""
     total = 0.0
@@ -118,7 +118,7 @@ def _threshold(soft: Any, most: Any, tau: Any, work: Any) -> Any:
     return theta
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def shares(net: Any, of: Any, many: Any, most: Any, tau: Any, soft: Any, mass: Any, work: Any, share: Any) -> Any:
     """The softened answer: `share` of open offers and `mass` (groups,); the threshold and the softened value."""
     soft[:] = -np.inf
@@ -151,7 +151,7 @@ def shares(net: Any, of: Any, many: Any, most: Any, tau: Any, soft: Any, mass: A
     return theta, value
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def single(net: Any, many: Any, tau: Any, mass: Any, share: Any) -> Any:
     """The softened answer where all offers are one group: fewer exponentials; the softened value."""
     top = 0.0

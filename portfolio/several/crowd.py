@@ -28,7 +28,7 @@ _PAIRS = ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))  # the measures that e
 _WHOLE = 1e-15  # a share that misses 1 by less has no curvature
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _bend(i: Any, shelf: Any, softened: Any, live: Any, bound: Any, pull: Any, out: Any) -> None:
     """Adds customer i's curvature to tables (1, 3 or 6, g, k, k): softmax in groups, less the shared threshold's.
 
@@ -70,7 +70,7 @@ def _bend(i: Any, shelf: Any, softened: Any, live: Any, bound: Any, pull: Any, o
                     out[4, g, b, a] += x * cost[i, b] * value[i, a]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _pass(
     shelf: Any, taste: Any, tau: Any, use: Any, tables: Any, totals: Any, plan: Any, choice: Any, ahead: Any
 ) -> None:
