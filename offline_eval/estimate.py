@@ -1,4 +1,4 @@
-"""A value with its interval. Every estimator is a mean plus a ratio, so intervals, parts and comparisons live here.
+"""A value with its interval. Every estimator is a mean plus a ratio, so errors, parts and comparisons live here.
 
 value = mean(base) + mean(numerator) / mean(denominator). Its influence values (the delta method for the ratio) have
 mean zero, and their spread between customers is the standard error.
@@ -46,7 +46,7 @@ class Estimate:
         estimator: its name, e.g. "dr".
         value: mean reward per decision, in the rewards' unit.
         std_error: of the value, between customers.
-        low, high: the normal interval at `level`.
+        low, high: an interval that holds the truth in a share `level` of all logs.
         ess: effective sample size of the raw weights (Kish 1965), in customers where the log names them, else in rows.
         largest_weight: of the raw weights.
         influence: (n,) each row's pull on the value; mean 0.
@@ -54,6 +54,7 @@ class Estimate:
         cluster: (n,) the customer of each row, or None.
         terms: what it was made of; None for a difference.
         level: of the interval.
+        interval: how it was made: "normal" unless `interval` or `evaluate` chose another.
     """
 
     estimator: str
@@ -68,15 +69,20 @@ class Estimate:
     cluster: Integers | None
     terms: Terms | None = None
     level: float = LEVEL
+    interval: str = "normal"
 
     def at(self, level: float) -> "Estimate":
-        """The same estimate with an interval of another level, e.g. 0.9.
+        """The same estimate with a normal interval of another level, e.g. 0.9.
 
         Raises:
             ShapeError: the level is not between 0 and 1.
         """
-        low, high = interval(self.value, self.std_error, level)
-        return replace(self, low=low, high=high, level=level)
+        low, high = normal_interval(self.value, self.std_error, level)
+        return replace(self, low=low, high=high, level=level, interval="normal")
+
+    def named(self, estimator: str) -> "Estimate":
+        """The same estimate under another name."""
+        return replace(self, estimator=estimator)
 
 
 def by_cluster(values: Floats, cluster: Integers | None) -> Floats:
@@ -107,7 +113,7 @@ def standard_error(influence: Floats, cluster: Integers | None) -> float:
     return float(np.sqrt(m / (m - 1) * np.square(sums).sum()) / len(influence))
 
 
-def interval(value: float, std_error: float, level: float) -> tuple[float, float]:
+def normal_interval(value: float, std_error: float, level: float) -> tuple[float, float]:
     """The normal interval around a value."""
     if not 0 < level < 1:
         raise ShapeError(f"the level {level:g} of an interval is not between 0 and 1.", remedy="0.95 is usual.")
@@ -130,7 +136,7 @@ def estimate(name: str, terms: Terms) -> Estimate:
     else:
         contributions = influence = np.full(n, np.nan)
         value, std_error = np.nan, np.inf
-    low, high = interval(value, std_error, LEVEL)
+    low, high = normal_interval(value, std_error, LEVEL)
     return Estimate(
         estimator=name,
         value=value,
@@ -189,7 +195,7 @@ def difference(first: Estimate, second: Estimate) -> Estimate:
     influence = first.influence - second.influence
     value = first.value - second.value
     std_error = standard_error(influence, one) if np.isfinite(value) else np.inf
-    low, high = interval(value, std_error, first.level)
+    low, high = normal_interval(value, std_error, first.level)
     return Estimate(
         estimator=f"{first.estimator} - {second.estimator}",
         value=value,

@@ -10,7 +10,10 @@ import numpy as np
 
 from allot import ShapeError
 from offline_eval.estimate import Estimate, Terms, estimate
-from offline_eval.log import Floats, Log, Table, modelled, weights
+from offline_eval.log import Floats, Log
+from offline_eval.tables import Table, modelled, weights
+
+SAME = 1e-6  # relative; propensities are often stored as float32
 
 
 def logged(log: Log) -> Estimate:
@@ -38,39 +41,52 @@ def snips(log: Log, target: Table) -> Estimate:
     return estimate("snips", Terms(np.zeros_like(w), w * log.reward, w, w, log.cluster))
 
 
+def replay(log: Log, target: Table) -> Estimate:
+    """Mean reward where the log happens to agree with a deterministic policy (Li, Chu, Langford and Wang 2011).
+
+    Only for logs that chose uniformly: elsewhere the rows that agree are no fair sample, and snips is the remedy.
+
+    Raises:
+        ShapeError: the target is not deterministic, or the propensities differ.
+    """
+    w = weights(log, target)
+    if not np.isin(w * log.propensity, (0.0, 1.0)).all():
+        raise ShapeError("the target is not deterministic.", where="replay", remedy="snips takes any policy.")
+    if not np.ptp(log.propensity) <= SAME * log.propensity[0]:
+        raise ShapeError("the log did not choose uniformly.", where="replay", remedy="snips takes any log.")
+    agrees = (w > 0).astype(np.float64)
+    return estimate("replay", Terms(np.zeros_like(w), agrees * log.reward, agrees, w, log.cluster))
+
+
 def dm(log: Log, target: Table, q_hat: Table) -> Estimate:
     """Direct method, mean of D. Its interval knows nothing of the model's error: never judge by it."""
-    expected, _ = modelled(log, target, q_hat)
-    return _corrected("dm", log, weights(log, target), expected, np.zeros_like(expected))
+    w, expected, _ = modelled(log, target, q_hat)
+    return _corrected("dm", log, w, expected, np.zeros_like(expected))
 
 
 def dr(log: Log, target: Table, q_hat: Table) -> Estimate:
     """Doubly robust, mean of D + w e: unbiased whatever the model (Dudík, Langford and Li 2011)."""
-    expected, of_action = modelled(log, target, q_hat)
-    w = weights(log, target)
+    w, expected, of_action = modelled(log, target, q_hat)
     return _corrected("dr", log, w, expected, w * (log.reward - of_action))
 
 
 def sndr(log: Log, target: Table, q_hat: Table) -> Estimate:
     """Self-normalised DR, mean of D + mean of w e / mean of w; error by the delta method."""
-    expected, of_action = modelled(log, target, q_hat)
-    w = weights(log, target)
+    w, expected, of_action = modelled(log, target, q_hat)
     return estimate("sndr", Terms(expected, w * (log.reward - of_action), w, w, log.cluster))
 
 
 def switch_dr(log: Log, target: Table, q_hat: Table, threshold: float) -> Estimate:
     """DR where w <= threshold, the model alone above it (Wang, Agarwal and Dudík 2017)."""
     _option("threshold", threshold, threshold >= 0, "a weight of at least 0")
-    expected, of_action = modelled(log, target, q_hat)
-    w = weights(log, target)
+    w, expected, of_action = modelled(log, target, q_hat)
     return _corrected("switch_dr", log, w, expected, np.where(w <= threshold, w, 0.0) * (log.reward - of_action))
 
 
 def dr_os(log: Log, target: Table, q_hat: Table, shrinkage: float) -> Estimate:
     """DR with optimistic shrinkage, weights s w / (w^2 + s): s = 0 is dm, infinite is dr (Su et al. 2020)."""
     _option("shrinkage", shrinkage, shrinkage >= 0, "a number of at least 0")
-    expected, of_action = modelled(log, target, q_hat)
-    w = weights(log, target)
+    w, expected, of_action = modelled(log, target, q_hat)
     shrunk = w / (1 + w * w / shrinkage) if shrinkage > 0 else np.zeros_like(w)
     return _corrected("dr_os", log, w, expected, shrunk * (log.reward - of_action))
 
@@ -83,8 +99,7 @@ def subgaussian_ips(log: Log, target: Table, shrinkage: float) -> Estimate:
 
 def subgaussian_dr(log: Log, target: Table, q_hat: Table, shrinkage: float) -> Estimate:
     """DR whose correction carries the weights of `subgaussian_ips`; s = 0 is dr."""
-    expected, of_action = modelled(log, target, q_hat)
-    w = weights(log, target)
+    w, expected, of_action = modelled(log, target, q_hat)
     return _corrected("subgaussian_dr", log, w, expected, _subgaussian(w, shrinkage) * (log.reward - of_action))
 
 

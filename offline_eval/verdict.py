@@ -7,16 +7,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
+from offline_eval.choosing import FEW_SUCCESSES, choose
+from offline_eval.diagnostics import (
+    Calibration,
+    calibration,
+    calibration_sentences,
+    copies,
+    copies_sentences,
+    mismatch_sentences,
+)
 from offline_eval.estimate import Estimate, effective_size, standard_error
 from offline_eval.estimators import dr, ips, logged, sndr, snips
-from offline_eval.log import Floats, Log, Table, checked_target, refuse_rows, weights
+from offline_eval.log import Floats, Integers, Log, refuse_rows
+from offline_eval.tables import Table, read_target
 
 Verdict: TypeAlias = Literal["supported", "insufficient", "invalid"]
 
 ESS_FLOOR = 500.0
-SUCCESS_FLOOR = 50.0  # nominal 95 % intervals were measured to cover .91 at 6 weighted successes, .94 from 22 on
+SUCCESS_FLOOR = FEW_SUCCESSES
 UNSUPPORTED_CEILING = 0.01
 LARGE_WEIGHT = 10.0
+HEAVY_ROW = 0.05  # share of all weight; no row of a log with 500 effective rows can have it
 WEIGHT_ERRORS = 4.0
 ROUNDING = 1e-12  # values that differ by less, relative to the largest, are one value
 WEIGHT_ROUNDING = 1e-3  # probabilities are often stored with three digits
@@ -30,17 +41,21 @@ class Report:
         verdict: "supported"; "insufficient": the log is too thin for this target, no winner may be named; "invalid":
             the estimates do not mean what they say.
         reasons: why the verdict is not "supported", in sentences; empty when it is.
-        estimate: the chosen one; None when invalid.
-        chosen_because: why this estimator, in a sentence.
+        estimate: the chosen one with the chosen interval; None when invalid.
+        chosen_because: why this estimator and this interval, in a sentence.
         estimates: ips, snips and, with a reward model, dr and sndr.
         logged: mean reward of what was done.
         ess: effective sample size of the weights, in customers where the log names them, else in rows; with `chances`
             at most what it is in expectation.
         largest_weight: of all rows.
         mean_weight: should be 1 less the unsupported mass.
+        heaviest_row: the row with that weight, and heaviest_share its share of all weight.
         clipped_share: share of rows whose weight is above 10, which is what clipping at 10 would touch.
+        clip_bias_bound: at most so much would clipping at 10 move the value, in the unit of the rewards.
         unsupported_mass: share of the target's probability on actions that this log cannot speak about.
         weighted_successes: effective number of rewards other than 0: (sum w)^2 / sum w^2 over those rows, by customer.
+        calibration: how often each action occurs against what the propensities say.
+        copies: rows that repeat an earlier one in everything.
         spread: largest less smallest value of `estimates`, in standard errors of the chosen one.
         rows: logged decisions.
         planned_minus_realised: the plan less the chosen estimate, per decision; None without either.
@@ -54,10 +69,15 @@ class Report:
     logged: Estimate
     ess: float
     largest_weight: float
+    heaviest_row: int
+    heaviest_share: float
     mean_weight: float
     clipped_share: float
+    clip_bias_bound: float
     unsupported_mass: float
     weighted_successes: float
+    calibration: Calibration
+    copies: int
     spread: float
     rows: int
     planned_minus_realised: float | None
@@ -70,6 +90,7 @@ def evaluate(
     *,
     support: NDArray[np.bool_] | None = None,
     chances: Table | None = None,
+    segment: Integers | None = None,
     planned: float | None = None,
     reasons: tuple[str, ...] = (),
 ) -> Report:
@@ -81,53 +102,58 @@ def evaluate(
         support: (n, number of actions) bool, what had a logged chance above 0; None: what occurs anywhere in the log.
         chances: (n, number of actions) the logging policy's whole rows, where they are known. Then the weights' spread
             is known and need not be guessed from the weights that happened to occur, which misses rare large ones.
+        segment: (n,) integers; propensities are checked in each segment, too.
         planned: the mean reward per decision that the policy planned.
         reasons: sentences of the caller that make the evaluation invalid, e.g. that the policy has learnt from the log.
 
     Raises:
         ShapeError, DataError: inputs do not fit together, or a logged action has no support.
     """
-    w = weights(log, target)
+    target, chance, _ = read_target(log, target)
+    w = chance / log.propensity
     modelled = [] if q_hat is None else [dr(log, target, q_hat), sndr(log, target, q_hat)]
     estimates = [ips(log, target), snips(log, target), *modelled]
-    chosen, because = _choose(estimates)
     unsupported = _unsupported(log, target, support)
     successes = effective_size(np.where(log.reward != 0, w, 0.0), log.cluster)
+    chosen, because = choose(estimates, successes, log)
     moment = None if chances is None else _second_moment(log, target, chances)
     ess = chosen.ess if moment is None else min(chosen.ess, len(w) / float(moment.mean()))
-    thin = _too_thin(ess, successes, float(unsupported.mean()))
+    calibrated = calibration(log, actions=target.shape[1], support=support, chances=chances, segment=segment)
+    again = copies(log, w)
     off = _weights_off(w, 1 - unsupported, log, moment)
+    wrong = (*calibration_sentences(calibrated), *mismatch_sentences(log, chances))
+    thin = (*_too_thin(ess, successes, float(unsupported.mean())), *_heavy(w, log), *copies_sentences(log, again))
     # With few effective rows the error of the mean weight is itself a guess: then it is a symptom, not a proof.
-    broken = (*reasons, *off) if ess >= ESS_FLOOR else reasons
+    broken = (*reasons, *wrong, *(off if ess >= ESS_FLOOR else ()))
     found = chosen if not broken else None
     return Report(
         verdict="invalid" if broken else "insufficient" if thin or off else "supported",
-        reasons=(*reasons, *off, *thin),
+        reasons=(*reasons, *off, *wrong, *thin),
         estimate=found,
         chosen_because=because,
         estimates=tuple(estimates),
         logged=logged(log),
         ess=ess,
         largest_weight=chosen.largest_weight,
+        heaviest_row=int(np.argmax(w)),
+        heaviest_share=_share(w),
         mean_weight=float(w.mean()),
         clipped_share=float(np.mean(w > LARGE_WEIGHT)),
+        clip_bias_bound=float(np.maximum(w - LARGE_WEIGHT, 0.0).mean() * np.abs(log.reward).max()),
         unsupported_mass=float(unsupported.mean()),
         weighted_successes=successes,
+        calibration=calibrated,
+        copies=int(again.sum()),
         spread=_spread(estimates, chosen),
         rows=len(w),
         planned_minus_realised=_less(planned, found),
     )
 
 
-def _choose(estimates: list[Estimate]) -> tuple[Estimate, str]:
-    """DR where there is a model and it does not widen the interval, else SNIPS."""
-    found = {e.estimator: e for e in estimates}
-    if "dr" not in found:
-        return found["snips"], "snips, because there is no reward model."
-    if found["dr"].std_error <= found["snips"].std_error:
-        return found["dr"], "dr, because the reward model does not widen the interval of snips."
-    wider = found["dr"].std_error / found["snips"].std_error if found["snips"].std_error > 0 else np.inf
-    return found["snips"], f"snips, because the reward model makes the interval of dr {wider:.2f} times as wide."
+def _share(w: Floats) -> float:
+    """The heaviest row's share of all weight; 0 without weight."""
+    total = float(w.sum())
+    return float(w.max()) / total if total > 0 else 0.0
 
 
 def _less(planned: float | None, found: Estimate | None) -> float | None:
@@ -139,7 +165,7 @@ def _less(planned: float | None, found: Estimate | None) -> float | None:
 
 def _unsupported(log: Log, target: Table, support: NDArray[np.bool_] | None) -> Floats:
     """(n,) the target's probability on actions that never occur in the log or had no chance in this row."""
-    table = checked_target(log, target)
+    table = read_target(log, target)[0]
     seen = np.bincount(log.action, minlength=table.shape[1]) > 0
     possible = np.broadcast_to(seen, table.shape)
     if support is not None:
@@ -165,7 +191,7 @@ def _second_moment(log: Log, target: Table, chances: Table) -> Floats:
     Raises:
         ShapeError: the tables disagree.
     """
-    table = checked_target(log, target)
+    table = read_target(log, target)[0]
     if chances.shape != table.shape:
         raise ShapeError(f"chances must be {table.shape}, not {chances.shape}.", where="chances")
     square = np.zeros(table.shape)
@@ -188,6 +214,17 @@ def _weights_off(w: Floats, expected: Floats, log: Log, moment: Floats | None) -
     if off < 0:
         why += ", or the target favours actions that hardly ever occur where it would take them"
     return [f"Weights average {w.mean():.3g} (should be {should}): {why}."]
+
+
+def _heavy(w: Floats, log: Log) -> list[str]:
+    """A sentence about a row that outweighs hundreds of others."""
+    if _share(w) <= HEAVY_ROW:
+        return []
+    row = int(np.argmax(w))
+    return [
+        f"Row {row} alone carries {_share(w):.0%} of all weight: "
+        f"its weight is {w[row]:,.4g}, its propensity {log.propensity[row]:.3g}."
+    ]
 
 
 def _too_thin(ess: float, successes: float, unsupported: float) -> list[str]:

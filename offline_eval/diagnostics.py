@@ -1,0 +1,190 @@
+"""Is the log what it says it is? Checks of the propensities and of the rows themselves, each with a sentence."""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allot import ShapeError
+from offline_eval.estimate import by_cluster
+from offline_eval.log import Floats, Integers, Log, integers
+from offline_eval.tables import Table, rows_of
+
+FEWEST = 30  # an action must occur so often, in as many customers, before its calibration is tested: normal errors
+ALARM = 1e-4  # chance that right propensities are blamed, over all tests of one log
+ROUNDING = 2e-3  # relative; probabilities are often stored with three digits
+AGREEMENT = 1e-3  # relative; between a propensity and the logged row it is part of
+COPIES_CEILING = 0.01  # share of rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Do actions occur as often as their propensities say? Tables (s, actions): segments by actions.
+
+    Args:
+        expected: rows in which the action had a chance; with the whole logged rows known, the sum of its chances.
+        found: sum of 1/propensity over the rows where it was taken; with whole rows, how often it was taken.
+        z: (found - expected) / its standard error, rows of one customer being dependent; NaN where it is not tested.
+        largest: the z that right propensities reach in one of 10,000 logs.
+        both_sides: whether too few are an alarm, too. Without whole rows they are not: a chance that is tiny where it
+            does not occur leaves no trace, and "every row" may be more than those where the action was allowed.
+        segments: (s,) the segments' codes.
+    """
+
+    expected: Floats
+    found: Floats
+    z: Floats
+    largest: float
+    both_sides: bool
+    segments: Integers
+
+    @property
+    def alarms(self) -> NDArray[np.bool_]:
+        """(s, actions) where the propensities are wrong: beyond chance, and by more than rounding explains."""
+        with np.errstate(invalid="ignore"):
+            beyond = np.abs(self.z) if self.both_sides else self.z
+            return (beyond > self.largest) & (np.abs(self.found - self.expected) > ROUNDING * self.expected)
+
+
+def calibration(
+    log: Log,
+    *,
+    actions: int,
+    support: NDArray[np.bool_] | None = None,
+    chances: Table | None = None,
+    segment: Integers | None = None,
+) -> Calibration:
+    """Compare how often each action was taken with what the propensities say, by segment.
+
+    Without whole rows the sum of 1{A = a} / p over a segment has the expectation "rows where a had a chance", because
+    each such row enters with chance p and counts 1 / p. With them, 1{A = a} - chance has expectation 0: sharper.
+
+    Args:
+        log: n decisions.
+        actions: number of actions.
+        support: (n, actions) bool, what had a chance; without it and without `chances`, every action in every row.
+        chances: (n, actions) the logging policy's whole rows, or None.
+        segment: (n,) integers, or None for one segment.
+
+    Raises:
+        ShapeError: shapes disagree.
+    """
+    n = len(log.reward)
+    codes = np.zeros(n, np.int64) if segment is None else integers("segment", segment, n, "Number the segments.")
+    names, of = np.unique(codes, return_inverse=True)
+    cells = len(names) * actions
+    expected, found, z = np.zeros(cells), np.zeros(cells), np.full(cells, np.nan)
+    weight = np.ones(n) if chances is not None else 1 / log.propensity
+    table = None if chances is None else rows_of("chances", chances, n)
+    times = np.bincount(of * actions + log.action, minlength=cells)
+    for a in range(actions):
+        taken = np.where(log.action == a, weight, 0.0)
+        if table is not None:
+            due = table[:, a].astype(np.float64)
+            noise = due * (1 - due)
+        else:
+            due = np.ones(n) if support is None else support[:, a].astype(np.float64)
+            noise = None
+        for s in range(len(names)):
+            rows = of == s
+            cell = s * actions + a
+            expected[cell], found[cell] = due[rows].sum(), taken[rows].sum()
+            enough = expected[cell] >= FEWEST if table is not None else times[cell] >= FEWEST
+            customers = rows.sum() if log.cluster is None else len(np.unique(log.cluster[rows]))
+            if enough and customers >= FEWEST:
+                z[cell] = _z((taken - due)[rows], log, rows, noise)
+    tests = max(int(np.isfinite(z).sum()), 1)
+    largest = -NormalDist().inv_cdf(ALARM / 2 / tests)
+    shape = (len(names), actions)
+    return Calibration(
+        expected.reshape(shape), found.reshape(shape), z.reshape(shape), largest, table is not None, names
+    )
+
+
+def _z(gap: Floats, log: Log, rows: NDArray[np.bool_], noise: Floats | None) -> float:
+    """Sum of the gaps over its error: between customers, or what independent rows would give, if that is larger."""
+    sums = by_cluster(gap, None if log.cluster is None else log.cluster[rows])
+    variance = float(np.square(sums).sum() - sums.sum() ** 2 / len(sums))
+    if noise is not None:
+        variance = max(variance, float(noise[rows].sum()))
+    total = float(gap.sum())
+    if variance <= 0:
+        return 0.0 if abs(total) < 1e-9 * len(gap) else float(np.copysign(np.inf, total))
+    return total / float(np.sqrt(variance))
+
+
+def calibration_sentences(found: Calibration) -> list[str]:
+    """One sentence about the worst alarm, if there is any."""
+    alarms = found.alarms
+    if not alarms.any():
+        return []
+    s, a = np.unravel_index(np.argmax(np.where(alarms, np.abs(found.z), 0)), alarms.shape)
+    more = int(alarms.sum()) - 1
+    where = f"Action {a}" + (f" in segment {found.segments[s]}" if len(found.segments) > 1 else "")
+    return [
+        f"{where} occurs {found.found[s, a] / found.expected[s, a]:.3g} times as often as its propensities say "
+        f"({abs(found.z[s, a]):.1f} standard errors"
+        + (f"; {more} more like it" if more else "")
+        + "): they are not those of the policy that decided."
+    ]
+
+
+def mismatch_sentences(log: Log, chances: Table | None) -> list[str]:
+    """A sentence if propensities contradict the logged rows of probabilities they should be part of."""
+    if chances is None:
+        return []
+    table = rows_of("chances", chances, len(log.reward))
+    own = table[np.arange(len(table)), log.action]
+    unlike = ~(np.abs(own - log.propensity) <= AGREEMENT * log.propensity)
+    if not unlike.any():
+        return []
+    row = int(np.argmax(unlike))
+    return [
+        f"The propensity of {int(unlike.sum()):,} rows is not the logged chance of their action: "
+        f"{log.propensity[row]:.3g} against {own[row]:.3g} in row {row}."
+    ]
+
+
+def copies(log: Log, *tables: Table) -> NDArray[np.bool_]:
+    """(n,) bool: rows that repeat an earlier one in customer, action, propensity, reward and every table's row.
+
+    Args:
+        log: n decisions.
+        tables: (n, ...) what else belongs to a row, e.g. the target and the weights.
+
+    Raises:
+        ShapeError: a table has another number of rows.
+    """
+    n = len(log.reward)
+    columns = [log.action.astype(np.float64), log.propensity, log.reward]
+    if log.cluster is not None:
+        columns.append(log.cluster.astype(np.float64))
+    for table in tables:
+        if len(table) != n:
+            raise ShapeError(f"a table has {len(table)} rows, the log {n}.", where="copies")
+        columns.extend(np.asarray(table, np.float64).reshape(n, -1).T)
+    key = np.zeros(n, np.uint64)
+    for c in columns:
+        key = (key ^ (c + 0.0).view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)  # + 0.0: minus zero is zero
+        key ^= key >> np.uint64(29)
+    _, first = np.unique(key, return_index=True)
+    again = np.ones(n, np.bool_)
+    again[first] = False
+    return again
+
+
+def copies_sentences(log: Log, again: NDArray[np.bool_]) -> list[str]:
+    """A sentence if rows seem to be in the log twice and nothing names the customers that would tie them together.
+
+    Where most rows are like no other, a row like another is a copy of it; a log whose rows are all alike cannot tell.
+    With customers named, copies cannot narrow an interval, and a customer may well have two decisions alike.
+    """
+    share = float(again.mean())
+    if log.cluster is not None or not COPIES_CEILING < share <= 0.5:
+        return []
+    row = int(np.argmax(again))
+    return [
+        f"{int(again.sum()):,} rows repeat another in everything, row {row} the first: "
+        "drop the copies, or name the customers, whose rows are then not counted as independent."
+    ]
