@@ -43,7 +43,7 @@ Home = Annotated[
 Format = Annotated[Output, typer.Option("--output", help="`table` for people, `json` for one document on stdout.")]
 AsOf = Annotated[str | None, typer.Option(help="Pretend that it is this time, e.g. 2026-03-01; default now.")]
 HOME = Path("allot-workspace")
-_MISUSED, _INTERRUPTED = 2, 130
+_MISUSED, _MODEL_REFUSED, _INTERRUPTED = 2, 10, 130
 _EXITS = {
     _MISUSED: {
         "kind": "UsageError",
@@ -128,22 +128,33 @@ def train(
         bool,
         typer.Option("--learn-margins", help="Learn from rewards how much more or less a success brings by customer."),
     ] = False,
+    experts: Annotated[
+        bool,
+        typer.Option(
+            "--experts",
+            help="Three posteriors beside one another: one forgets faster, one sees curves; each is believed as well "
+            "as it foresees outcomes. Learning and beliefs take about ten times the CPU.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Put the model to use even if it is worse.")] = False,
     workspace: Home = HOME,
     output: Format = Output.TABLE,
 ) -> None:
     """Fit the prior on exposures and matured decisions, and start the posterior from them.
 
-    A model that is worse than the one in use on held-out rows is not put to use, unless with --force.
+    A model that is worse than the one in use on held-out rows is not put to use, unless with --force. The answer then
+    says why (`refused`), and the exit status is 10.
     """
     from engine.train import Wishes
     from engine.train import train as use_case
 
-    wishes = Wishes(tuple(monotone or ()), weigh, learn_margins, force)
+    wishes = Wishes(tuple(monotone or ()), weigh, learn_margins, experts, force)
     opened, moment = _open(workspace), _moment(as_of)
     with console.progress(quiet=output is Output.JSON) as report:
         document = use_case(opened, as_of=moment, outcome_days=outcome_days, seed=seed, wishes=wishes, reporter=report)
     _answer(document, output, tables.trained)
+    if not document["in_use"]:
+        raise typer.Exit(_MODEL_REFUSED)
 
 
 @app.command()

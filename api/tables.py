@@ -1,5 +1,6 @@
 """The answers of each command as a person reads them: a sentence or two, then a table where there is one."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from api.console import change, number, percent, safe, say, table
@@ -241,7 +242,13 @@ def learnt(d: Document) -> None:
         f"{d['waiting']:,} decisions are too young ({d['overlaid']:,} of them count for now). The posterior is "
         f"{d['posterior']}."
     )
+    if len(d["experts"]) > 1:
+        say(f"Experts, by how well they foresaw outcomes: {_parts(d['experts'].items())}.")
     _warn(d)
+
+
+def _parts(shares: Iterable[tuple[str, float]]) -> str:
+    return ", ".join(f"{name} {percent(share)}" for name, share in shares)
 
 
 def evaluated(d: Document) -> None:
@@ -299,6 +306,9 @@ def _score(d: Document) -> None:
     cells = [(r["part"], safe(r["term"]), _bound(r["logit"]), r["worth"]) for r in rows]
     cells.append(("", "value less charge", "-", d["score"]))
     table(f"What the score of {safe(d['chosen'])} is made of", ("from", "term", "logit", "worth"), cells)
+    if len(d["experts"]) > 1:
+        told = [f"{x['expert']} {change(x['logit'])} (believed {percent(x['share'])})" for x in d["experts"]]
+        say(f"Of the learnt logits: {', '.join(told)}.")
 
 
 def reported(d: Document) -> None:

@@ -4,6 +4,8 @@ import sys
 
 import numpy as np
 
+from bandit import Rows, start_amounts, start_experts
+from bandit.basis import INTERCEPT, NUMERICS, SLOPE
 from portfolio import Limit, Problem, diagnose, solve
 
 
@@ -14,7 +16,20 @@ def main() -> None:
 
     sys.stderr.write("compiling kernels, once\n")
     play(nbo(1, customers=600, history=3_000), rounds=1)
+    learn()
     optimize()
+
+
+def learn() -> None:
+    """Experts and amounts, which are learnt on request only."""
+    rng = np.random.default_rng(0)
+    basis = np.column_stack([np.ones(900), rng.normal(size=(900, 2))]).astype(np.float32)
+    logit, arm = rng.normal(size=900), rng.integers(0, 3, 900)
+    rows = Rows(basis, logit, arm, (rng.random(900) < 0.3).astype(np.float64))
+    block = (INTERCEPT, NUMERICS, NUMERICS, SLOPE)
+    experts = start_experts(rows, logit, 3, centre=0.0, block=block, seed=0)
+    experts.update(rows, window=0).beliefs(basis, rng.normal(size=(900, 3)).astype(np.float32))
+    start_amounts(rows, logit, 3, centre=0.0, block=block)
 
 
 def optimize() -> None:

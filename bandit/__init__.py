@@ -1,6 +1,7 @@
 """What is this offer worth to this customer, and how sure are we?"""
 
 from bandit.basis import Basis, fit_basis
+from bandit.beliefs import Beliefs
 from bandit.choice import choice_probabilities, mean_success
 from bandit.comparison import Comparison, compare
 from bandit.consumption import (
@@ -16,8 +17,9 @@ from bandit.contributions import Contributions, contributions
 from bandit.experts import Experts, start_experts
 from bandit.folds import holdout, time_folds
 from bandit.grid import Grid, compile_grid
+from bandit.learnt import Learnt, learnt_from_arrays
 from bandit.margin import Margins, fit_margins
-from bandit.posterior import Beliefs, Posterior, Rows
+from bandit.posterior import Posterior, Rows
 from bandit.posterior_start import ArrivalShare, arrival_share, start, start_amounts
 from bandit.prior import WARM_ROWS, Columns, Log, Prior
 from bandit.prior_fit import FittedPrior, fit_prior
@@ -40,6 +42,7 @@ __all__ = [
     "Extent",
     "FittedPrior",
     "Grid",
+    "Learnt",
     "Log",
     "Margins",
     "Outside",
@@ -64,6 +67,7 @@ __all__ = [
     "fit_margins",
     "fit_prior",
     "holdout",
+    "learnt_from_arrays",
     "mean_success",
     "priced_probabilities",
     "propensity_weights",

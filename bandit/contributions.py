@@ -1,13 +1,13 @@
 """Why is a belief what it is? A logit's mean as a sum over what is known of the customer and the offer."""
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
-from bandit.posterior import Posterior
+from bandit.learnt import Learnt
 from bandit.prior import Prior, parse
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -20,13 +20,16 @@ class Contributions:
     Attributes:
         level: (n,) what the prior says of everybody.
         columns: (n, d) what each column adds in the prior, customer columns first.
-        residual: (n, p + 1) what has been learnt since: ψ_j·w_j for each column of the basis, then for the slope on
-            the prior's logit.
+        residual: (n, d) what has been learnt since: ψ_j·w_j for each column that the posterior sees, then for the slope
+            on the prior's logit.
+        voices: (n, s) the same by who says so: each of the posterior's `shares`, times his share. Adds up to
+            `residual`.
     """
 
     level: Floats
     columns: Floats
     residual: Floats
+    voices: Floats
 
     @property
     def logit(self) -> Floats:
@@ -36,7 +39,7 @@ class Contributions:
 
 
 def contributions(
-    prior: Prior, posterior: Posterior, customers: Floats, basis: NDArray[Any], arm: NDArray[np.int64]
+    prior: Prior, posterior: Learnt, customers: Floats, basis: NDArray[np.float32], arm: NDArray[np.int64]
 ) -> Contributions:
     """Take the means of some logits apart.
 
@@ -46,22 +49,23 @@ def contributions(
     Args:
         prior, posterior: the beliefs.
         customers: (n, dc) float64, one row per logit.
-        basis: (n, p) the same customers as the residual sees them.
+        basis: (n, p) float32, the same customers as beliefs take them.
         arm: (n,) 0..k, whose logits.
 
     Raises:
         ShapeError: the arrays do not fit the model.
     """
     n, arms = len(customers), len(prior.offers)
-    if basis.shape != (n, posterior.shift.shape[1] - 1) or arm.shape != (n,):
+    voices, seen = posterior.voices(), posterior.seen(basis)
+    if seen.shape != (n, voices.shape[2] - 1) or arm.shape != (n,):
         raise ShapeError(f"{n} customers, a basis of shape {basis.shape} and arms of shape {arm.shape} do not fit.")
     if n and not 0 <= arm.min() <= arm.max() < arms:
         raise ShapeError(f"An arm is not in 0..{arms - 1}.", where="arm")
     shapley = _of_trees(prior, customers, arm)
     logit = shapley.sum(1)
-    psi = np.column_stack([basis.astype(np.float64), logit - posterior.centre])
-    weight, _ = posterior.weights()
-    return Contributions(shapley[:, -1], shapley[:, :-1], psi * weight[arm])
+    psi = np.column_stack([seen.astype(np.float64), logit - posterior.centre])
+    said = psi * voices[:, arm]
+    return Contributions(shapley[:, -1], shapley[:, :-1], said.sum(0), said.sum(2).T)
 
 
 def _of_trees(prior: Prior, customers: Floats, arm: NDArray[np.int64]) -> Floats:

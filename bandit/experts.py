@@ -1,26 +1,29 @@
 """Several posteriors of one kind, weighed by how well each foresaw what came.
 
-The first is the posterior itself; the second forgets faster; the third also sees random waves of the customer. Their
-mixture is handed on as the Gaussian of the same mean and variance, so that nothing downstream knows of it.
+The first is the posterior itself; the second forgets faster; the third also sees random waves of the customer. All are
+lines in the columns that the third sees, so their mixture is handed on as one Gaussian of the weights, with the
+mixture's mean and covariance, and nothing downstream knows of it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
+from bandit.beliefs import Beliefs, Lines, factor_of_covariance, same
 from bandit.fourier import Fourier, fit_fourier
 from bandit.hierarchy import FOURIER
-from bandit.posterior import Beliefs, Posterior, Rows
+from bandit.posterior import Posterior, Rows
 from bandit.posterior_start import start
 
 Floats: TypeAlias = NDArray[np.float64]
+Singles: TypeAlias = NDArray[np.float32]
 
 _QUICK_DISCOUNT = 0.88
 _MEMORY = 0.98  # what a day leaves of a score
-_NEGLIGIBLE = 1e-3  # weight below which a posterior is not asked
+_NEGLIGIBLE = 1e-3  # share below which a posterior is not asked
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +38,7 @@ class Experts:
     curved: Posterior
     waves: Fourier
     score: Floats
+    _lines: Lines | None = field(default=None, init=False, repr=False)
 
     def update(self, rows: Rows, *, window: int) -> "Experts":
         """Fold one calendar window of matured rows, as `Posterior.update`, after scoring each posterior on it.
@@ -53,8 +57,13 @@ class Experts:
         curved = self.curved.overlay(replace(rows, basis=self.waves(rows.basis)))
         return Experts(self.plain.overlay(rows), self.quick.overlay(rows), curved, self.waves, self.score)
 
-    def beliefs(self, basis: NDArray[np.float32], logit: NDArray[Any], *, threads: int = 2) -> Beliefs:
-        """Mean and sd of the mixture, as `Posterior.beliefs`; posteriors that have proved worthless are not asked.
+    def widened(self, count: int) -> "Experts":
+        """With `count` more cold arms that nothing is known of, last before no offer. No other arm changes."""
+        plain, quick, curved = (state.widened(count) for state in self.members)
+        return Experts(plain, quick, curved, self.waves, self.score)
+
+    def beliefs(self, basis: Singles, logit: NDArray[Any], *, threads: int = 2) -> Beliefs:
+        """Mean and sd of the mixture, as `Posterior.beliefs`.
 
         Args:
             basis: (n, p) float32, without the waves.
@@ -64,18 +73,47 @@ class Experts:
         Raises:
             ShapeError: the arrays do not fit the states.
         """
-        weight = np.where(self.weights >= _NEGLIGIBLE, self.weights, 0.0)
-        weight /= weight.sum()
-        asked = [(np.float32(w), state) for w, state in zip(weight, self.members, strict=True) if w > 0.0]
-        found = [
-            (w, state.beliefs(self.waves(basis) if state is self.curved else basis, logit, threads=threads))
-            for w, state in asked
-        ]
-        if len(found) == 1:
-            return found[0][1]
-        mean = np.sum([w * b.mean for w, b in found], axis=0)
-        variance = np.sum([w * (b.sd**2 + (b.mean - mean) ** 2) for w, b in found], axis=0)
-        return Beliefs(mean, np.sqrt(variance))
+        return self.lines.beliefs(basis, logit, threads=threads)
+
+    @property
+    def lines(self) -> Lines:
+        """The mixture's weights as beliefs need them, worked out once; of one who counts alone, they are his."""
+        if self._lines is not None:
+            return self._lines
+        alone = [state for state, share in zip(self.members, self.shares.values(), strict=True) if share == 1.0]
+        if alone:
+            made = replace(alone[0].lines, seen=self.waves if self._sees_waves else same)
+        else:
+            mean, covariance = self.weights()
+            factor = factor_of_covariance(covariance)
+            made = Lines(mean.astype(np.float32), factor, self.centre, self.waves if self._sees_waves else same)
+        object.__setattr__(self, "_lines", made)
+        return made
+
+    def weights(self) -> tuple[Floats, Floats]:
+        """Means (K, d) and covariances (K, d, d) of the mixture's weights, in the columns of `seen` and the slope."""
+        voices = self.voices()
+        mean: Floats = voices.sum(0)
+        covariance = np.zeros((*mean.shape, mean.shape[1]))
+        for state, share, voice in zip(self.members, self.shares.values(), voices, strict=True):
+            if share > 0.0:
+                own, off = self._own(state), voice / share - mean
+                covariance[:, own[:, None], own] += share * state.weights()[1]
+                covariance += share * off[:, :, None] * off[:, None, :]
+        return mean, covariance
+
+    def voices(self) -> Floats:
+        """(3, K, d) posterior means of each one's weights times his share: together, the mixture's mean."""
+        width = len((self.curved if self._sees_waves else self.plain).block)
+        out = np.zeros((3, len(self.count), width))
+        for voice, state, share in zip(out, self.members, self.shares.values(), strict=True):
+            if share > 0.0:
+                voice[:, self._own(state)] = share * state.weights()[0]
+        return out
+
+    def seen(self, basis: Singles) -> Singles:
+        """The columns that the weights go with, before the slope: the basis, and the waves while they count."""
+        return self.waves(basis) if self._sees_waves else basis
 
     @property
     def members(self) -> tuple[Posterior, Posterior, Posterior]:
@@ -83,11 +121,22 @@ class Experts:
         return self.plain, self.quick, self.curved
 
     @property
-    def weights(self) -> Floats:
-        """(3,) how much each posterior counts: proportional to its discounted likelihood."""
+    def shares(self) -> dict[str, float]:
+        """How much each is believed: proportional to its discounted likelihood, 0 where that has proved worthless."""
         likelihood = np.exp(self.score - self.score.max())
-        share: Floats = likelihood / likelihood.sum()
-        return share
+        share = likelihood / likelihood.sum()
+        share[share < _NEGLIGIBLE] = 0.0
+        return dict(zip(("plain", "quick", "curved"), (share / share.sum()).tolist(), strict=True))
+
+    @property
+    def count(self) -> Floats:
+        """(K,) discounted number of each arm's decisions, as the plain posterior counts them."""
+        return self.plain.count
+
+    @property
+    def centre(self) -> float:
+        """Mean logit, a constant."""
+        return self.plain.centre
 
     @property
     def window(self) -> int | None:
@@ -125,6 +174,15 @@ class Experts:
             raise ShapeError("An array of the state is missing.", where="score")
         plain, quick, curved = (Posterior.from_arrays(of(name)) for name in ("plain", "quick", "curved"))
         return Experts(plain, quick, curved, Fourier(**waves), arrays["score"])
+
+    @property
+    def _sees_waves(self) -> bool:
+        return self.shares["curved"] > 0.0
+
+    def _own(self, state: Posterior) -> NDArray[np.intp]:
+        """Which columns of the mixture's weights are a member's: the basis, its waves if it has any, and the slope."""
+        last = len((self.curved if self._sees_waves else self.plain).block) - 1
+        return np.array([*range(len(state.block) - 1), last])
 
 
 def start_experts(

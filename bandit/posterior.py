@@ -5,7 +5,6 @@ the same line is their mean, ℓ the amount that the prior expects.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -14,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
+from bandit.beliefs import Beliefs, Lines, factor_of_precision
 from bandit.gaussian import with_noise
 from bandit.hierarchy import Anchor, Group, Sites, em_step
 from bandit.laplace import Batch, Likelihood, mode
-from bandit.posterior_kernels import TILE, beliefs_of
+from bandit.posterior_kernels import beliefs_of
 
 Floats: TypeAlias = NDArray[np.float64]
 Singles: TypeAlias = NDArray[np.float32]
 
 _WINDOW_STRENGTH = 8.0  # ν, in arms: how much the log's variances weigh against a window's
 _FEWEST_DECISIONS = 1.0  # discounted; below this an arm has no effective data
-_BLOCK = 32 * TILE  # customers per task; fixed, so that the number of threads changes no bit
 _OPTIONAL = {"window": np.int64, "noise_variance": np.float64}  # fields that may be None: arrays of none or one
 
 
@@ -58,14 +57,6 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Beliefs:
-    """Posterior `mean` and `sd` of the logit, or of the mean amount, each (n, K) float32."""
-
-    mean: NDArray[np.float32]
-    sd: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Posterior:
     """The state after some windows; K arms, d columns of ψ; groups are 0 warm, 1 cold.
 
@@ -96,7 +87,7 @@ class Posterior:
     discount: float
     window: int | None
     noise_variance: float | None = None
-    _kernel: tuple[Singles, Singles] | None = field(default=None, init=False, repr=False)
+    _lines: Lines | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         arms, d = self.shift.shape
@@ -174,25 +165,7 @@ class Posterior:
         Raises:
             ShapeError: the arrays do not fit the state.
         """
-        n = len(basis)
-        arms, d = self.shift.shape
-        if basis.shape != (n, d - 1) or logit.shape != (n, arms):
-            raise ShapeError(f"A basis {basis.shape} and logits {logit.shape} do not fit {arms} arms, {d - 1} columns.")
-        weight, factor = self._weights_for_kernel()
-        base = np.ascontiguousarray(basis, np.float32)
-        prior = np.ascontiguousarray(logit, np.float32)
-        out = Beliefs(np.empty((n, arms), np.float32), np.empty((n, arms), np.float32))
-
-        def block(first: int) -> None:
-            rows = slice(first, first + _BLOCK)
-            beliefs_of(base[rows], prior[rows], np.float32(self.centre), weight, factor, out.mean[rows], out.sd[rows])
-
-        if n <= _BLOCK:  # one customer at a time should not pay for a pool
-            block(0)
-            return out
-        with ThreadPoolExecutor(max(1, threads)) as pool:
-            list(pool.map(block, range(0, n, _BLOCK)))
-        return out
+        return self.lines.beliefs(basis, logit, threads=threads)
 
     def shown(self, rows: Rows) -> tuple[Floats, Floats]:
         """Believed means and sds (r,) of the logits, or mean amounts, of the arms shown in some rows.
@@ -201,7 +174,7 @@ class Posterior:
             ShapeError: rows do not fit the state.
         """
         check_rows(rows, *self.shift.shape, amounts=self.noise_variance is not None)
-        weight, factor = self._weights_for_kernel()
+        weight, factor = self.lines.weight, self.lines.factor
         centre, logit = np.float32(self.centre), np.asarray(rows.logit, np.float32)[:, None]
         mean, sd = np.empty((len(logit), 1), np.float32), np.empty((len(logit), 1), np.float32)
         for arm in np.unique(rows.arm):
@@ -211,6 +184,30 @@ class Posterior:
             beliefs_of(basis, logit[here], centre, weight[own], factor[own], m, s)
             mean[here], sd[here] = m, s
         return mean[:, 0].astype(np.float64), sd[:, 0].astype(np.float64)
+
+    @property
+    def lines(self) -> Lines:
+        """The weights as beliefs need them, worked out once: for one customer that would be most of the time."""
+        if self._lines is not None:
+            return self._lines
+        prior = 1.0 / self.variance[self.cold.astype(np.int64)]
+        factor = factor_of_precision(self.precision + np.eye(prior.shape[1]) * prior[:, None, :])
+        made = Lines(self.weights()[0].astype(np.float32), factor, self.centre)
+        object.__setattr__(self, "_lines", made)
+        return made
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Who is believed, and by how much: this posterior, fully."""
+        return {"plain": 1.0}
+
+    def seen(self, basis: Singles) -> Singles:
+        """The columns that the weights go with, before the slope: the basis."""
+        return basis
+
+    def voices(self) -> Floats:
+        """(1, K, d) posterior means of the weights, of everybody in `shares`."""
+        return self.weights()[0][None]
 
     def temperature(self) -> Floats:
         """(K,) τ = .25 + .45·300/(300 + n_a): new arms explore, known ones hardly."""
@@ -249,20 +246,6 @@ class Posterior:
         for name in _OPTIONAL:
             values[name] = arrays[name][0].item() if len(arrays[name]) else None
         return Posterior(**values)
-
-    def _weights_for_kernel(self) -> tuple[Singles, Singles]:
-        """Means (K, d) and inverse Cholesky factors F (K, d, d) of the precisions: the sd of ψ·w is |Fψ|.
-
-        Worked out once a state: for one customer they would be most of the time.
-        """
-        if self._kernel is not None:
-            return self._kernel
-        prior = 1.0 / self.variance[self.cold.astype(np.int64)]
-        lower = np.linalg.cholesky(self.precision + np.eye(prior.shape[1]) * prior[:, None, :])
-        factor = np.tril(np.linalg.inv(lower)).astype(np.float32)
-        made = self.weights()[0].astype(np.float32), factor
-        object.__setattr__(self, "_kernel", made)
-        return made
 
     def _faded(self, kept: float, *, held: NDArray[np.bool_]) -> "Posterior":
         """Evidence times `kept`; the means of `held` arms stay where they were."""

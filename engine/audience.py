@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from allot import DataError
 from allot.uniforms import stream, uniforms
-from bandit import Beliefs, Posterior
+from bandit import Beliefs, Learnt
 from engine.campaign import Campaign
 from engine.models import Foundation
 from engine.objective import Terms
@@ -122,7 +122,7 @@ def audience_beliefs(
     connection: "DuckDBPyConnection",
     audience: Audience,
     campaign: Campaign,
-    model: tuple[Foundation, Posterior],
+    model: tuple[Foundation, Learnt],
     stages: Stages,
 ) -> tuple[Beliefs, Floats | None]:
     """Of every offer and of no offer, (n, k + 1) in catalogue order: mean and sd of the logit of success, and what a

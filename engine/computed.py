@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import CampaignError, LimitError
-from bandit import Beliefs, Posterior
+from bandit import Beliefs, Learnt
 from engine.audience import Audience, audience_beliefs, find_audience, held_out, terms_of
 from engine.campaign import Campaign
 from engine.drawable import check_drawable, no_room_for_draw
@@ -45,6 +45,7 @@ class Computed:
         choice: (n,) offer numbers, -1 = no offer.
         probability: (n, k + 1) float32.
         played: (k + 1,) temperature with which each arm was played.
+        newcomers: the offers of the catalogue that came after training.
     """
 
     campaign: Campaign
@@ -57,6 +58,7 @@ class Computed:
     choice: NDArray[np.int64]
     probability: NDArray[np.float32]
     played: Floats
+    newcomers: tuple[str, ...]
 
     @property
     def problem(self) -> Problem:
@@ -87,6 +89,7 @@ class Setup:
     worth: Worth
     segments: Segmented
     played: Floats
+    newcomers: tuple[str, ...]
 
     def problem(self, rows: NDArray[np.bool_]) -> Problem:
         """The portfolio's problem for some of the customers."""
@@ -95,7 +98,7 @@ class Setup:
         return Problem(w.value[rows], w.cost[rows], eligible, cell[rows], limits, n_cells=len(self.segments.labels))
 
 
-def load_models(workspace: "Workspace", store: "Store", posterior_id: str) -> tuple[Foundation, Posterior]:
+def load_models(workspace: "Workspace", store: "Store", posterior_id: str) -> tuple[Foundation, Learnt]:
     """The posterior of a stamp and the foundation that it stands on, with the newcomers that it has learnt of."""
     posterior, prior_id = load_posterior(store, posterior_id)
     newcomers = store.model("posterior", posterior_id).watermark.get("newcomers", ())
@@ -129,7 +132,8 @@ def set_up(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: St
     with stages("worth", len(beliefs.mean)):
         terms = terms_of(audience.offers, campaign, relative)
         worth = worth_of(campaign.objective, beliefs, audience.eligible, terms, played)
-    return Setup(audience, beliefs, worth, segments, played)
+    newcomers = tuple(offer for offer in audience.offer_ids if offer in foundation.newcomers)
+    return Setup(audience, beliefs, worth, segments, played, newcomers)
 
 
 def _domain(connection: "DuckDBPyConnection", version: DataVersion) -> Callable[[str], set[object]]:
@@ -174,6 +178,7 @@ def compute(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: S
         choice,
         probability,
         setup.played,
+        setup.newcomers,
     )
 
 

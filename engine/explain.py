@@ -28,8 +28,9 @@ def explain(workspace: "Workspace", customer_id: str, allocation_id: str | None)
         `chosen` (None = no offer), `sentence`, and for each offer: eligible, excluded_by, probability, success
         (posterior mean chance), sd, value, cost, price (what the limits charge) and `behind`: how much more it would
         have to be worth to equal the best option, in the objective's units. `score` is the chosen offer's value less
-        its price, and `reasons` (see `engine.reasons`) are terms that add up to it; None where no offer was chosen, or
-        where the model or data of the decision are gone (`without_reasons` says so).
+        its price, `reasons` are terms that add up to it, and `experts` say who has learnt the learnt ones (see
+        `engine.reasons.Reasons`); None where no offer was chosen, or where the model or data of the decision are gone
+        (`without_reasons` says so).
 
     Raises:
         NotFoundError: no such allocation, or the customer is not in it.
@@ -52,15 +53,15 @@ def _reasons(
 ) -> dict[str, Any]:
     """The chosen offer's score taken apart, or in words why it cannot be."""
     if chosen is None:
-        return {"score": None, "reasons": None, "without_reasons": ""}
+        return {"score": None, "reasons": None, "experts": None, "without_reasons": ""}
     place = told["offers"].index(chosen)
     numbers = {name: chosen[name] for name in ("mean", "success", "value", "price")}
     out = {"score": chosen["value"] - chosen["price"]}
     try:
         found = reasons(workspace, store, stored, Chosen(told["customer_id"], place, **numbers))
     except (DataError, WorkspaceError, NotFoundError) as error:
-        return {**out, "reasons": None, "without_reasons": str(error)}
-    return {**out, "reasons": found, "without_reasons": ""}
+        return {**out, "reasons": None, "experts": None, "without_reasons": str(error)}
+    return {**out, "reasons": found.terms, "experts": found.experts, "without_reasons": ""}
 
 
 def _told(workspace: "Workspace", stored: StoredAllocation, customer_id: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bandit import Posterior, Rows, arrival_share
+from bandit import Learnt, Rows, arrival_share, learnt_from_arrays
 from engine.models import Foundation
 from engine.rows import column_keys, days, row_features
 from engine.stamp import Stamp
@@ -152,13 +152,13 @@ class Folded:
         kept: how many windows at the start were kept as they were.
     """
 
-    state: Posterior
+    state: Learnt
     reader: RowReader
     checkpoints: list[Checkpoint]
     kept: int
 
 
-def fold(reader: RowReader, windows: list[Window], base: str, start: Posterior) -> Folded:
+def fold(reader: RowReader, windows: list[Window], base: str, start: Learnt) -> Folded:
     """Fold windows in their order; a newcomer becomes an arm with the first window that names it."""
     known = {c.window: c for c in reader.store.checkpoints(base)}
     state, chain, kept = start, base, 0
@@ -167,7 +167,7 @@ def fold(reader: RowReader, windows: list[Window], base: str, start: Posterior) 
         checkpoint = known.get(window.day)
         if checkpoint is None or checkpoint.digest != link:
             break
-        state, chain, kept = Posterior.from_arrays(unpack_arrays(checkpoint.blob)), link, kept + 1
+        state, chain, kept = learnt_from_arrays(unpack_arrays(checkpoint.blob)), link, kept + 1
         reader = reader.meeting(window.rows)
     made = []
     for window in windows[kept:]:
@@ -181,7 +181,7 @@ def _link(chain: str, window: Window) -> str:
     return sha256(f"{chain}{window.day}{window.digest}".encode()).hexdigest()
 
 
-def overlaid(folded: Folded, log: pa.Table, as_of: datetime) -> tuple[tuple[Foundation, Posterior], int]:
+def overlaid(folded: Folded, log: pa.Table, as_of: datetime) -> tuple[tuple[Foundation, Learnt], int]:
     """The model with the decisions laid over that are not yet mature, and how many these are.
 
     Their known outcomes count fully. Silence counts by the share of outcomes that arrive by the decision's age, learnt

@@ -89,7 +89,8 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
     Returns:
         folded: outcomes newly folded; filled: decisions without feedback newly counted as failures; waiting: decisions
         that are too young; overlaid: those of them that count for now; refolded: windows that had to be folded again;
-        newcomers: offers that came after training and have decisions to learn from; posterior: the one now in use.
+        newcomers: offers that came after training and have decisions to learn from; posterior: the one now in use;
+        experts: who of it is believed, and by how much (a plain posterior has one).
 
     Raises:
         NotFoundError: no model has been trained.
@@ -133,6 +134,7 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
         "refolded": sum(1 for w in windows[folded.kept :] if w.day in before),
         "windows": len(windows),
         "newcomers": list(widened.newcomers),
+        "experts": posterior.shares,
         "posterior": new,
         "prior": prior_id,
         "warnings": [*_silent(fresh), *_changed(log, foundation)],

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from allot import CampaignError, NotFoundError, WorkspaceError
-from bandit import Basis, Margins, Posterior, Prior
+from bandit import Basis, Learnt, Margins, Prior, learnt_from_arrays
 from engine.features import FeatureSpec
 from governance import load_artifact, save_artifact
 from warehouse import pack_arrays, unpack_arrays
@@ -109,9 +109,9 @@ class Foundation:
         new = [offer for offer in dict.fromkeys(offer_ids) if offer is not None and offer not in self.offer_ids]
         return replace(self, prior=self.prior.widened(len(new)), offer_ids=(*self.offer_ids, *new)) if new else self
 
-    def fitting(self, posterior: Posterior) -> Posterior:
+    def fitting(self, posterior: Learnt) -> Learnt:
         """A posterior of this foundation with as many arms as it has by now."""
-        missing = len(self.offer_ids) + 1 - len(posterior.cold)
+        missing = len(self.offer_ids) + 1 - len(posterior.count)
         return posterior.widened(missing) if missing else posterior
 
     def arms(self, offers: pa.Table) -> NDArray[np.intp]:
@@ -141,7 +141,7 @@ class Foundation:
         return np.concatenate([known[:, :offers], new, known[:, offers:]], axis=1)
 
 
-def taking_in(model: tuple[Foundation, Posterior], offers: pa.Table) -> tuple[Foundation, Posterior]:
+def taking_in(model: tuple[Foundation, Learnt], offers: pa.Table) -> tuple[Foundation, Learnt]:
     """The model with every offer of a catalogue as an arm: those that it has not met are newcomers without evidence."""
     foundation = model[0].widened(offers["offer_id"].to_pylist())
     return foundation, foundation.fitting(model[1])
@@ -182,7 +182,7 @@ def load_foundation(workspace: "Workspace", prior_id: str) -> Foundation:
     return Foundation.from_files(files)
 
 
-def posterior_id(posterior: Posterior, prior_id: str, newcomers: tuple[str, ...] = ()) -> str:
+def posterior_id(posterior: Learnt, prior_id: str, newcomers: tuple[str, ...] = ()) -> str:
     """Fingerprint of a posterior, of the prior under it and of the offers that came since."""
     digest = sha256(prior_id.encode() + pack_arrays(posterior.to_arrays()))
     if newcomers:
@@ -202,7 +202,7 @@ def current_posterior_id(store: "Store") -> str:
     return model.model_id
 
 
-def load_posterior(store: "Store", model_id: str) -> tuple[Posterior, str]:
+def load_posterior(store: "Store", model_id: str) -> tuple[Learnt, str]:
     """A posterior by its id, and the id of its prior.
 
     Raises:
@@ -211,4 +211,4 @@ def load_posterior(store: "Store", model_id: str) -> tuple[Posterior, str]:
     model = store.model("posterior", model_id)
     if model.blob is None:
         raise WorkspaceError(f"posterior {model_id} is gone.", remedy="Run `allot train` to make a new one.")
-    return Posterior.from_arrays(unpack_arrays(model.blob)), model.parents[0]
+    return learnt_from_arrays(unpack_arrays(model.blob)), model.parents[0]

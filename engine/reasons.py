@@ -37,7 +37,21 @@ class Chosen:
     price: float
 
 
-def reasons(workspace: "Workspace", store: Store, stored: StoredAllocation, chosen: Chosen) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """What a score is made of.
+
+    Args:
+        terms: rows of part ("level", "prior", "learnt", "uncertainty", "cost", "no offer", "price"), term, logit (None
+            where it has none) and worth; the prior's and the learnt terms by size.
+        experts: rows of expert, share (how much it is believed) and logit, which add up to the learnt terms.
+    """
+
+    terms: list[dict[str, Any]]
+    experts: list[dict[str, Any]]
+
+
+def reasons(workspace: "Workspace", store: Store, stored: StoredAllocation, chosen: Chosen) -> Reasons:
     """Terms whose `worth` adds up to value less price, and whose `logit`, where they have one, to the mean logit.
 
     The value of a mean logit is spread over its terms in proportion to them, which is the Aumann-Shapley share along
@@ -47,10 +61,6 @@ def reasons(workspace: "Workspace", store: Store, stored: StoredAllocation, chos
         workspace, store: where the model and the customer's data are.
         stored: the allocation.
         chosen: one of its decisions.
-
-    Returns:
-        rows of part ("level", "prior", "learnt", "uncertainty", "cost", "no offer", "price"), term, logit (None where
-        it has none) and worth; the prior's and the learnt terms by size.
 
     Raises:
         WorkspaceError, NotFoundError: the model or the data that the decision was made from are gone.
@@ -71,11 +81,15 @@ def reasons(workspace: "Workspace", store: Store, stored: StoredAllocation, chos
     terms = terms_of(offers, campaign, relative)
     rate, fee = (float(x[..., chosen.offer].item()) for x in rate_of(campaign.objective, terms))
     without = rate * chosen.success - fee - chosen.value if campaign.objective == "incremental" else 0.0
-    return _in_money(_named(foundation, found), chosen, (rate, fee, without))
+    experts = [
+        {"expert": name, "share": share, "logit": float(logit)}
+        for (name, share), logit in zip(posterior.shares.items(), found.voices[0], strict=True)
+    ]
+    return Reasons(_in_money(_named(foundation, found), chosen, (rate, fee, without)), experts)
 
 
 def _named(foundation: Foundation, found: Contributions) -> list[dict[str, Any]]:
-    """The one pair's terms with a name; the columns of a segment are one term."""
+    """The one pair's terms with a name; the columns of a segment are one term, and so are all waves of the customer."""
     columns, basis = foundation.prior.columns, foundation.basis
     learnt = {"offer": found.residual[0, 0]}
     at = 1
@@ -83,7 +97,9 @@ def _named(foundation: Foundation, found: Contributions) -> list[dict[str, Any]]
     for column, width in widths:
         learnt[columns.customer[column]] = found.residual[0, at : at + width].sum()
         at += width
-    learnt["trust in the prior"] = found.residual[0, at]
+    if at < found.residual.shape[1] - 1:
+        learnt["curves in them"] = found.residual[0, at:-1].sum()
+    learnt["trust in the prior"] = found.residual[0, -1]
     prior = dict(zip(columns.names, found.columns[0], strict=True))
     parts = {"prior": prior, "learnt": learnt}
     rows = [

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import CampaignError
-from bandit import Beliefs, Posterior, mean_success
+from bandit import Beliefs, Learnt, mean_success
 from engine.campaign import Campaign
 from engine.computed import Setup, load_models
 from engine.models import taking_in
@@ -35,7 +35,7 @@ def mean_slope(mean: NDArray[np.floating], sd: NDArray[np.floating]) -> Floats:
 
 
 def risk_of(
-    posterior: Posterior,
+    posterior: Learnt,
     arms: NDArray[np.integer],
     seen: tuple[NDArray[np.float32], NDArray[np.floating]],
     beliefs: Beliefs,
@@ -59,7 +59,7 @@ def risk_of(
     return Risk(
         sensitivity=(slope * earned).astype(np.float32),
         covariance=posterior.weights()[1][arms],
-        features=basis,
+        features=posterior.seen(basis),
         pair_feature=(logit[:, arms] - posterior.centre).astype(np.float32),
         maximum_sd=maximum_sd,
         price=price,

@@ -70,6 +70,7 @@ def summarise(computed: Computed, stamp: Stamp) -> dict[str, Any]:
         "drawn_value_bound": plan.bound,
         "limits": limit_lines(campaign, plan.usage),
         "offers": _offers(computed),
+        "newcomers": list(computed.newcomers),
         "funnel": _funnel(computed),
         "acceptance": plan.acceptance,
         "headroom": plan.headroom.tolist(),
@@ -202,6 +203,11 @@ def _warnings(computed: Computed) -> list[str]:
         worst = max(_funnel(computed), key=lambda line: line["all_hits"])
         out.append(
             f"nobody could get anything: rule {worst['rule']!r} excludes {worst['all_hits']:,} pairs, more than any"
+        )
+    if computed.newcomers:
+        out.append(
+            f"{', '.join(computed.newcomers)}: newer than the model, believed like any new offer until outcomes tell; "
+            "run `allot train` once there are hundreds of them"
         )
     if computed.plan.mechanism == "deterministic":
         out.append("temperature 0 gives every choice with probability one: nothing can be learnt from these decisions")

@@ -3,6 +3,7 @@
 import difflib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import pyarrow as pa
 
 from allot import DataError
 from bandit import (
+    Basis,
     FittedPrior,
+    Learnt,
     Log,
-    Posterior,
     Rows,
     effective,
     fit_basis,
@@ -20,6 +22,7 @@ from bandit import (
     fit_prior,
     propensity_weights,
     start,
+    start_experts,
 )
 from engine.audience import catalogue
 from engine.exposed import Exposed, exposed_rows
@@ -45,6 +48,7 @@ class Wishes:
             behaviour.
         margins: learn how the amounts of successes differ between customers; an offer's margin is then multiplied, for
             each customer, by the expected amount over the mean of all its successes.
+        experts: let three posteriors run beside one another, weighed by how well each foresees what comes.
         force: put the model to use even if it is worse than the one in use, and its trees even if they are worse than
             the base rate.
     """
@@ -52,6 +56,7 @@ class Wishes:
     monotone: tuple[str, ...] = ()
     weigh: bool = False
     margins: bool = False
+    experts: bool = False
     force: bool = False
 
 
@@ -59,7 +64,7 @@ class Wishes:
 class _Trained:
     fitted: FittedPrior
     foundation: Foundation
-    posterior: Posterior
+    posterior: Learnt
     log: Log
 
 
@@ -141,6 +146,7 @@ def _document(
         **training_document(made.fitted.report, exposed, offers, made.foundation.prior.warm.tolist(), judged),
         "weighted_rows": int(weighted.sum()) if wishes.weigh else 0,
         "monotone": list(wishes.monotone),
+        "experts": made.posterior.shares,
         "learnt_margins": made.foundation.margins is not None and made.foundation.margins.slope > 0.0,
     }
 
@@ -188,15 +194,8 @@ def _fit(
             force=wishes.force,
             progress=lambda _step, share: done(int(share * (len(at) - 1))),
         )
-    levels = {spec.features[j].name: count for j, count in spec.categories.items()}
-    own = [name for name in spec.names if name.startswith("customer.")]
     with stages("posterior", len(at)):
-        # Memory belongs to the prior, whose trees do not extrapolate: what a customer's contacts look like today may
-        # lie far outside the log. The residual corrects by who the customer is.
-        basis = fit_basis(customers, columns, levels=levels, gain=fitted.report.gain, among=own)
-        counted = None if weight is None else effective(weight, exposed.arm)
-        rows = Rows(basis(customers), fitted.shown, exposed.arm, exposed.outcome, counted)
-        posterior = start(rows, fitted.as_cold, len(matrix), centre=fitted.prior.mean_logit, block=basis.blocks)
+        basis, posterior = _begun(fitted, log, spec, seed, wishes)
     seen, first = np.unique(exposed.key, return_index=True)
     held, own_rows = np.unique(exposed.key[fitted.held.rows], return_index=True)
     foundation = Foundation(
@@ -217,6 +216,19 @@ def _fit(
             margins = fit_margins(log.some(paid), matrix, columns, exposed.reward[paid], seed=seed)
         foundation = replace(foundation, margins=margins)
     return _Trained(fitted, foundation, posterior, log)
+
+
+def _begun(fitted: FittedPrior, log: Log, spec: FeatureSpec, seed: int, wishes: Wishes) -> tuple[Basis, Learnt]:
+    """How the posterior sees a customer, and what it knows from the cross-fitted log alone."""
+    # Memory belongs to the prior, whose trees do not extrapolate: what a customer's contacts look like today may
+    # lie far outside the log. The residual corrects by who the customer is.
+    prior, own = fitted.prior, [name for name in spec.names if name.startswith("customer.")]
+    levels = {spec.features[j].name: count for j, count in spec.categories.items()}
+    basis = fit_basis(log.customers, prior.columns, levels=levels, gain=fitted.report.gain, among=own)
+    counted = None if log.weight is None else effective(log.weight, log.arm)
+    rows = Rows(basis(log.customers), fitted.shown, log.arm, log.outcome, counted)
+    begin = partial(start_experts, seed=seed) if wishes.experts else start
+    return basis, begin(rows, fitted.as_cold, len(prior.offers), centre=prior.mean_logit, block=basis.blocks)
 
 
 def _directions(wishes: Wishes, numbers: list[str]) -> dict[str, int]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.console import say, table
-from bandit import Posterior
+from bandit import Learnt
 from engine.computed import Setup, load_models, set_up
 from engine.risk import campaign_risk, some_risk
 from engine.stages import Stages
@@ -46,7 +46,7 @@ class _Case:
     setup: Setup
     rows: NDArray[np.bool_]
     risk: Risk
-    posterior: Posterior
+    posterior: Learnt
     arms: NDArray[np.intp]
 
 

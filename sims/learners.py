@@ -6,7 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit import Experts, Posterior, Rows
+from bandit import Learnt, Rows
 from sims.people import Floats, Ints
 from sims.response import sigmoid
 
@@ -95,7 +95,7 @@ class Residual:
 
     def __init__(
         self,
-        state: Posterior | Experts,
+        state: Learnt,
         basis: Singles,
         logit: Singles,
         money: Money,

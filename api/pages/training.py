@@ -182,6 +182,8 @@ def _notes(d: Document) -> str:
     facts += [f"held monotone: {wish}" for wish in d["monotone"]]
     if d["learnt_margins"]:
         facts.append("how much a success brings differs between customers: margins are multiplied accordingly")
+    if len(d["experts"]) > 1:
+        facts.append("three posteriors run beside one another; each counts a third until outcomes tell them apart")
     if d["weighted_rows"]:
         facts.append(
             f"{count(d['weighted_rows'])} rows are weighted by their logged propensities; so are all means here"

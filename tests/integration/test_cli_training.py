@@ -1,6 +1,5 @@
 """A worse model is not put to use and says so; its report can be read all the same; force puts it to use."""
 
-import json
 from pathlib import Path
 
 from conftest import Commands, House
@@ -15,15 +14,17 @@ def test_a_log_cut_short_is_refused_reported_and_forced(
     assert allot("load", "--exposures", tmp_path / "few.csv", *here).code == 0
     train = ("train", "--as-of", "2026-04-01", "--outcome-days", 14, *here)
     refused = allot(*train)
-    assert refused.code == 0
-    assert "Not put to use: it says the same of everybody" in refused.out
-    answer = allot(*train, "--output", "json").document
+    assert (refused.code, "Not put to use: it says the same of everybody" in refused.out) == (10, True)
+    answered = allot(*train, "--output", "json")
+    answer = answered.document
+    assert (answered.code, answered.err) == (10, "")
     assert not answer["in_use"] and answer["refused"]
     page = Path(allot("report", answer["prior"], *here, "--output", "json").document["html"])
     assert "Not put to use" in page.read_text() and page.parent.name == answer["prior"]
     assert allot("learn", *here, "--output", "json").document["prior"] != answer["prior"]
-    forced = json.loads(allot(*train, "--force", "--output", "json").out)
-    assert forced["in_use"] and forced["prior"] == answer["prior"]
+    ran = allot(*train, "--force", "--output", "json")
+    forced = ran.document
+    assert ran.code == 0 and forced["in_use"] and forced["prior"] == answer["prior"]
     assert allot("learn", *here, "--output", "json").document["prior"] == answer["prior"]
 
 

@@ -34,6 +34,7 @@ def document(**changes):
         "gain": {"customer.age": 12.5, NASTY: 3.0, "offer.margin": 0.0},
         "weighted_rows": 0,
         "monotone": [],
+        "experts": {"plain": 1.0},
         "learnt_margins": False,
         "warnings": [],
     }
@@ -74,6 +75,10 @@ def test_the_page_stands_alone_and_shows_every_chart(tmp_path):
         ({"forced": "trees do not beat the rate"}, "<strong>Forced into use.</strong> trees do not beat the rate."),
         ({"predecessor": {"prior": "prior-0", **COMPARED}}, "(difference +0.0200, standard error 0.0040)"),
         (REFUSED, "It could not be compared with <code>prior-0</code>"),
+        (
+            {"experts": dict.fromkeys(("plain", "quick", "curved"), 1 / 3)},
+            "<li>three posteriors run beside one another",
+        ),
         ({"weighted_rows": 2900, "monotone": ["customer.age=up"]}, "<li>held monotone: customer.age=up</li>"),
     ],
 )

@@ -1,10 +1,12 @@
 """A belief taken apart adds up to itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from allot import ShapeError
-from bandit import Columns, Log, Rows, contributions, fit_basis, fit_prior, start
+from bandit import Columns, Log, Rows, contributions, fit_basis, fit_prior, start, start_experts
 
 
 @pytest.fixture(scope="module")
@@ -21,32 +23,57 @@ def learnt():
     log = Log(customers, arm, outcome, np.arange(rows) / 100.0, np.arange(rows, dtype=np.uint64))
     fitted = fit_prior(log, offers, columns, seed=1)
     basis = fit_basis(customers, columns, levels={"segment": 3})
-    state = start(
-        Rows(basis(customers), fitted.shown, arm, outcome), fitted.as_cold, k + 1, centre=0.1, block=basis.blocks
-    )
+    seen = Rows(basis(customers), fitted.shown, arm, outcome)
+    state = start(seen, fitted.as_cold, k + 1, centre=0.1, block=basis.blocks)
     assert not fitted.prior.constant and not fitted.prior.warm[3]
-    return fitted.prior, state, basis, customers
+    return fitted.prior, state, basis, customers, (seen, fitted.as_cold)
 
 
-def test_terms_add_up_to_the_posterior_mean_of_every_arm(learnt):
-    prior, state, basis, customers = learnt
+@pytest.fixture(scope="module", params=["posterior", "experts", "without waves"])
+def any_state(request, learnt):
+    """One posterior; three, of which some rows have told apart who foresees them; of these the first two."""
+    _, state, basis, _, (seen, as_cold) = learnt
+    if request.param == "posterior":
+        return state
+    made = start_experts(seen, as_cold, 5, centre=0.1, block=basis.blocks, seed=2)
+    made = made.update(replace(seen, outcome=np.roll(seen.outcome, 7)), window=3)
+    counted = np.array([0.1, 0.0, 0.2 if request.param == "experts" else -np.inf])
+    return replace(made, score=counted)
+
+
+def test_terms_add_up_to_the_posterior_mean_of_every_arm(learnt, any_state):
+    prior, _, basis, customers, _ = learnt
+    state = any_state
     some = customers[:40]
     beliefs = state.beliefs(basis(some), prior.logits(some))
     for arm in range(5):
         found = contributions(prior, state, some, basis(some), np.full(40, arm))
         assert np.abs(found.logit - beliefs.mean[:, arm]).max() < 2e-5
         assert np.ptp(found.level) < 1e-12
+        assert found.voices.shape == (40, len(state.shares))
+        assert np.abs(found.voices.sum(1) - found.residual.sum(1)).max() < 1e-12
+
+
+def test_of_experts_each_says_his_share_of_what_he_believes(learnt):
+    prior, state, basis, customers, (seen, as_cold) = learnt
+    three = start_experts(seen, as_cold, 5, centre=0.1, block=basis.blocks, seed=2)
+    some, arm = customers[:20], np.arange(20) % 5
+    found = contributions(prior, three, some, basis(some), arm)
+    alone = contributions(prior, state, some, basis(some), arm)
+    assert np.abs(3 * found.voices[:, 0] - alone.residual.sum(1)).max() < 1e-12
+    assert np.array_equal(found.columns, alone.columns)
+    assert np.abs(found.voices[:, 0] - found.voices[:, 2]).max() > 1e-3
 
 
 def test_the_column_that_matters_most_adds_most(learnt):
-    prior, state, basis, customers = learnt
+    prior, state, basis, customers, _ = learnt
     found = contributions(prior, state, customers[:300], basis(customers[:300]), np.zeros(300, np.int64))
     size = np.abs(found.columns).mean(0)
     assert size[0] == size.max() > 0.3 > 2 * size[2]
 
 
 def test_arms_and_shapes_are_checked(learnt):
-    prior, state, basis, customers = learnt
+    prior, state, basis, customers, _ = learnt
     some = customers[:2]
     with pytest.raises(ShapeError, match=r"0\.\.4"):
         contributions(prior, state, some, basis(some), np.array([0, 5]))

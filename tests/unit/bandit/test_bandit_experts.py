@@ -9,7 +9,8 @@ from allot import ShapeError
 from bandit.basis import INTERCEPT, NUMERICS, SLOPE
 from bandit.experts import Experts, start_experts
 from bandit.fourier import fit_fourier
-from bandit.posterior import Rows
+from bandit.learnt import learnt_from_arrays
+from bandit.posterior import Posterior, Rows
 from bandit.posterior_start import start
 
 BLOCK = (INTERCEPT, NUMERICS, NUMERICS, SLOPE)
@@ -52,6 +53,50 @@ def test_beliefs_have_the_moments_of_the_mixture(begun):
     np.testing.assert_allclose(found.sd, drawn.std(0), rtol=0.02)
 
 
+@pytest.mark.parametrize("shares", [(0.5, 0.2, 0.3), (0.0005, 0.6, 0.3995), (0.7, 0.3, 0.0)])
+def test_beliefs_weigh_each_ones_beliefs(begun, shares):
+    """By hand, also where somebody is worthless and not asked."""
+    with np.errstate(divide="ignore"):
+        state = replace(begun.update(rows_of(2, 300), window=0), score=np.log(shares))
+    basis, logit = query(3, 200)
+    own = [m.beliefs(state.waves(basis) if m is state.curved else basis, logit) for m in state.members]
+    kept = np.where(np.array(shares) < 0.001, 0.0, shares)
+    kept = (kept / kept.sum())[:, None, None]
+    mean, sd = np.stack([b.mean for b in own]).astype(float), np.stack([b.sd for b in own]).astype(float)
+    expected = (kept * mean).sum(0)
+    found = state.beliefs(basis, logit)
+    np.testing.assert_allclose(found.mean, expected, atol=3e-6)
+    np.testing.assert_allclose(found.sd, np.sqrt((kept * (sd**2 + (mean - expected) ** 2)).sum(0)), rtol=2e-5)
+    np.testing.assert_allclose(list(state.shares.values()), kept[:, 0, 0])
+
+
+@pytest.mark.parametrize("score", [np.zeros(3), np.array([0.0, 1.0, -np.inf]), np.array([0.0, 0.0, 900.0])])
+def test_what_each_says_adds_up_to_the_weights_that_beliefs_stand_on(begun, score):
+    state = replace(begun, score=score)
+    mean, covariance = state.weights()
+    basis, logit = query(3, 50)
+    assert state.voices().shape == (len(state.shares), ARMS, state.seen(basis).shape[1] + 1)
+    np.testing.assert_array_equal(state.voices().sum(0), mean)
+    found = state.beliefs(basis, logit)
+    for arm in range(ARMS):
+        psi = np.column_stack([state.seen(basis), logit[:, arm] - state.centre]).astype(float)
+        np.testing.assert_allclose(found.mean[:, arm], logit[:, arm] + psi @ mean[arm], atol=2e-5)
+        variance = np.einsum("ni,ij,nj->n", psi, covariance[arm], psi)
+        np.testing.assert_allclose(found.sd[:, arm], np.sqrt(variance), rtol=1e-4)
+
+
+def test_a_newcomer_changes_nobody_else_whenever_it_appears(begun):
+    rows, (basis, logit) = rows_of(6, 400), query(3, 50)
+    rows = replace(rows, arm=np.minimum(rows.arm, 3))
+    plain, wide = begun.update(rows, window=2), begun.widened(1).update(rows, window=2)
+    other = plain.widened(1).to_arrays()
+    assert all(np.array_equal(array, other[name]) for name, array in wide.to_arrays().items())
+    own, found = plain.beliefs(basis, logit), wide.beliefs(basis, np.insert(logit, 4, -0.5, axis=1))
+    np.testing.assert_array_equal(np.delete(found.mean, 4, axis=1), own.mean)
+    np.testing.assert_array_equal(np.delete(found.sd, 4, axis=1), own.sd)
+    assert wide.temperature()[4] == 0.7 and np.array_equal(wide.count[[0, 1, 2, 3, 5]], plain.count)
+
+
 def test_one_who_has_proved_right_alone_is_handed_on_bit_for_bit(begun):
     basis, logit = query(5, 30)
     for at, (member, seen) in enumerate(zip(begun.members, (basis, basis, begun.waves(basis)), strict=True)):
@@ -73,7 +118,7 @@ def test_who_foresees_curves_is_believed_where_there_are_curves():
     for day in range(5):
         straight = straight.update(rows_of(100 + day, 500), window=day)
         curved = curved.update(rows_of(200 + day, 500, curve=2.0), window=day)
-    assert curved.weights[2] > 0.99 > 0.5 > straight.weights[2]
+    assert curved.shares["curved"] > 0.99 > 0.5 > straight.shares["curved"]
     basis, logit = query(10, 400)
     truth = logit + 0.5 * basis[:, [1]] * (np.arange(ARMS) % 2) + 2.0 * np.cos(2.0 * basis[:, [2]])
     near = np.abs(basis[:, 2]) < 1.5
@@ -86,8 +131,8 @@ def test_who_forgets_is_believed_after_everything_changed(begun):
     for day in range(12):
         state = state.update(rows_of(300 + day, 600, level=1.5 * (day > 4)), window=day)
         if day == 4:
-            assert state.weights[1] < 0.7
-    assert state.weights[1] > 0.95
+            assert state.shares["quick"] < 0.7
+    assert state.shares["quick"] > 0.95
 
 
 def test_scores_fade_by_the_day_and_foresee_before_they_learn(begun):
@@ -118,7 +163,8 @@ def test_beliefs_about_the_arms_shown_are_those_of_the_grid(begun):
 
 def test_experts_come_back_bit_for_bit(begun):
     state = begun.update(rows_of(15, 200), window=4)
-    again = Experts.from_arrays(state.to_arrays())
+    again = learnt_from_arrays(state.to_arrays())
+    assert isinstance(again, Experts) and isinstance(learnt_from_arrays(state.quick.to_arrays()), Posterior)
     one, two = (s.update(rows_of(16, 200), window=6).to_arrays() for s in (state, again))
     assert all(one[name].tobytes() == two[name].tobytes() for name in one)
     for name in ("score", "waves.phase", "quick.shift"):

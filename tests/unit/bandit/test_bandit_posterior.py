@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import quad
 
 from allot import ShapeError
-from bandit import posterior as posterior_module
+from bandit import beliefs as beliefs_module
 from bandit.basis import INTERCEPT, NUMERICS, SLOPE
 from bandit.posterior import Posterior, Rows
 from bandit.posterior_start import ArrivalShare, arrival_share, start
@@ -58,7 +58,7 @@ def test_threads_and_blocks_change_no_bit(begun, monkeypatch):
     basis, logit = query(4, 9001)
     one = begun.beliefs(basis, logit, threads=1)
     three = begun.beliefs(basis, logit, threads=3)
-    monkeypatch.setattr(posterior_module, "_BLOCK", posterior_module.TILE)
+    monkeypatch.setattr(beliefs_module, "_BLOCK", beliefs_module.TILE)
     small = begun.beliefs(basis, logit, threads=2)
     rows = begun.beliefs(basis[7:8], logit[7:8])
     assert one.mean.tobytes() == three.mean.tobytes() == small.mean.tobytes()

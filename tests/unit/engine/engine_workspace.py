@@ -69,6 +69,27 @@ def build(folder: Path) -> Lab:
     return lab
 
 
+def stock(lab: Lab, *new: str, without: Iterable[str] = ()) -> None:
+    """The catalogue with new offers, which cost and bring what offer-01 does, and without some."""
+    head, *lines = lab.files.offers.read_text().splitlines()
+    known = next(line for line in lines if "offer-01" in line)
+    lines = [line for line in lines if not any(offer in line for offer in without)]
+    path = lab.workspace.root.parent / "offers.csv"
+    path.write_text("\n".join([head, *lines, *(known.replace("offer-01", offer) for offer in new)]) + "\n")
+    load(lab.workspace, {"offers": path})
+
+
+def answers(lab: Lab, plan: dict[str, Any], day: int, said: int | None = None) -> list[Feedback]:
+    """What the world says, and of offers that it does not know what is `said`, else a success every third time."""
+    rows = list(zip(*decisions(plan, "decision_id", "customer_id", "offer_id").values(), strict=True))
+    known = [*lab.world.offers.ids, None]
+    out = outcome_rows(lab.world, [r for r in rows if r[2] in known], day, delay_days=3.0)
+    at = moment(day + 3).isoformat()
+    new = [decision for decision, _, offer in rows if offer not in known]
+    won = [int(i % 3 == 0) if said is None else said for i in range(len(new))]
+    return out + [Feedback(f"{d}-1", d, w, 20.0 * w, at) for d, w in zip(new, won, strict=True)]
+
+
 def load_and_train(lab: Lab) -> dict[str, Any]:
     """Into the lab's workspace."""
     files = lab.files

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from engine_workspace import LATE, SECOND, decisions
+from engine_workspace import LATE, SECOND, answers, decisions, stock
 
 from allot import CampaignError
 from bandit import Margins
@@ -19,31 +19,10 @@ from engine.risk import campaign_risk
 from engine.stages import Stages
 from engine.stamp import stamp_now
 from engine.train import train
-from engine.workspaces import load
-from sims.files import OUTCOME_DAYS, Feedback, moment, outcome_rows
+from sims.files import OUTCOME_DAYS, moment
 from warehouse import Store
 
 FIRST, EARLY = "offer-99", "offer-00"  # the second newcomer stands first in the catalogue
-
-
-def stock(lab, *new, without=()):
-    """The catalogue with new offers, which cost and bring what offer-01 does, and without some."""
-    head, *lines = lab.files.offers.read_text().splitlines()
-    known = next(line for line in lines if "offer-01" in line)
-    lines = [line for line in lines if not any(offer in line for offer in without)]
-    path = lab.workspace.root.parent / "offers.csv"
-    path.write_text("\n".join([head, *lines, *(known.replace("offer-01", offer) for offer in new)]) + "\n")
-    load(lab.workspace, {"offers": path})
-
-
-def answers(lab, plan, day, said=None):
-    """What the world says, and of newcomers what is `said`, else a success every third time."""
-    rows = list(zip(*decisions(plan, "decision_id", "customer_id", "offer_id").values(), strict=True))
-    out = outcome_rows(lab.world, [r for r in rows if r[2] not in (FIRST, EARLY)], day, delay_days=3.0)
-    at = moment(day + 3).isoformat()
-    new = [decision for decision, _, offer in rows if offer in (FIRST, EARLY)]
-    won = [int(i % 3 == 0) if said is None else said for i in range(len(new))]
-    return out + [Feedback(f"{d}-1", d, w, 20.0 * w, at) for d, w in zip(new, won, strict=True)]
 
 
 def models(lab, posterior_id):
@@ -98,6 +77,12 @@ def test_a_newcomer_is_offered_at_once(story):
         for offer in new:
             assert offer in rows["offer_id"]
             assert chance[plan["offer_ids"].index(offer)] > 0.01
+
+
+def test_the_plan_says_who_is_new(story, decided):
+    assert story[1][1]["newcomers"] == [EARLY, FIRST]  # as the catalogue has them
+    assert any(warning.startswith(f"{EARLY}, {FIRST}: newer than the model") for warning in story[1][1]["warnings"])
+    assert decided[1][0]["newcomers"] == [] and not any("newer" in w for w in decided[1][0]["warnings"])
 
 
 def test_a_newcomer_learns_from_its_outcomes_and_warm_offers_do_not(story, tmp_path):
