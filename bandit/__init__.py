@@ -1,5 +1,6 @@
 """What is this offer worth to this customer, and how sure are we?"""
 
+from bandit.amounts import amount_scores
 from bandit.basis import Basis, fit_basis
 from bandit.beliefs import Beliefs
 from bandit.choice import choice_probabilities, mean_success
@@ -54,6 +55,7 @@ __all__ = [
     "Scores",
     "Tally",
     "Use",
+    "amount_scores",
     "arrival_share",
     "choice_probabilities",
     "compare",

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.computed import load_models
-from engine.fold import PARTS, RowReader, fold, overlaid, untrained, windows_of
+from engine.fold import PARTS, Folded, RowReader, fold, overlaid, untrained, windows_of
 from engine.models import Foundation, current_posterior_id, posterior_id
 from engine.rows import column_keys, released
 from engine.stages import Reporter, Stages, silent
@@ -114,17 +114,9 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
         watermark = {"base": base, "windows": [w.mark for w in windows], "newcomers": list(widened.newcomers)}
         prior_id = foundation.id
         new = posterior_id(posterior, prior_id, widened.newcomers)
-        now = datetime.now(UTC)
-        with store.transaction():
-            if len(windows) > folded.kept:
-                store.drop_checkpoints(base, from_window=windows[folded.kept].day)
-            for checkpoint in folded.checkpoints:
-                store.put_checkpoint(checkpoint)
-            if new != current.model_id or watermark != current.watermark:
-                blob = pack_arrays(posterior.to_arrays())
-                made = StoredModel("posterior", new, now, (prior_id,), current.manifest, watermark, blob)
-                store.put_model(made)
-                store.audit(AuditEntry(now, "allot", "learn", new, {"windows": len(windows)}))
+        blob = pack_arrays(posterior.to_arrays())
+        made = StoredModel("posterior", new, datetime.now(UTC), (prior_id,), current.manifest, watermark, blob)
+        _keep(store, current, made, folded)
     gained = {part: sum(w.mark[part] - before.get(w.day, {}).get(part, 0) for w in windows) for part in PARTS}
     return {
         "folded": max(0, gained["answered"]),
@@ -140,6 +132,19 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
         "warnings": [*_silent(fresh), *_changed(log, foundation)],
         "seconds": stages.seconds,
     }
+
+
+def _keep(store: Store, current: StoredModel, made: StoredModel, folded: Folded) -> None:
+    """Checkpoints and posterior in one transaction; nothing where nothing changed."""
+    windows = made.watermark["windows"]
+    with store.transaction():
+        if len(windows) > folded.kept:
+            store.drop_checkpoints(made.watermark["base"], from_window=windows[folded.kept]["window"])
+        for checkpoint in folded.checkpoints:
+            store.put_checkpoint(checkpoint)
+        if made.model_id != current.model_id or made.watermark != current.watermark:
+            store.put_model(made)
+            store.audit(AuditEntry(made.created_at, "allot", "learn", made.model_id, {"windows": len(windows)}))
 
 
 def _changed(log: pa.Table, foundation: Foundation) -> list[str]:

@@ -122,6 +122,7 @@ def train(
         document["warnings"] = [
             *notes,
             *judged.notes,
+            *_left_behind(store, made),
             *_warnings(made, wanted, exposed, version.tables["customers"].columns),
         ]
         with stages("save"):
@@ -167,6 +168,18 @@ def _warnings(made: _Trained, wishes: Wishes, exposed: Exposed, customer_columns
     if "valid_from" not in customer_columns:
         out.append("customers have no valid_from: features are those of today, not of the time of each exposure")
     return out
+
+
+def _left_behind(store: Store, made: _Trained) -> list[str]:
+    """Experts of the model in use that the new one does without."""
+    current = store.current("posterior")
+    had = () if current is None else current.manifest.get("experts", ())
+    gone = [name for name in had if name not in made.posterior.shares]
+    return (
+        [f"the model in use has experts ({', '.join(gone)}) that this one has not: --experts keeps them"]
+        if gone
+        else []
+    )
 
 
 def _fit(
@@ -267,5 +280,6 @@ def _save(workspace: Workspace, store: Store, made: _Trained, document: dict[str
     with store.transaction():
         store.put_model(about)
         watermark = {"base": new, "windows": [], "decisions": 0}
-        store.put_model(StoredModel("posterior", new, now, (prior_id,), manifest, watermark, blob))
+        known = {**manifest, "experts": list(made.posterior.shares)}
+        store.put_model(StoredModel("posterior", new, now, (prior_id,), known, watermark, blob))
         store.audit(AuditEntry(now, "allot", "train", prior_id, {"posterior": new}))

@@ -182,7 +182,7 @@ def _notes(d: Document) -> str:
     facts += [f"held monotone: {wish}" for wish in d["monotone"]]
     if d["learnt_margins"]:
         facts.append("how much a success brings differs between customers: margins are multiplied accordingly")
-    if len(d["experts"]) > 1:
+    if len(d.get("experts", ())) > 1:  # reports of earlier versions say nothing of them
         facts.append("three posteriors run beside one another; each counts a third until outcomes tell them apart")
     if d["weighted_rows"]:
         facts.append(

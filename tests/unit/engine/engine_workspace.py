@@ -64,6 +64,7 @@ def build(folder: Path) -> Lab:
     path = folder / "files" / "events.parquet"
     pq.write_table(events(world), path)
     init(folder / "workspace")
+    (folder / "workspace" / "workspace.toml").write_text('format = 1\nhouse_key = "0123456789abcdef"\n')  # same holdout
     lab = Lab(world, files, path, Workspace.open(folder / "workspace"), campaign(world))
     load_and_train(lab)
     return lab

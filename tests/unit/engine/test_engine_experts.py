@@ -131,9 +131,14 @@ def test_the_risk_of_a_pair_is_the_doubt_in_its_beliefs(story):
         assert np.sqrt(psi @ risk.covariance[offer] @ psi) == pytest.approx(setup.beliefs.sd[row, :-1][offer], rel=1e-3)
 
 
+def test_training_again_with_experts_has_nothing_to_warn_of(story, lab):
+    assert not any("experts" in warning for warning in story[1]["warnings"] + retrain(lab, experts=True)["warnings"])
+
+
 def test_training_again_without_experts_goes_back_to_one_posterior(later, tmp_path):
     lab = later[0].copy(tmp_path)
-    made = retrain(lab, LATE)
+    made = retrain(lab, LATE, force=True)  # whether it is better is not asked here
     assert made["experts"] == {"plain": 1.0}
+    assert [w for w in made["warnings"] if "experts (quick, curved)" in w]
     after = learnt(lab)
     assert (after["posterior"], after["experts"], after["folded"]) == (made["posterior"], {"plain": 1.0}, 0)

@@ -8,7 +8,7 @@ from engine_workspace import LATE, SECOND, decisions
 
 from engine.learn import learn
 from engine.models import current_posterior_id
-from engine.train import train
+from engine.train import Wishes, train
 from sims.files import OUTCOME_DAYS, moment
 from warehouse import Store
 
@@ -164,7 +164,7 @@ def test_what_was_trained_on_is_not_folded_again(copies, heard, decided):
     _, (first, second) = decided
     lab = copies()
     lab.feed(heard[0], 8)
-    retrained = train(lab.workspace, as_of=moment(9), outcome_days=OUTCOME_DAYS)
+    retrained = train(lab.workspace, as_of=moment(9), outcome_days=OUTCOME_DAYS, wishes=Wishes(force=True))
     made = learn(lab.workspace, as_of=moment(9))
     assert (made["folded"], made["filled"], made["windows"]) == (0, 0, 0)
     assert made["prior"] == retrained["prior"]
@@ -178,7 +178,7 @@ def test_training_again_forgets_nothing_and_counts_nothing_twice(copies, heard, 
     """What was folded before is in the log that is trained on; then there is nothing left to fold."""
     lab = copies()
     at_once(lab, heard)
-    made = train(lab.workspace, as_of=moment(LATE), outcome_days=OUTCOME_DAYS)
+    made = train(lab.workspace, as_of=moment(LATE), outcome_days=OUTCOME_DAYS, wishes=Wishes(force=True))
     assert made["rows"] == 2_750 + 2 * len(lab.world.customers)
     after = learn(lab.workspace, as_of=moment(LATE))
     assert (after["posterior"], after["prior"]) == (made["posterior"], made["prior"])

@@ -18,7 +18,7 @@ from engine.models import load_foundation, posterior_id, taking_in
 from engine.risk import campaign_risk
 from engine.stages import Stages
 from engine.stamp import stamp_now
-from engine.train import train
+from engine.train import Wishes, train
 from sims.files import OUTCOME_DAYS, moment
 from warehouse import Store
 
@@ -158,7 +158,7 @@ def retrained(later, tmp_path_factory):
     lab = later[0].copy(tmp_path_factory.mktemp("retrained"))
     third = lab.allocate(LATE)
     stock(lab, EARLY)
-    made = train(lab.workspace, as_of=moment(LATE), outcome_days=OUTCOME_DAYS)
+    made = train(lab.workspace, as_of=moment(LATE), outcome_days=OUTCOME_DAYS, wishes=Wishes(force=True))
     return lab, third, made, learnt(lab)
 
 
