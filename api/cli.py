@@ -224,10 +224,19 @@ def feedback(
     workspace: Home = HOME,
     output: Format = Output.TABLE,
 ) -> None:
-    """Take in outcomes. The same event twice counts once; unknown decisions wait."""
+    """Take in outcomes. The same event twice counts once; unknown decisions wait.
+
+    Rejected records are listed, the others are kept, and the exit status is 3: mend them and send the file again.
+    """
     from engine.learn import feedback as use_case
 
-    _answer(use_case(_open(workspace), file, now=datetime.now(UTC)), output, tables.fed_back)
+    document = use_case(_open(workspace), file, now=datetime.now(UTC))
+    _answer(document, output, tables.fed_back)
+    if document["rejected"]:
+        what = f"{document['rejected']:,} records were rejected; all others are kept."
+        remedy = "Mend them and send the file again: what is already known counts once."
+        console.print_error(DataError(what, where=file.name, remedy=remedy), as_json=False)
+        raise typer.Exit(DataError.exit_code)
 
 
 @app.command()

@@ -122,8 +122,11 @@ def _target(workspace: Workspace, store: Store, question: Question, rows: Logged
 
 
 def _planned(rows: LoggedRows, replayed: Replayed) -> float | None:
-    """Mean reward per decision that the policy's own beliefs promise, at what a success earned in the log."""
-    if replayed.success is None:
+    """Mean reward per decision that the policy's own beliefs promise, at what a success earned in the log.
+
+    None where it believes nothing of some logged customers: those outside its campaign's audience.
+    """
+    if replayed.success is None or _outside(rows, replayed):
         return None
     won = rows.outcome > 0
     arms = replayed.probability.shape[1]
@@ -159,9 +162,19 @@ def _answer(report: Report, rows: LoggedRows, replayed: Replayed) -> dict[str, A
         "planned": _plus(report.planned_minus_realised, chosen),
         "realised": None if chosen is None else chosen.value,
         "planned_minus_realised": report.planned_minus_realised,
-        "warnings": list(rows.notes),
+        "warnings": [*rows.notes, *_outside(rows, replayed)],
         **replayed.facts,
     }
+
+
+def _outside(rows: LoggedRows, replayed: Replayed) -> list[str]:
+    """That a campaign does not address some of the logged customers: there it is judged by what no offer brings."""
+    logged = len(rows.reward)
+    outside = logged - replayed.facts.get("logged_in_audience", logged)
+    if not outside:
+        return []
+    what = f"{outside:,} of {logged:,} logged decisions are about customers outside the campaign's audience"
+    return [f"{what}: it makes them no offer, and plans nothing for them"]
 
 
 def _plus(excess: float | None, chosen: Estimate | None) -> float | None:

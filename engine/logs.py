@@ -18,6 +18,7 @@ from engine.rows import Past, column_keys, released, row_features
 from engine.stamp import Stamp
 from governance import CONTRACTS
 from warehouse import (
+    DataVersion,
     Store,
     StoredAllocation,
     Workspace,
@@ -76,17 +77,14 @@ class LoggedRows:
 def log_from_file(workspace: Workspace, store: Store, path: Path, outcome_days: float, as_of: datetime) -> LoggedRows:
     """Read an exposures file without loading it.
 
+    A success without a reward counts at its offer's margin.
+
     Raises:
-        DataError: it breaks the contract of exposures, or none of its rows is old enough.
+        DataError: it breaks the contract of exposures, none of its rows is old enough, or successes without an offer
+            have no reward and the offers' margins differ.
     """
     version = current_version(workspace)
-    with connect(workspace) as connection:
-        attach(connection, workspace, version)
-        offers = catalogue(connection)
-        table = read_checked(connection, path, CONTRACTS["exposures"], offers["offer_id"].to_pylist())
-    with connect(workspace) as connection:
-        connection.register("exposures", table)
-        log = exposures_log(connection, outcome_days, as_of)
+    offers, log, strangers = _checked_log(workspace, version, path, outcome_days, as_of)
     old = log.filter(log["matured"])
     if old.num_rows == 0:
         raise DataError(
@@ -98,7 +96,8 @@ def log_from_file(workspace: Workspace, store: Store, path: Path, outcome_days: 
     customer, at = (old[c].combine_chunks() for c in ("customer_id", "decided_at"))
     cluster = np.unique(column_keys(customer), return_inverse=True)[1].astype(np.int64)
     arm = _arms(old["offer_id"], offer_ids)
-    outcome, reward, propensity = _floats(old)
+    outcome, _, propensity = _floats(old)
+    reward, unpaid = _rewarded(old, arm, np.array(offers["margin"].to_pylist(), np.float64), path)
 
     def model() -> Floats:
         with connect(workspace) as own:
@@ -123,9 +122,54 @@ def log_from_file(workspace: Workspace, store: Store, path: Path, outcome_days: 
         stamp=None,
         left_out=log.num_rows - old.num_rows,
         unknown_propensity=int(np.isnan(propensity).sum()),
-        notes=(),
+        notes=(*strangers, *unpaid),
         reward_model=model,
     )
+
+
+def _checked_log(
+    workspace: Workspace, version: DataVersion, path: Path, outcome_days: float, as_of: datetime
+) -> tuple[pa.Table, pa.Table, tuple[str, ...]]:
+    """The offers, the file's rows as they were known at a moment, and what is odd about them."""
+    for needed in ("customers", "offers"):
+        if needed not in version.tables:
+            remedy = f"Run `allot load --{needed} FILE`."
+            raise DataError(f"no {needed} are loaded.", where="workspace", remedy=remedy)
+    with connect(workspace) as connection:
+        attach(connection, workspace, version)
+        offers = catalogue(connection)
+        table = read_checked(connection, path, CONTRACTS["exposures"], offers["offer_id"].to_pylist())
+        connection.register("logged", table)
+        named = "FROM logged ANTI JOIN customers USING (customer_id) SELECT count(*)"
+        strangers = connection.execute(named).fetchall()[0][0]
+    with connect(workspace) as connection:
+        connection.register("exposures", table)
+        log = exposures_log(connection, outcome_days, as_of)
+    notes = (f"{strangers:,} logged decisions are about customers of whom nothing is known",) if strangers else ()
+    return offers, log, notes
+
+
+def _rewarded(rows: pa.Table, arm: NDArray[np.int64], margin: Floats, path: Path) -> tuple[Floats, tuple[str, ...]]:
+    """What each row brought, and a note: where a success has no reward, its offer's margin stands in.
+
+    A success without an offer is worth the margin that all offers share; where they differ nobody knows.
+    """
+    unpaid = ~np.asarray(rows["reward_known"], bool)
+    worth = np.append(margin, margin[0] if (margin == margin[:1]).all() else np.nan)
+    reward = np.where(unpaid, worth[arm], np.asarray(rows["reward"], np.float64))
+    unknown = np.flatnonzero(np.isnan(reward))
+    if len(unknown):
+        first = rows.slice(int(unknown[0]), 1).to_pylist()[0]
+        example = f"customer {first['customer_id']} at {first['decided_at']:%Y-%m-%d %H:%M:%S}"
+        what = f"{len(unknown):,} successes without an offer have no reward, and the offers' margins differ"
+        raise DataError(
+            f"{what}, e.g. {example}.",
+            where=f"{path.name}, column reward",
+            remedy="Write what each of these successes brought.",
+        )
+    if not unpaid.any():
+        return reward, ()
+    return reward, (f"{int(unpaid.sum()):,} successes have no reward: each counts at its offer's margin",)
 
 
 def log_from_allocation(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from allot import DataError
+from engine.offer_rules import review_rules
 from engine.stages import Reporter, Stages, silent
 from governance import CONTRACTS
 from warehouse import Store, Workspace
@@ -37,10 +38,14 @@ def load(
         rows per table, the data version and warnings.
 
     Raises:
-        DataError: a breach, with file, column, example and remedy; nothing was loaded.
+        DataError: nothing to append to, or a breach, with file, column, example and remedy; nothing was loaded.
+        RuleError: an offer's eligible_when is wrong; nothing was loaded.
     """
     if not sources:
         raise DataError("no file was given.", where="allot load", remedy="Give --customers, --offers or --exposures.")
+    if append and not set(sources) & set(_APPENDABLE):
+        what = f"--append adds to {' and '.join(_APPENDABLE)} only; {' and '.join(sorted(sources))} would be replaced."
+        raise DataError(what, where="allot load", remedy="Load the whole table, without --append.")
     stages = Stages(reporter)
     with stages("check and publish", len(sources)) as done:
         steps: list[str] = []
@@ -50,7 +55,7 @@ def load(
             done(sum(step.endswith("writing") for step in steps))
 
         kept = _APPENDABLE if append else ()
-        loaded = load_tables(workspace, sources, CONTRACTS, append=kept, progress=tell)
+        loaded = load_tables(workspace, sources, CONTRACTS, append=kept, review=review_rules, progress=tell)
     return {
         "tables": list(loaded.counts),
         **loaded.counts,

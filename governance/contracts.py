@@ -144,6 +144,7 @@ def _bind(contract: Contract, columns: Mapping[str, str], offers: Sequence[str] 
     kept: list[tuple[str, str]] = []
     checks: list[BoundCheck] = []
     key = tuple(name for name in contract.key if name in found)
+    whose = key or tuple(name for name in ("customer_id",) if name in found)
     for column in contract.columns:
         if column.name not in found:
             if column.required:
@@ -158,18 +159,21 @@ def _bind(contract: Contract, columns: Mapping[str, str], offers: Sequence[str] 
             continue
         checked += [(column.name, expression), (_raw(column.name), f"CAST({identifier(source)} AS VARCHAR)")]
         kept.append((column.name, stored(column.type, expression)))
-        checks += _column_checks(column, key)
+        checks += _column_checks(column, whose)
     present = {name for name, _ in checked}
     for check in contract.checks:
         if {check.column, *check.needs} <= present:
             bad = f"NOT ({check.predicate})"
-            checks.append(BoundCheck(Breach(check.column, check.what, check.remedy), bad, _example(check.column, key)))
-    extra = _extra(contract, {name: kind for name, kind in columns.items() if name.lower() not in known}, key, offers)
+            checks.append(
+                BoundCheck(Breach(check.column, check.what, check.remedy), bad, _example(check.column, whose))
+            )
+    others = {name: kind for name, kind in columns.items() if name.lower() not in known}
+    extra = _extra(contract, others, whose, offers)
     if "offer_id" in present and contract.table != "offers":
         if offers is None:
             breaches.append(Breach("offer_id", "there are no offers yet.", "Load offers before or together with this."))
         else:
-            checks.append(_unknown_offer(offers, key))
+            checks.append(_unknown_offer(offers, whose))
     return BoundContract(
         breaches=(*breaches, *extra.breaches),
         notices=extra.notices,
@@ -182,7 +186,7 @@ def _bind(contract: Contract, columns: Mapping[str, str], offers: Sequence[str] 
 
 
 def _extra(
-    contract: Contract, columns: Mapping[str, str], key: tuple[str, ...], offers: Sequence[str] | None
+    contract: Contract, columns: Mapping[str, str], whose: tuple[str, ...], offers: Sequence[str] | None
 ) -> BoundContract:
     """The columns that the contract does not name: features, chances of offers, or nothing of interest."""
     breaches: list[Breach] = []
@@ -204,14 +208,14 @@ def _extra(
         kept.append((name, expression))
         if chance or kind in ("DOUBLE", "FLOAT"):
             checked += [(name, expression), (_raw(name), f"CAST({identifier(name)} AS VARCHAR)")]
-            checks.append(_chance(name, key) if chance else _finite(name, key))
+            checks.append(_chance(name, whose) if chance else _finite(name, whose))
     notices = (f"columns that are not used: {', '.join(dropped)}.",) if dropped else ()
     return BoundContract(tuple(breaches), notices, tuple(checked), tuple(kept), tuple(checks), (), ())
 
 
-def _column_checks(column: Column, key: tuple[str, ...]) -> list[BoundCheck]:
+def _column_checks(column: Column, whose: tuple[str, ...]) -> list[BoundCheck]:
     name, raw = identifier(column.name), identifier(_raw(column.name))
-    example = _example(column.name, key)
+    example = _example(column.name, whose)
     wanted = f"is not {_WORDS[column.type]}"
     checks = [
         BoundCheck(
@@ -221,7 +225,7 @@ def _column_checks(column: Column, key: tuple[str, ...]) -> list[BoundCheck]:
         )
     ]
     if column.type == "number":
-        checks.append(_finite(column.name, key, nullable=column.nullable))
+        checks.append(_finite(column.name, whose, nullable=column.nullable))
     if column.type == "outcome":
         checks.append(
             BoundCheck(Breach(column.name, "is not 0 or 1", "Write 0 or 1."), f"{name} NOT IN (0, 1)", example)
@@ -247,20 +251,20 @@ def _or_nothing(nullable: bool) -> str:
     return ", or leave the cell empty where it is unknown." if nullable else "."
 
 
-def _finite(name: str, key: tuple[str, ...], *, nullable: bool = True) -> BoundCheck:
+def _finite(name: str, whose: tuple[str, ...], *, nullable: bool = True) -> BoundCheck:
     breach = Breach(name, "is not a finite number", f"Write a number{_or_nothing(nullable)}")
-    return BoundCheck(breach, f"NOT isfinite({identifier(name)})", _example(name, key))
+    return BoundCheck(breach, f"NOT isfinite({identifier(name)})", _example(name, whose))
 
 
-def _chance(name: str, key: tuple[str, ...]) -> BoundCheck:
+def _chance(name: str, whose: tuple[str, ...]) -> BoundCheck:
     breach = Breach(name, "is not a probability", "Write the chance of this offer, between 0 and 1.")
-    return BoundCheck(breach, f"NOT ({identifier(name)} BETWEEN 0 AND 1)", _example(name, key))
+    return BoundCheck(breach, f"NOT ({identifier(name)} BETWEEN 0 AND 1)", _example(name, whose))
 
 
-def _unknown_offer(offers: Sequence[str], key: tuple[str, ...]) -> BoundCheck:
+def _unknown_offer(offers: Sequence[str], whose: tuple[str, ...]) -> BoundCheck:
     known = ", ".join(map(literal, offers)) or "NULL"
     breach = Breach("offer_id", "names an offer that is not in offers", "Correct the id, or load that offer too.")
-    return BoundCheck(breach, f"offer_id NOT IN ({known})", _example("offer_id", key))
+    return BoundCheck(breach, f"offer_id NOT IN ({known})", _example("offer_id", whose))
 
 
 def _missing(name: str, others: Sequence[str]) -> Breach:
@@ -278,8 +282,8 @@ def _raw(name: str) -> str:
     return f"as written: {name}"
 
 
-def _example(name: str, key: tuple[str, ...]) -> str:
+def _example(name: str, whose: tuple[str, ...]) -> str:
     """SQL text that shows the value as it was written, and whose it is."""
     value = f"coalesce({identifier(_raw(name))}, 'nothing')"
-    others = [f"' (' || {literal(k)} || ' ' || coalesce({identifier(_raw(k))}, '?') || ')'" for k in key if k != name]
+    others = [f"' (' || {literal(k)} || ' ' || coalesce({identifier(_raw(k))}, '?') || ')'" for k in whose if k != name]
     return " || ".join([value, *others[:1]])

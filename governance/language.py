@@ -37,7 +37,7 @@ _ALLOWED = frozenset({*_OPERATORS, *_ATOMS, *_FUNCTIONS})
 _PLAIN = frozenset(
     exp.DataType.Type[name] for name in (
         "BOOLEAN", "TINYINT", "SMALLINT", "INT", "BIGINT", "UTINYINT", "USMALLINT", "UINT", "UBIGINT",
-        "FLOAT", "DOUBLE", "DECIMAL", "VARCHAR", "TEXT", "DATE", "TIMESTAMP", "TIMESTAMPTZ",
+        "FLOAT", "DOUBLE", "DECIMAL", "VARCHAR", "TEXT", "DATE", "TIMESTAMP", "TIMESTAMPNTZ", "TIMESTAMPTZ",
     )
 )  # fmt: skip
 _CLOCKS = frozenset({

@@ -3,6 +3,19 @@
 from governance.contracts import Check, Column, Contract
 
 _CUSTOMER = Column("customer_id", "text", required=True, nullable=False)
+_MOST_MONEY = 9e12  # currency units: the largest amount whose micros fit 64 bits, as in feedback
+_LEAST_CHANCE = 1e-100  # squares of weights beyond it overflow, and no randomiser means such a number
+
+
+def _affordable(column: str) -> Check:
+    remedy = f"Write an amount in currency units, of at most {_MOST_MONEY:,.0f}."
+    return Check(
+        column,
+        f"NOT isfinite({column}) OR abs({column}) <= {_MOST_MONEY:.0f}",
+        "is no sensible amount of money",
+        remedy,
+    )
+
 
 CUSTOMERS = Contract(
     "customers",
@@ -39,6 +52,7 @@ OFFERS = Contract(
     checks=(
         Check("contact_cost", "contact_cost >= 0", "is negative", "Write what one contact costs, 0 or more."),
         Check("redemption_cost", "redemption_cost >= 0", "is negative", "Write what one success costs, 0 or more."),
+        *map(_affordable, ("margin", "contact_cost", "redemption_cost")),
         Check("ends_on", "ends_on >= starts_on", "is before starts_on", "Swap or correct the dates.", ("starts_on",)),
     ),
     extra="keep",
@@ -51,7 +65,7 @@ EXPOSURES = Contract(
         Column("offer_id", "text", required=True),
         Column("decided_at", "time", required=True, nullable=False),
         Column("propensity", "number", default="CAST(NULL AS DOUBLE)"),
-        Column("outcome", "outcome", required=True),
+        Column("outcome", "outcome", required=True, nullable=False),
         Column("reward", "number", default="CAST(NULL AS DOUBLE)"),
         Column("outcome_at", "time", default="CAST(NULL AS TIMESTAMPTZ)"),
         Column("decision_id", "text", default="CAST(NULL AS VARCHAR)"),
@@ -65,6 +79,13 @@ EXPOSURES = Contract(
             "is not in (0, 1]",
             "Write how likely the choice was when it was made, or leave the cell empty where it is unknown.",
         ),
+        Check(
+            "propensity",
+            f"propensity <= 0 OR propensity >= {_LEAST_CHANCE}",
+            "is too small for any chance",
+            "Write how likely the choice was when it was made: probably this is a density, or a logarithm.",
+        ),
+        _affordable("reward"),
         Check(
             "outcome_at",
             "outcome_at >= decided_at",
@@ -99,19 +120,6 @@ EVENTS = Contract(
     ),
 )
 
-FEEDBACK = Contract(
-    "feedback",
-    columns=(
-        Column("event_id", "text", required=True, nullable=False),
-        Column("decision_id", "text", required=True, nullable=False),
-        Column("outcome", "outcome", required=True, nullable=False),
-        Column("reward", "number", default="CAST(NULL AS DOUBLE)"),
-        Column("occurred_at", "time", required=True, nullable=False),
-    ),
-    key=("event_id",),
-    order=("event_id",),
-)
-
 TARGET = Contract(
     "target",
     columns=(
@@ -128,4 +136,4 @@ TARGET = Contract(
     ),
 )
 
-CONTRACTS: dict[str, Contract] = {c.table: c for c in (CUSTOMERS, OFFERS, EXPOSURES, EVENTS, FEEDBACK, TARGET)}
+CONTRACTS: dict[str, Contract] = {c.table: c for c in (CUSTOMERS, OFFERS, EXPOSURES, EVENTS, TARGET)}

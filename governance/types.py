@@ -8,7 +8,17 @@ _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT"
 _WIDE = ("HUGEINT", "UHUGEINT", "UBIGINT")
 _FLOATS = ("FLOAT", "DOUBLE")
 _NAIVE = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
-_ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ", "TIMESTAMP_NS WITH TIME ZONE")
+_ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ", "TIMESTAMPTZ_NS")
+_NOTHING = '"NULL"'
+_SQL: dict[ColumnType, str] = {
+    "text": "VARCHAR",
+    "number": "DOUBLE",
+    "flag": "BOOLEAN",
+    "outcome": "DOUBLE",
+    "time": "TIMESTAMPTZ",
+    "day": "DATE",
+    "feature": "VARCHAR",
+}
 
 
 def identifier(name: str) -> str:
@@ -33,6 +43,8 @@ def typed(wanted: ColumnType, source: str, kind: str, *, is_id: bool = False) ->
     base = "DECIMAL" if kind.startswith("DECIMAL") else "ENUM" if kind.startswith("ENUM") else kind
     if base.endswith(("]", ")")):  # lists, arrays, structs, maps, unions
         return None
+    if base == _NOTHING:  # what writers call a column in which nothing stands
+        return f"CAST({source} AS {_SQL[wanted]})"
     number = base in (*_INTEGERS, *_WIDE, *_FLOATS, "DECIMAL")
     words = base in ("VARCHAR", "ENUM", "UUID")
     moment = base in ("DATE", *_NAIVE, *_ZONED)

@@ -6,9 +6,20 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from allot import DataError
+from allot import DataError, WorkspaceError
 from warehouse.connection import connect, name, one_row, quoted
-from warehouse.sources import Contract, Source, breaches, columns_of, raise_all, read_source, readable, rows, texts_of
+from warehouse.sources import (
+    Contract,
+    Source,
+    breaches,
+    columns_of,
+    doubts,
+    raise_all,
+    read_source,
+    readable,
+    rows,
+    texts_of,
+)
 from warehouse.versions import (
     DataFile,
     DataTable,
@@ -25,6 +36,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Progress: TypeAlias = Callable[[str], None]
+Review: TypeAlias = "Callable[[DuckDBPyConnection, DataVersion, Collection[str]], list[str]]"
 
 _ROW_GROUP = 122_880
 
@@ -44,6 +56,7 @@ def load(
     contracts: Mapping[str, Contract],
     *,
     append: Collection[str] = (),
+    review: "Review | None" = None,
     progress: Progress | None = None,
 ) -> Loaded:
     """Make a new data version out of files; a table that is given replaces the one that was there.
@@ -53,6 +66,9 @@ def load(
         sources: for each table the CSV or Parquet file to read.
         contracts: for each table what it must look like.
         append: tables whose new rows are added to the old ones instead.
+        review: judges the new version before it is published, given a connection with a view of each of its tables, the
+            version (without tables whose files are lost), and the tables that are new in it; it raises, or returns
+            warnings.
         progress: told what is being done, one line at a time.
 
     Returns:
@@ -73,8 +89,16 @@ def load(
             previous = before.tables.get(source.table) if source.table in append else None
             tables[source.table] = _write(connection, workspace, source, previous, folder)
         version = before.replaced(tables)
-        warnings = [f"{source.path.name}: {notice}" for source in checked for notice in source.bound.notices]
-        warnings += _strangers(connection, workspace, version, folder)
+        warnings = [
+            f"{source.path.name}: {notice}"
+            for source in checked
+            for notice in (*source.bound.notices, *doubts(connection, source))
+        ]
+        present = _attach(connection, workspace, version, folder)
+        warnings += [*_strangers(connection, present), *_repeated(connection, present & set(sources))]
+        if review is not None:
+            readable_now = DataVersion({table: version.tables[table] for table in present})
+            warnings += review(connection, readable_now, set(tables))
         tell("publishing")
         with publishing(workspace, version):
             for path in folder.glob("*-*.parquet"):
@@ -94,7 +118,8 @@ def _check(
     before, append, folder, tell = around
     checked: list[Source] = []
     problems: list[DataError] = []
-    offers = known_offers(connection, workspace, before)
+    replaced = "offers" in sources and "offers" not in append
+    offers = None if replaced else known_offers(connection, workspace, before)
     for table in sorted(sources, key=lambda t: (t != "offers", t)):
         tell(f"{table}: checking {sources[table].name}")
         try:
@@ -111,10 +136,15 @@ def _check(
 
 
 def known_offers(connection: "DuckDBPyConnection", workspace: Workspace, version: DataVersion) -> list[str] | None:
-    """The ids of the offers of a version, in order; None where none are loaded."""
+    """The ids of the offers of a version, in order; None where none are loaded.
+
+    Raises:
+        WorkspaceError: their file is gone.
+    """
     table = version.tables.get("offers")
     if table is None:
         return None
+    _not_lost(workspace, "offers", table)
     return texts_of(connection, relation(workspace, table.files), table.columns, "offer_id")
 
 
@@ -136,10 +166,18 @@ def _write(
     columns = columns_of(connection, written)
     if previous is None:
         return DataTable((file,), columns)
+    _not_lost(workspace, source.table, previous)
     if digest in {old.sha256 for old in previous.files}:
         raise DataError("these rows are already loaded.", where=source.path.name, remedy="Append each file once.")
     _check_append(connection, source, (written, columns), (relation(workspace, previous.files), previous.columns))
     return DataTable((*previous.files, file), {**previous.columns, **columns})
+
+
+def _not_lost(workspace: Workspace, table: str, entry: DataTable) -> None:
+    for file in entry.files:
+        path = workspace.data / "files" / file.name
+        if not path.exists():
+            raise WorkspaceError("is gone.", where=str(path), remedy=f"Load the whole of {table} again.")
 
 
 def _check_append(
@@ -159,26 +197,47 @@ def _check_append(
             raise source.error(", ".join(key), f"{rows(count)}: already loaded, e.g. {example}.", "Remove them.")
 
 
-def _strangers(connection: "DuckDBPyConnection", workspace: Workspace, version: DataVersion, folder: Path) -> list[str]:
-    """Rows about customers or offers that are gone are kept, but said: people leave, and files get mixed up."""
-
-    def reads(table: str) -> str:
-        places = [(folder / file.name, workspace.data / "files" / file.name) for file in version.tables[table].files]
+def _attach(
+    connection: "DuckDBPyConnection", workspace: Workspace, version: DataVersion, folder: Path
+) -> frozenset[str]:
+    """A view of each table of a version whose new files are still staged; a table with a lost file has none."""
+    present = set()
+    for table, entry in version.tables.items():
+        places = [(folder / file.name, workspace.data / "files" / file.name) for file in entry.files]
         paths = [staged if staged.exists() else published for staged, published in places]
-        return f"read_parquet([{', '.join(map(quoted, paths))}], union_by_name = true)"
+        if all(path.exists() for path in paths):
+            read = f"read_parquet([{', '.join(map(quoted, paths))}], union_by_name = true)"
+            connection.execute(f"CREATE OR REPLACE VIEW {name(table)} AS FROM {read}")
+            present.add(table)
+    return frozenset(present)
 
+
+def _strangers(connection: "DuckDBPyConnection", present: Collection[str]) -> list[str]:
+    """Rows about customers or offers that are gone are kept, but said: people leave, and files get mixed up."""
     warnings = []
     for table, column, of in (
         ("exposures", "customer_id", "customers"),
         ("exposures", "offer_id", "offers"),
         ("events", "customer_id", "customers"),
     ):
-        if table in version.tables and of in version.tables:
-            named = f"(FROM {reads(table)} WHERE {column} IS NOT NULL)"
-            count = _count(connection, f"{named} AS named ANTI JOIN {reads(of)} AS known USING ({column})")
+        if {table, of} <= set(present):
+            named = f"(FROM {table} WHERE {column} IS NOT NULL)"
+            count = _count(connection, f"{named} AS named ANTI JOIN {of} AS known USING ({column})")
             if count:
                 warnings.append(f"{table}: {rows(count)} about {of} that are not in {of}.")
     return warnings
+
+
+def _repeated(connection: "DuckDBPyConnection", new: Collection[str]) -> list[str]:
+    """Exposures may repeat, but a file that was exported twice would count each of them twice."""
+    if "exposures" not in new:
+        return []
+    key = "customer_id, offer_id, decided_at"
+    groups = f"(FROM exposures SELECT count(*) AS times GROUP BY {key} HAVING count(*) > 1)"
+    more = one_row(connection, f"FROM {groups} SELECT coalesce(sum(times - 1), 0)")[0]
+    if not more:
+        return []
+    return [f"exposures: {rows(int(more))} with another row's customer, offer and time: each counts by itself."]
 
 
 def _count(connection: "DuckDBPyConnection", source: str) -> Any:

@@ -6,12 +6,12 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from allot import DataError
 from warehouse.connection import is_disk_full, name, one_row, quoted
+from warehouse.csv_files import csv_relation, is_csv, said_of_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,6 +47,8 @@ class BoundContract(Protocol):
     def checks(self) -> Sequence[BoundCheck]: ...  # noqa: D102
     @property
     def key(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def kept(self) -> Sequence[tuple[str, str]]: ...  # noqa: D102
     def check_query(self, relation: str) -> str: ...  # noqa: D102
     def duplicate_query(self, relation: str) -> str | None: ...  # noqa: D102
     def select_query(self, relation: str) -> str: ...  # noqa: D102
@@ -62,19 +64,23 @@ class Contract(Protocol):
     def bind(self, columns: Mapping[str, str], offers: Sequence[str] | None) -> BoundContract: ...  # noqa: D102
 
 
-_DELIMITERS = (",", ";", "\t", "|")
+_MOSTLY = 0.9  # of the values: a column of numbers with a few slips, not of words
 _UNREADABLE = (csv.Error, EOFError, gzip.BadGzipFile, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file with its columns and its contract bound to them; `relation` is how SQL reads it."""
+    """A file with its columns and its contract bound to them; `relation` is how SQL reads it.
+
+    `features` are the columns that are kept although the contract does not know them.
+    """
 
     table: str
     path: Path
     relation: str
     columns: dict[str, str]
     bound: BoundContract
+    features: tuple[str, ...]
 
     def error(self, column: str, what: str, remedy: str) -> DataError:
         """An error about one column, or about the whole file where the column is empty."""
@@ -119,20 +125,23 @@ def read_source(
     if path.stat().st_size == 0:
         raise DataError("is empty.", where=path.name, remedy="Give a file with a header and at least one row.")
     with readable(path):
-        if path.name.endswith((".csv", ".csv.gz")):
-            relation = _csv(connection, path, contract)
+        if is_csv(path):
+            relation = csv_relation(connection, path, contract.texts)
             if folder is not None:
                 parsed = folder / f"{contract.table}.parsed.parquet"
                 connection.execute(f"COPY (FROM {relation}) TO {quoted(parsed)} (FORMAT parquet)")
                 relation = f"read_parquet({quoted(parsed)})"
-        elif path.suffix == ".parquet":
+        elif path.suffix.lower() == ".parquet":
             relation = f"read_parquet({quoted(path)})"
         else:
             raise DataError(
                 "is neither CSV nor Parquet.", where=path.name, remedy="Give a .csv, .csv.gz or .parquet file."
             )
         columns = columns_of(connection, relation)
-    return Source(contract.table, path, relation, columns, contract.bind(columns, offers))
+    bound = contract.bind(columns, offers)
+    stored = {column for column, _ in bound.kept}
+    features = tuple(c for c in columns if c in stored and c.lower() not in contract.texts)
+    return Source(contract.table, path, relation, columns, bound, features)
 
 
 @contextmanager
@@ -149,60 +158,18 @@ def readable(path: Path) -> Iterator[None]:
     except (*_UNREADABLE, duckdb.InvalidInputException, duckdb.IOException, duckdb.ConversionException) as error:
         if is_disk_full(error):
             raise
-        raise DataError(
+        said = said_of_line(path, error) or DataError(
             f"cannot be read: {_reason(error)}.",
             where=path.name,
-            remedy="Mend that place, or save it again as CSV in UTF-8 or as Parquet.",
-        ) from error
-
-
-def _csv(connection: "DuckDBPyConnection", path: Path, contract: Contract) -> str:
-    """Ids and the contract's own columns are read as text, so that "007" stays "007"; all other types are guessed."""
-    import duckdb
-
-    delimiter, width = _header(path)
-    dialect = f"header = true, skip = 0, delim = {quoted(delimiter)}, quote = '\"', escape = '\"', comment = ''"
-    options = f"{dialect}, sample_size = -1"
-    try:
-        found = columns_of(connection, f"read_csv({quoted(path)}, {options})")
-    except duckdb.InvalidInputException as error:
-        if "sniffing" not in str(error):
-            raise
-        # the guesser only says that it is at a loss; reading everything as text says where
-        texts = ", ".join(f"'c{j}': 'VARCHAR'" for j in range(width))
-        read = f"read_csv({quoted(path)}, {dialect}, auto_detect = false, columns = {{{texts}}})"
-        connection.execute(f"FROM {read} SELECT max(COLUMNS(*))").fetchall()
-        raise
-    ids = [c for c in found if c.lower() in contract.texts or c.lower().endswith("_id")]
-    types = ", ".join(f"{quoted(column)}: 'VARCHAR'" for column in ids)
-    return f"read_csv({quoted(path)}, {options}{f', types = {{{types}}}' if ids else ''})"
-
-
-def _header(path: Path) -> tuple[str, int]:
-    """What separates the cells of a CSV file, by its header, and how many columns that makes."""
-    widths = {}
-    for delimiter in _DELIMITERS:
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as file:
-            header = next(csv.reader(file, delimiter=delimiter), [])
-        if any("\0" in cell for cell in header):
-            raise csv.Error("the header holds zero bytes, as UTF-16 does")
-        widths[delimiter] = len(header)
-    delimiter = max(_DELIMITERS, key=lambda d: widths[d])
-    return delimiter, widths[delimiter]
+            remedy="Save it again as CSV in UTF-8 or as Parquet.",
+        )
+        raise said from error
 
 
 def _reason(error: Exception) -> str:
-    """What DuckDB found wrong, with the line where it knows one, without its advice about its own options."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    said = list(takewhile(lambda line: not line.startswith(("Possible", "file =")), lines))
-    first = said[0].partition("Error: ")[2] or said[0]
-    place = first.removeprefix("CSV Error on Line: ")
-    if place == first:
-        return first.rstrip(" .")
-    written = next((line.removeprefix("Original Line: ") for line in said if line.startswith("Original Line: ")), "")
-    why = next((line for line in reversed(said) if line), "").rstrip(" .")
-    return f"line {place}: {why}" + (f", e.g. {written[:80]}" if written else "")
+    """The first sentence of what a reader says, without the name of the error."""
+    first = str(error).strip().partition("\n")[0]
+    return (first.partition("Error: ")[2] or first).rstrip(" .")
 
 
 def columns_of(connection: "DuckDBPyConnection", relation: str) -> dict[str, str]:
@@ -242,6 +209,27 @@ def breaches(connection: "DuckDBPyConnection", source: Source) -> list[DataError
             what = f"{repeated:,} {'value occurs' if repeated == 1 else 'values occur'} more than once, e.g. {example}."
             errors.append(source.error(", ".join(bound.key), what, "Keep one row of each."))
     return errors
+
+
+def doubts(connection: "DuckDBPyConnection", source: Source) -> list[str]:
+    """Features that are stored as text although nearly all of their values are numbers, or would be without commas."""
+    said = []
+    for column in source.features:
+        if source.columns[column] != "VARCHAR" or column.lower().endswith("_id"):
+            continue
+        x = name(column)
+        number, bare = f"isfinite(TRY_CAST({x} AS DOUBLE))", f"isfinite(TRY_CAST(replace({x}, ',', '') AS DOUBLE))"
+        query = (
+            f"FROM {source.relation} SELECT count({x}), count(*) FILTER (WHERE {number}), "
+            f"count(*) FILTER (WHERE {bare}), min({x}) FILTER (WHERE {number} IS NOT true)"
+        )
+        filled, numbers, commas, example = one_row(connection, query)
+        if filled and commas == filled > numbers:
+            said.append(f"column {column} is read as text: it writes numbers with commas, e.g. {example}.")
+        elif _MOSTLY * filled <= numbers < filled:
+            other = rows(filled - numbers)
+            said.append(f"column {column} is read as text: {other} of {filled:,} without a number, e.g. {example}.")
+    return said
 
 
 def rows(count: int) -> str:

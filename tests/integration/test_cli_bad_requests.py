@@ -151,13 +151,14 @@ def test_one_poison_record_leaves_the_other_feedback(allot: Commands, workspace:
     path = tmp_path / "late.ndjson"
     path.write_text("\n".join(lines))
     ran = allot("feedback", path, "--output", "json", "--workspace", workspace)
-    assert ran.code == 0
+    assert ran.code == 3
     assert {key: ran.document[key] for key in ("corrected", "rejected")} == {"corrected": 3, "rejected": 2}
     assert [(r["line"], r["event_id"]) for r in ran.document["reasons"]] == [(2, ""), (4, "new3")]
     assert "not JSON" in ran.document["reasons"][0]["reason"]
     assert "outcome is 7, not 0 or 1" in ran.document["reasons"][1]["reason"]
     told = allot("feedback", path, "--workspace", workspace)
     assert "line 4: outcome is 7, not 0 or 1" in told.out
+    told.refused(3, path.name, "2 records were rejected; all others are kept", "send the file again")
     kept = [row for row in snapshot(workspace)["rows"]["feedback_event"] if row["event_id"].startswith("new")]
     assert [(row["event_id"], row["reward_micros"]) for row in kept] == [(f"new{i}", 3_500_000) for i in (0, 2, 4)]
 

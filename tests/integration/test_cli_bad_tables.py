@@ -116,10 +116,29 @@ L = "c1,inner,30"
 UNREADABLE = [
     ("empty.csv", b"", "is empty", "at least one row"),
     ("header.csv", b"customer_id,town,age\n", "has no rows", "at least one row"),
-    ("ragged.csv", f"customer_id,town,age\n{L}\nc2,outer,31,extra\n".encode(), "line 3", "c2,outer,31,extra"),
-    ("short.csv", f"customer_id,town,age\n{L}\nc2,outer\n".encode(), "line 3", "Found: 2"),
-    ("quote.csv", f'customer_id,town,age\n{L}\nc2,"outer,31\n'.encode(), "line 3", "unterminated quote"),
-    ("latin.csv", f"customer_id,town,age\n{L}\nc2,Zürich,31\n".encode("latin-1"), "not utf-8", "UTF-8"),
+    (
+        "ragged.csv",
+        f"customer_id,town,age\n{L}\nc2,outer,31,extra\n".encode(),
+        "line 3: has 4 cells where the header has 3: c2,outer,31,extra",
+        "double quotes",
+    ),
+    ("short.csv", f"customer_id,town,age\n{L}\nc2,outer\n".encode(), "line 3", "2 cells where the header has 3"),
+    ("quote.csv", f'customer_id,town,age\n{L}\nc2,"outer,31\n'.encode(), "line 3", "a quote that is not closed"),
+    (
+        "latin.csv",
+        f"customer_id,town,age\n{L}\nc2,Zürich,31\n".encode("latin-1"),
+        "line 3: is not UTF-8: c2,Zürich,31",
+        "Save it again as UTF-8",
+    ),
+    (
+        "late.csv",
+        f"customer_id,town,age\n{L}\n".encode() * 2_000 + "c2,Köln,31\n".encode("cp1252"),
+        "c2,Köln,31",
+        "UTF-8",
+    ),
+    ("twice.csv", b"customer_id,age,Age\nc1,30,31\n", "line 1: the header names column 'age' more than once", "Rename"),
+    ("renamed.csv", b"PAR1 and so on", "is a Parquet file", ".parquet"),
+    ("sheet.csv", b"PK\x03\x04 and so on", "is a spreadsheet", "Export the sheet as CSV"),
     ("utf16.csv", f"customer_id,town,age\n{L}\n".encode("utf-16"), "UTF-16", "UTF-8"),
     ("page.parquet", b"PAR1 and then nothing", "cannot be read", "Parquet"),
     ("short.csv.gz", b"not gzip", "cannot be read", "gzip"),
@@ -168,4 +187,23 @@ def test_the_same_rows_are_not_appended_twice(allot: Commands, house: House, wor
     allot("load", *again, "--workspace", workspace).refused(
         3, "exposures.csv", "already loaded", "Append each file once"
     )
+    assert snapshot(workspace) == before
+
+
+def test_customers_are_not_replaced_by_those_that_were_to_be_added(
+    allot: Commands, house: House, workspace: Path
+) -> None:
+    before = snapshot(workspace)
+    more = ("--customers", house.files / "customers.csv", "--append")
+    allot("load", *more, "--workspace", workspace).refused(3, "customers would be replaced", "without --append")
+    assert snapshot(workspace) == before
+
+
+def test_a_rule_of_an_offer_that_is_wrong_is_refused_when_it_is_loaded(
+    allot: Commands, workspace: Path, changed_table: Callable[..., Path]
+) -> None:
+    before = snapshot(workspace)
+    offers = changed_table("offers", put(1, "eligible_when", "town = 'inner' AND agee < 60"))
+    place = "eligible_when of offer late', line 1, column 20"
+    allot("load", "--offers", offers, "--workspace", workspace).refused(4, place, "'agee' is unknown", "'age'?")
     assert snapshot(workspace) == before

@@ -12,12 +12,13 @@ from engine_workspace import LATE, SECOND, decisions
 from allot import CampaignError, DataError
 from engine.evaluate import Question, evaluate
 from engine.learn import learn
-from engine.logs import log_from_allocation
+from engine.logs import _rewarded, log_from_allocation
 from engine.replay import replay
 from engine.stages import Stages
 from engine.train import train
+from engine.workspaces import init, load
 from sims.files import OUTCOME_DAYS, moment
-from warehouse import Store
+from warehouse import Store, Workspace, attach, connect, current_version
 
 NOTHING = Question(None, None, None, None, OUTCOME_DAYS, moment(LATE))
 
@@ -168,6 +169,77 @@ def test_without_propensities_nothing_is_estimated(trained, logged):
     assert found["verdict"] == "invalid"
     assert found["reasons"][0].startswith("1 of 2,750 logged rows have no propensity")
     assert found["estimate"] is None and found["estimates"] == []
+
+
+def unpaid(table, where):
+    """The table's rewards as a column that is empty where `where` holds."""
+    return pa.array([None if gone else r for gone, r in zip(where, table["reward"].to_pylist(), strict=True)])
+
+
+def test_a_success_without_a_reward_counts_at_its_offers_margin(trained, logged):
+    table = pq.read_table(trained.files.exposures)
+    with connect(trained.workspace) as connection:
+        attach(connection, trained.workspace, current_version(trained.workspace))
+        margin = dict(connection.execute("FROM offers SELECT offer_id, margin").fetchall())
+    offer, outcome = table["offer_id"].to_pylist(), table["outcome"].to_pylist()
+    gone = [o is not None and y == 1 and i % 2 == 0 for i, (o, y) in enumerate(zip(offer, outcome, strict=True))]
+    full = [margin[o] if g else r for g, o, r in zip(gone, offer, table["reward"].to_pylist(), strict=True)]
+    question = replace(NOTHING, campaign=everybody(trained))
+    found = evaluate(trained.workspace, replace(question, log=logged(reward=unpaid(table, gone))))
+    wanted = evaluate(trained.workspace, replace(question, log=logged(reward=pa.array(full))))
+    assert sum(gone) > 50
+    assert found["warnings"] == [f"{sum(gone):,} successes have no reward: each counts at its offer's margin"]
+    assert wanted["warnings"] == []
+    assert {**found, "warnings": [], "seconds": 0} == {**wanted, "seconds": 0}
+
+
+def test_a_success_without_offer_and_reward_is_refused_where_margins_differ(trained, logged):
+    table = pq.read_table(trained.files.exposures)
+    gone = [o is None and y == 1 for o, y in zip(*(table[c].to_pylist() for c in ("offer_id", "outcome")), strict=True)]
+    question = replace(NOTHING, campaign=everybody(trained), log=logged(reward=unpaid(table, gone)))
+    first = table["customer_id"][gone.index(True)].as_py()
+    with pytest.raises(
+        DataError, match=f"{sum(gone)} successes without an offer have no reward.*e.g. customer"
+    ) as told:
+        evaluate(trained.workspace, question)
+    assert "log.parquet, column reward" in str(told.value) and first.startswith("h")
+    shared = np.full(3, 7.0)
+    rows = pa.table({"reward_known": [False, True], "reward": [1.0, 4.0]})
+    reward, _ = _rewarded(rows, np.array([3, 3]), shared, question.log)
+    assert reward.tolist() == [7.0, 4.0]  # a margin that all offers share is what a success is worth
+
+
+def test_customers_of_the_log_whom_the_campaign_does_not_address_are_said_and_not_planned_for(trained, logged):
+    whole = evaluate(trained.workspace, replace(NOTHING, campaign=everybody(trained), log=logged()))
+    some = replace(everybody(trained), audience="starts_with(customer_id, 'h') AND ends_with(customer_id, '1')")
+    part = evaluate(trained.workspace, replace(NOTHING, campaign=some, log=logged()))
+    outside = part["rows"] - part["logged_in_audience"]
+    assert 0 < part["logged_in_audience"] < part["rows"]
+    assert f"{outside:,} of {part['rows']:,} logged decisions are about customers outside" in part["warnings"][0]
+    assert whole["planned"] is not None and whole["warnings"] == []
+    assert part["planned"] is None and part["planned_minus_realised"] is None
+
+
+def test_decisions_about_unknown_customers_are_said(trained, logged):
+    who = [
+        f"nobody {i}" if i < 40 else c
+        for i, c in enumerate(pq.read_table(trained.files.exposures)["customer_id"].to_pylist())
+    ]
+    found = evaluate(
+        trained.workspace, replace(NOTHING, campaign=everybody(trained), log=logged(customer_id=pa.array(who)))
+    )
+    assert "40 logged decisions are about customers of whom nothing is known" in found["warnings"]
+
+
+@pytest.mark.parametrize("missing", ["customers", "offers"])
+def test_a_log_of_a_house_without_customers_or_offers_is_not_evaluated(trained, tmp_path, missing):
+    init(tmp_path / "home")
+    workspace = Workspace.open(tmp_path / "home")
+    there = {"customers": trained.files.customers, "offers": trained.files.offers}
+    load(workspace, {name: path for name, path in there.items() if name != missing})
+    path = target_file(tmp_path / "list.csv", [("h1", None, 1.0)])
+    with pytest.raises(DataError, match=f"no {missing} are loaded"):
+        evaluate(workspace, replace(NOTHING, log=trained.files.exposures, target=path))
 
 
 def target_file(path, rows):

@@ -37,6 +37,7 @@ def compiled(predicate, *, scope="campaign", as_of=AS_OF):
         "plan::int > 1 and try_cast(plan as date) < as_of and cast(score as decimal(10, 2)) >= 0",
         "date_diff('day', joined, as_of) > 30 and as_of - interval '30 days' > joined",
         "age(as_of, seen) > interval 30 day and date_trunc('month', as_of) > joined and year(joined) = 2020",
+        "seen > timestamp '2026-01-01 12:00:00' and cast(plan as timestamp) < seen",
         "extract(year from joined) = 2020 and joined > date '2020-01-01' and joined + interval 3 day < as_of",
         "lower(plan) = upper(plan) and length(plan) > 1 and plan || 'b' = 'ab' and substr(plan, 1, 2) = trim(plan)",
         "round(score, 2) < least(score, 1) and abs(score) < greatest(floor(score), ceil(score)) and isfinite(score)",

@@ -123,6 +123,10 @@ BAD = [
     ("exposures", f"{EXPOSURE}\na,zzz,2026-01-01,1\n", "offer_id", "not in offers, e.g. zzz", "load that offer"),
     ("exposures", f"{EXPOSURE}\na,b,2026-01-01,2\n", "outcome", "not 0 or 1, e.g. 2", "0 or 1"),
     ("exposures", f"{EXPOSURE}\na,b,2026-01-01,maybe\n", "outcome", "e.g. maybe", "0 or 1"),
+    ("exposures", f"{EXPOSURE}\na,b,2026-01-01,\n", "outcome", "is empty, e.g. nothing (customer_id a)", "every row"),
+    ("exposures", f"{EXPOSURE},reward\na,b,2026-01-01,1,-1e15\n", "reward", "no sensible amount of", "currency units"),
+    ("offers", "offer_id,margin\na,1e300\n", "margin", "no sensible amount of money, e.g. 1e300", "currency units"),
+    ("exposures", f"{EXPOSURE},propensity\na,b,2026-01-01,1,1e-200\n", "propensity", "too small for any", "a density"),
     ("exposures", f"{EXPOSURE}\na,b,yesterday,1\n", "decided_at", "e.g. yesterday", "a time such as"),
     ("exposures", f"{EXPOSURE}\na,b,,1\n", "decided_at", "is empty", "every row"),
     ("exposures", f"{EXPOSURE},propensity\na,b,2026-01-01,1,0\n", "propensity", "not in (0, 1], e.g. 0", "how likely"),
@@ -231,6 +235,55 @@ def test_nan_features_are_nothing_and_wide_numbers_stay(workspace, tmp_path):
     assert (first["level"], second["level"]) == ("x", "y")
 
 
+def test_a_column_in_which_nothing_stands_is_a_column_of_nothing(workspace, tmp_path):
+    """Writers of Parquet give such a column a type of its own; a cell that must be filled is still asked for."""
+    nothing = pa.nulls(1)
+    log = {"customer_id": ["a"], "offer_id": ["b"], "decided_at": [MARCH], "outcome": [0], "decision_id": nothing}
+    log |= dict.fromkeys(("propensity", "reward", "outcome_at", "p_b"), nothing)
+    people = {"customer_id": ["a"], "consent": nothing, "household_id": nothing, "score": nothing}
+    tables = {"customers": pa.table(people), "offers": GOOD["offers"], "exposures": pa.table(log)}
+    load(workspace, write(tmp_path / "in", **tables), CONTRACTS)
+    assert rows(workspace, "customers") == [{**dict.fromkeys(people), "customer_id": "a"}]
+    found = rows(workspace, "exposures", "* EXCLUDE (decided_at)")
+    assert found == [{**dict.fromkeys(log.keys() - {"decided_at"}), "customer_id": "a", "offer_id": "b", "outcome": 0}]
+    with connect(workspace) as connection:
+        attach(connection, workspace, current_version(workspace))
+        types = dict(connection.execute("SELECT column_name, column_type FROM (DESCRIBE exposures)").fetchall())
+    assert (types["propensity"], types["outcome_at"]) == ("DOUBLE", "TIMESTAMP WITH TIME ZONE")
+    with pytest.raises(DataError, match="column customer_id: 1 row: the value is empty"):
+        load(workspace, write(tmp_path / "bad", customers=pa.table({"customer_id": nothing})), CONTRACTS)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+def test_times_of_any_resolution_and_zone_are_the_same_moment(workspace, tmp_path, unit, zone):
+    at = pa.array([int(MARCH.timestamp())], pa.timestamp("s", zone)).cast(pa.timestamp(unit, zone))
+    log = pa.table({"customer_id": ["a"], "offer_id": ["b"], "decided_at": at, "outcome": [True]})
+    load(workspace, write(tmp_path / "in", offers=GOOD["offers"], exposures=log), CONTRACTS)
+    assert rows(workspace, "exposures", "decided_at, outcome") == [{"decided_at": MARCH, "outcome": 1}]
+
+
+def test_numbers_that_were_read_as_text_are_said(workspace, tmp_path):
+    lines = [f'c{i},{i}.5,"1,{i:03d}",red,{i}' for i in range(40)]
+    lines[7] = 'c7,unknown,"1,007",4,7'
+    people = "\n".join(["customer_id,score,income,colour,age", *lines]) + "\n"
+    said = load(workspace, write(tmp_path / "in", customers=people), CONTRACTS).warnings
+    assert said == (
+        "customers.csv: column score is read as text: 1 row of 40 without a number, e.g. unknown.",
+        "customers.csv: column income is read as text: it writes numbers with commas, e.g. 1,000.",
+    )
+
+
+def test_exposures_that_repeat_are_kept_and_said(workspace, tmp_path):
+    line = "007,01,2026-03-05,1\n"
+    tables = {**GOOD, "exposures": f"{EXPOSURE}\n{line}{line}{line}1,b,2026-03-05,0\n"}
+    loaded = load(workspace, write(tmp_path / "in", **tables), CONTRACTS)
+    assert loaded.counts["exposures"] == 4
+    assert any(w.startswith("exposures: 2 rows with another row's customer") for w in loaded.warnings)
+    more = write(tmp_path / "more", exposures=f"{EXPOSURE}\n1,b,2026-03-05,0\n1,b,2026-03-06,0\n")
+    assert any("3 rows with another" in w for w in load(workspace, more, CONTRACTS, append=["exposures"]).warnings)
+
+
 def test_ids_stay_text_and_names_ignore_case(workspace, tmp_path):
     paths = write(tmp_path / "in", customers="Customer_ID,household_id,shop_id\n01,002,003\n")
     load(workspace, paths, CONTRACTS)
@@ -313,6 +366,38 @@ def test_a_version_that_is_gone_or_damaged_is_said(workspace, tmp_path):
     (workspace.data / "files" / version.tables["offers"].files[0].name).unlink()
     with connect(workspace) as connection, pytest.raises(WorkspaceError, match="Load offers again"):
         attach(connection, workspace, version)
+
+
+@pytest.mark.parametrize("lost", ["customers", "offers", "exposures"])
+def test_a_table_whose_file_was_lost_can_be_loaded_again(workspace, tmp_path, lost):
+    paths = write(tmp_path / "in", **GOOD)
+    version = load(workspace, paths, CONTRACTS).version
+    (workspace.data / "files" / version.tables[lost].files[0].name).unlink()
+    if lost != "customers":  # what needs the lost file says so, and what does not is loaded
+        with pytest.raises(WorkspaceError, match=f"Load the whole of {lost} again"):
+            load(workspace, {"exposures": paths["exposures"]}, CONTRACTS, append=["exposures"])
+    if lost != "offers":
+        assert load(workspace, {"events": paths["events"]}, CONTRACTS).counts == {"events": 1}
+    assert load(workspace, {lost: paths[lost]}, CONTRACTS).version == version
+    assert len(rows(workspace, lost)) == version.tables[lost].rows
+
+
+def test_a_review_sees_the_new_version_and_can_refuse_it(workspace, tmp_path):
+    load(workspace, write(tmp_path / "in", **GOOD), CONTRACTS)
+    before = tree(workspace.root)
+    seen = []
+
+    def review(connection, version, given):
+        seen.append((connection.execute("FROM offers SELECT count(*)").fetchall()[0][0], set(given)))
+        seen.append(version.tables["customers"].rows)
+        raise DataError("no.")
+
+    new = write(tmp_path / "new", offers="offer_id,margin\nz,1\n")
+    with pytest.raises(DataError, match="no"):
+        load(workspace, new, CONTRACTS, review=review)
+    assert seen == [(1, {"offers"}), 3]
+    assert tree(workspace.root) == before
+    assert "odd" in load(workspace, new, CONTRACTS, review=lambda *_: ["odd"]).warnings
 
 
 def test_an_evaluation_target_is_checked_without_loading(workspace, tmp_path):
