@@ -74,7 +74,8 @@ def choice_probabilities(
         price: (n, k) what the offer costs and its limits charge, currency units, of either sign.
         eligible: (n, k) bool.
         outside: worth of no offer, currency units: one number, (n,), or beliefs.
-        tolerance: each row's probabilities are certified within this, before they are made to sum to 1.
+        tolerance: each row's probabilities are certified within this, before they are made to sum to 1; from 1e-5 on,
+            small chances are not looked at.
         threads: how many threads may work; the result does not depend on it.
 
     Returns:

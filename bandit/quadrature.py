@@ -11,6 +11,9 @@ normal cdf. What certifies a grid is integration by parts, `∫φ dG = [φG] −
 nodes (and for φ = t, which vouches for E max); the first alone, that probabilities sum to one, also holds on grids that
 are wrong. They speak of all arms together: that a probability far below one is right, its own integrand has to show, by
 changing little from node to node. A grid that fails is refined up to 96 nodes and then bisected, panel by panel.
+
+Where only sums over many customers are wanted, a tolerance of `LOOSE` or more asks for less: a shorter range, a coarser
+first grid, no look at small chances.
 """
 
 from typing import Any, Final, NamedTuple
@@ -20,15 +23,30 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bandit.quadrature_panel import ALL, LEVELS, PANEL, SMALLEST, TOP, add_panel, evaluate, make_scratch, resolved
-from bandit.quadrature_range import bound_scores, collect, find_bottom, find_floor, find_knees, place, score_range
+from bandit.quadrature_range import (
+    bound_scores,
+    collect,
+    copy_row,
+    find_bottom,
+    find_floor,
+    find_knees,
+    place,
+    score_range,
+)
 
-# Range in standard deviations of the sharpest arm that each level stands.
-_SHARPEST: Final = (12.0, 20.0, 30.0, 45.0, 80.0, 250.0)
+# How many standard deviations an arm is followed: Φ(−6.3) = 2e-10, Φ(−5.2) = 1e-7.
+_REACH: Final = 6.3
+_REACH_LOOSELY: Final = 5.2
+# Up to what sharpness (see `score_range`) each level is tried first: least work on random posteriors.
+_SHARPEST: Final = (8.0, 10.9, 11.3, 17.4, 22.0, 26.0, 31.0, 52.0)
+_SHARPEST_LOOSELY: Final = (9.8, 15.0, 20.0, 24.0, 40.0, 60.0, 90.0, 150.0)
+_TRIES: Final = 3  # of levels, each time two further, before bisection
 _MOST_PANELS: Final = 1500
 _DEPTH: Final = 46  # halvings
 COARSEST: Final = 1e-6  # accepted from rows at the limits of float64, where a smaller tolerance was asked for
 _FINE: Final = 1e-4 * SMALLEST  # what a bisected panel may miss, so that all together do not spoil a small probability
 _SAFETY: Final = 0.1  # a grid is believed when its residual is below this share of the tolerance
+LOOSE: Final = 1e-5  # from this tolerance on, sums over many customers are wanted: small chances are not looked at
 
 
 class Draws(NamedTuple):
@@ -83,7 +101,7 @@ def _bisect(ends: Any, width: Any, n: Any, rule: Any, tolerance: Any, curved: An
                 floor = scratch.table[ALL, 0]
                 if curved:
                     _add_floor(n, scratch)
-            gain += add_panel(n, len(rule[0]), curved, scratch)
+            gain += add_panel(n, rule[2], curved, scratch)
             residual += error
             continue
         middle = 0.5 * (start + end)
@@ -98,31 +116,33 @@ def _integrate(
     ends: Any, width: Any, n: Any, sharpness: Any, grid: Any, tolerance: Any, curved: Any, scratch: Any
 ) -> Any:
     """Probabilities of the live arms into `scratch.chance`; return G at the start, ∫ (1 − G) dt and the residual."""
-    level = 0
-    while level < len(LEVELS) and sharpness > _SHARPEST[level]:
-        level += 1
-    for at in range(level, min(level + 2, len(LEVELS))):
-        count = LEVELS[at]
-        rule = (grid.nodes[1 + at, :count], grid.weights[1 + at, :count])
-        residual = evaluate(ends, width, n, rule, scratch)
-        if residual <= _SAFETY * tolerance:
+    loose, last = tolerance >= LOOSE, len(LEVELS) - 1
+    limit = 0.5 * tolerance if loose else _SAFETY * tolerance
+    at = 0
+    while at < last and sharpness > (_SHARPEST_LOOSELY[at] if loose else _SHARPEST[at]):
+        at += 1
+    for _ in range(_TRIES):
+        residual = evaluate(ends, width, n, (grid, 1 + at, LEVELS[at]), scratch)
+        if residual <= limit:
             _clear(n, curved, scratch)
             if curved:
                 _add_floor(n, scratch)
-            floor, gain = scratch.table[ALL, 0], add_panel(n, count, curved, scratch)
-            if resolved(n, residual, scratch):
+            floor, gain = scratch.table[ALL, 0], add_panel(n, LEVELS[at], curved, scratch)
+            if loose or resolved(n, residual, scratch):
                 return floor, gain, residual
-    rule = (grid.nodes[0, :PANEL], grid.weights[0, :PANEL])
+        if at == last:
+            break
+        at = min(at + 2, last)
     # Small probabilities want small errors. Where rounding forbids them, less must do, at worst COARSEST.
     floor = gain = 0.0
     residual = np.inf
     coarsest = max(tolerance, COARSEST)
     for each, goal in (
-        (min(0.01 * tolerance, _FINE), tolerance),
+        (0.1 * tolerance if loose else min(0.01 * tolerance, _FINE), tolerance),
         (0.1 * tolerance, tolerance),
         (0.1 * coarsest, coarsest),
     ):
-        floor, gain, residual = _bisect(ends, width, n, rule, each, curved, scratch)
+        floor, gain, residual = _bisect(ends, width, n, (grid, 0, PANEL), each, curved, scratch)
         if residual <= goal:
             break
     return floor, gain, residual
@@ -134,11 +154,13 @@ def _solve_row(arms: Any, i: Any, grid: Any, tolerance: Any, curved: Any, scratc
     the residual. The live arms' probabilities stand in `scratch.chance`, in the order of `scratch.live`.
     """
     count = arms.mean.shape[1]
+    reach = _REACH if tolerance < LOOSE else _REACH_LOOSELY
     while True:
-        find_knees(arms, i, scratch.knees)
-        bound_scores(arms, i, scratch)
+        copy_row(arms, i, scratch.row)
+        wide = find_knees(scratch.row, scratch.knees)
+        best = bound_scores(reach, wide, scratch)
         owner, floor = find_floor(count - 1, scratch.bounds)
-        bottom = find_bottom(count, scratch.bounds)
+        bottom = find_bottom(reach, wide, best, scratch.row)
         n = collect(scratch.bounds, bottom, scratch.live)
         if n == 0:
             return 0, owner, 1.0, floor, 0.0
@@ -146,7 +168,7 @@ def _solve_row(arms: Any, i: Any, grid: Any, tolerance: Any, curved: Any, scratc
         if drowned < 0:
             break
         arms.sd[i, drowned] = 0.0
-    first, last, sharpness = score_range(bottom, lower, width, n, scratch)
+    first, last, sharpness = score_range(bottom, (lower, width), n, reach, wide, scratch)
     rest, gain, residual = _integrate((first, last), width, n, sharpness, grid, tolerance, curved, scratch)
     if floor < bottom:
         owner, rest = -1, 0.0

@@ -6,18 +6,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bandit.quadrature_math import FAST, KNEE, bounded, logarithm, sigmoid
+from bandit.quadrature_lanes import WIDTH, highest, load, spread, store, total, where
+from bandit.quadrature_math import FARTHEST, FAST, KNEE, bounded, exponential, logarithm, sigmoid
 from bandit.quadrature_panel import FALL, MEAN, PRECISION, RISE, SD, SHIFT, TOP, VALUE, whole_vectors
 
 NEVER: Final = -1e300  # the score of an arm that may not be played
 
-# An arm is followed to 6.5 sds (4e-11 beyond). The range starts where 1, 2, 4, 8 or 16 arms together are
-# that unlikely to be lower: Φ(−6.5) = 4e-11, Φ(−4.5)² = 1e-11, Φ(−3)⁴ = 3e-12, Φ(−1.75)⁸ = 7e-12, Φ(−0.83)¹⁶ = 8e-12.
-_REACH: Final = 6.5
-_QUANTILES: Final = (-_REACH, _REACH, -4.5, -3.0, -1.75, -0.83)
-_LEAST_ARMS: Final = (0, 0, 2, 4, 12, 24)  # smaller crowds have fewer strong arms than that
-_LOW, _UP = range(2)  # rows of the table of bounds; the others, in the order above, tell where crowds start
-_HALVINGS: Final = 5  # of the search for the bottom: it falls short by a thirtieth of what is to be found
+_LOW, _UP = range(2)  # rows of the table of bounds
+_STEPS: Final = 2  # towards the bottom
+_ENOUGH: Final = 1.05  # a bottom that is less too low than this is good
 _RESOLUTION: Final = 1e-8  # spans below this share of the distance to the coordinate's ends drown in rounding
 
 
@@ -34,31 +31,8 @@ class Arms(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def find_knees(arms: Any, i: Any, knees: Any) -> None:
-    """Squeeze logits at the lower end unless all uncertain arms start there together, at the upper end likewise.
-
-    Together, they are told apart by their logits, which need no squeezing.
-    """
-    sd, value, shift = arms.sd, arms.value, arms.shift
-    lowest = top_lowest = -NEVER
-    highest = top_highest = NEVER
-    for a in range(sd.shape[1]):
-        if sd[i, a] > 0.0:
-            lowest, highest = min(lowest, shift[i, a]), max(highest, shift[i, a])
-            top = shift[i, a] + value[i, a]
-            top_lowest, top_highest = min(top_lowest, top), max(top_highest, top)
-    knees[0] = KNEE if lowest < highest else -NEVER
-    knees[1] = KNEE if top_lowest < top_highest else -NEVER
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def bound_scores(arms: Any, i: Any, scratch: Any) -> None:
-    """Scores at the standard deviations of `_QUANTILES` from the mean; those of crowds for as many arms as there are.
-
-    On a copy of the row in whole vectors, filled up with arms that score NEVER.
-    """
-    row, bounds = scratch.row, scratch.bounds
-    low, high = scratch.knees[0], scratch.knees[1]
+def copy_row(arms: Any, i: Any, row: Any) -> None:
+    """The arms of one customer in whole vectors, filled up with arms that score NEVER."""
     count = arms.mean.shape[1]
     for a in range(count):
         row[MEAN, a] = arms.mean[i, a]
@@ -67,46 +41,90 @@ def bound_scores(arms: Any, i: Any, scratch: Any) -> None:
         row[SHIFT, a] = arms.shift[i, a]
     for a in range(count, row.shape[1]):
         row[SHIFT, a] = NEVER
-    for which in range(bounds.shape[0]):
-        if which > _UP and count < _LEAST_ARMS[which]:
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def find_knees(row: Any, knees: Any) -> Any:
+    """Whether logits go beyond the knees at all; if so, squeeze those at the lower end unless all uncertain arms start
+    there together, those at the upper end likewise.
+
+    Together, they are told apart by their logits, which need no squeezing.
+    """
+    farthest = spread(0.0)
+    for a in range(0, row.shape[1], WIDTH):
+        logit = abs(load(row, (MEAN, a))) + load(row, (SD, a)) * FARTHEST
+        farthest = where(logit > farthest, logit, farthest)
+    knees[0] = knees[1] = -NEVER
+    if highest(farthest) <= KNEE:
+        return False
+    lowest = top_lowest = -NEVER
+    uppermost = top_uppermost = NEVER
+    for a in range(row.shape[1]):
+        if row[SD, a] > 0.0:
+            low = row[SHIFT, a]
+            top = low + row[VALUE, a]
+            lowest, uppermost = min(lowest, low), max(uppermost, low)
+            top_lowest, top_uppermost = min(top_lowest, top), max(top_uppermost, top)
+    knees[0] = KNEE if lowest < uppermost else -NEVER
+    knees[1] = KNEE if top_lowest < top_uppermost else -NEVER
+    return True
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def bound_scores(reach: Any, wide: Any, scratch: Any) -> Any:
+    """Each arm's scores so many standard deviations under and over its mean; return the best of the lower ones."""
+    row, bounds, knees = scratch.row, scratch.bounds, scratch.knees
+    best = spread(NEVER)
+    for a in range(0, row.shape[1], WIDTH):
+        mean, span = load(row, (MEAN, a)), load(row, (SD, a)) * reach
+        value, shift = load(row, (VALUE, a)), load(row, (SHIFT, a))
+        low, up = mean - span, mean + span
+        if wide:
+            low, up = bounded(low, knees[0], knees[1]), bounded(up, knees[0], knees[1])
+        score = value * sigmoid(low) + shift
+        store(bounds, (_LOW, a), score)
+        store(bounds, (_UP, a), value * sigmoid(up) + shift)
+        best = where(score > best, score, best)
+    return highest(best)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def _surprise(score: Any, wide: Any, row: Any) -> Any:
+    """−log of the probability that all arms score less, and its derivative.
+
+    A parabola stands for −log Φ(z) below zero: right within a tenth, within 1 per cent beyond −2. Arms whose logits may
+    be squeezed do not count.
+    """
+    surprise, slope = spread(0.0), spread(0.0)
+    for a in range(0, row.shape[1], WIDTH):
+        mean, sd, value = load(row, (MEAN, a)), load(row, (SD, a)), load(row, (VALUE, a))
+        won = score - load(row, (SHIFT, a))
+        lost = value - won
+        counts = (sd > 0.0) & (won > 0.0) & (lost > 0.0)
+        if wide:
+            counts = counts & (abs(mean) + sd * FARTHEST <= KNEE)
+        won, lost, precision = where(counts, won, 1.0), where(counts, lost, 1.0), 1.0 / where(counts, sd, 1.0)
+        inverse = 1.0 / (won * lost)
+        distance = (mean - logarithm(won * won * inverse)) * precision
+        counts = counts & (distance > 0.0)
+        surprise = surprise + where(counts, (distance * 0.46 + 0.6) * distance + 0.69, 0.0)
+        slope = slope - where(counts, (distance * 0.92 + 0.6) * value * inverse * precision, 0.0)
+    return total(surprise), total(slope)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def find_bottom(reach: Any, wide: Any, best: Any, row: Any) -> Any:
+    """A score that the best arm exceeds as surely as a single one exceeds its lower bound.
+
+    From the best of these bounds Newton's method climbs the root of the surprise, which is nearly straight.
+    """
+    enough = (reach * 0.46 + 0.6) * reach + 0.69
+    bottom = best
+    for _ in range(_STEPS):
+        surprise, slope = _surprise(bottom, wide, row)
+        if not surprise > _ENOUGH * enough or not slope < 0.0:
             break
-        z = _QUANTILES[which]
-        for a in range(row.shape[1]):
-            logit = row[MEAN, a] + z * row[SD, a]
-            bounds[which, a] = row[SHIFT, a] + row[VALUE, a] * sigmoid(bounded(logit, low, high))
-
-
-@njit(cache=True, nogil=True)
-def _count_from(score: Any, row: Any, bounds: Any) -> Any:
-    """How many arms' bounds of this row lie at the score or above."""
-    found = 0
-    for a in range(bounds.shape[1]):
-        found += 1 if bounds[row, a] >= score else 0
-    return found
-
-
-@njit(cache=True, nogil=True)
-def find_bottom(count: Any, bounds: Any) -> Any:
-    """A score that the best of so many arms almost surely exceeds: the best of the bounds by 1, 2, 4, 8 and 16 arms."""
-    bottom = NEVER
-    for a in range(count):
-        bottom = max(bottom, bounds[_LOW, a])
-    crowd = 2
-    for row in range(_UP + 1, bounds.shape[0]):
-        if count < _LEAST_ARMS[row]:
-            break
-        if _count_from(bottom, row, bounds) >= crowd:
-            low, high = bottom, NEVER
-            for a in range(count):
-                high = max(high, bounds[row, a])
-            for _ in range(_HALVINGS):
-                middle = 0.5 * (low + high)
-                if _count_from(middle, row, bounds) >= crowd:
-                    low = middle
-                else:
-                    high = middle
-            bottom = low
-        crowd *= 2
+        bottom += 2.0 * (np.sqrt(enough * surprise) - surprise) / slope
     return bottom
 
 
@@ -161,47 +179,56 @@ def place(n: Any, scratch: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def _coordinates(n: Any, constants: Any, knees: Any, z: Any, out: Any) -> None:
-    """y of each live arm's score at z; −400 where that lies under L."""
-    low, high = knees[0], knees[1]
-    for j in range(whole_vectors(n)):
-        x = bounded(constants[MEAN, j] + z / constants[PRECISION, j], low, high)
-        chance = sigmoid(x)
-        above = constants[VALUE, j] * chance - constants[RISE, j]
-        below = constants[VALUE, j] * sigmoid(-x) - constants[FALL, j]
-        odds = above / below
-        safe = odds if above > 0.0 else 1.0
-        out[j] = logarithm(safe) if above > 0.0 else -400.0
+def _coordinates(n: Any, z: Any, wide: Any, scratch: Any) -> Any:
+    """y of each live arm's score at z, −400 where that lies under L, into its TOP; return the highest."""
+    constants, knees = scratch.constants, scratch.knees
+    uppermost = spread(-400.0)
+    for j in range(0, n, WIDTH):
+        x = load(constants, (MEAN, j)) + z / load(constants, (PRECISION, j))
+        if wide:
+            x = bounded(x, knees[0], knees[1])
+        value, odds = load(constants, (VALUE, j)), exponential(x)
+        above = value * odds - load(constants, (RISE, j)) * (odds + 1.0)
+        below = value - load(constants, (FALL, j)) * (odds + 1.0)
+        y = where(above > 0.0, logarithm(where(above > 0.0, above / below, 1.0)), -400.0)
+        store(constants, (TOP, j), y)
+        uppermost = where(y > uppermost, y, uppermost)
+    return highest(uppermost)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def _rates(n: Any, constants: Any, first: Any, above: Any, below: Any, out: Any) -> None:
-    """Standard deviations per y of each live arm, between the start of the range (or of the arm) and its own top."""
-    for j in range(whole_vectors(n)):
-        odds = (above + constants[RISE, j]) / (below + constants[FALL, j])
-        safe = odds if odds > 0.0 else 1.0
-        z = (logarithm(safe) - constants[MEAN, j]) * constants[PRECISION, j]
-        z = z if (odds > 0.0) & (z > -_REACH) else -_REACH
-        room = constants[TOP, j] - first
-        out[j] = (_REACH - z) / (room if room > 0.0 else 1e300)
+def _sharpest(n: Any, reach: Any, first: Any, width: Any, constants: Any) -> Any:
+    """How many standard deviations the live arms have between the start of the range (or of the arm) and their tops.
+
+    The most of them; an arm that ends after a share of the range counts more by the root of that share: nodes stand
+    closer near the start.
+    """
+    start = width * sigmoid(first)
+    end = width - start
+    sharpest = spread(0.0)
+    for j in range(0, n, WIDTH):
+        odds = (start + load(constants, (RISE, j))) / (end + load(constants, (FALL, j)))
+        z = (logarithm(where(odds > 0.0, odds, 1.0)) - load(constants, (MEAN, j))) * load(constants, (PRECISION, j))
+        z = where((odds > 0.0) & (z > -reach), z, -reach)
+        room = load(constants, (TOP, j)) - first
+        squared = where((room > 0.0) & (z < reach), (reach - z) * (reach - z) / room, 0.0)
+        sharpest = where(squared > sharpest, squared, sharpest)
+    return highest(sharpest)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def score_range(bottom: Any, lower: Any, width: Any, n: Any, scratch: Any) -> Any:
+def score_range(bottom: Any, coordinate: Any, n: Any, reach: Any, wide: Any, scratch: Any) -> Any:
     """The range of y, and how many standard deviations of the sharpest live arm it spans."""
-    constants, knees, out = scratch.constants, scratch.knees, scratch.chance
+    constants = scratch.constants
+    lower, width = coordinate
+    for j in range(n, whole_vectors(n)):
+        for each in range(constants.shape[0]):
+            constants[each, j] = constants[each, n - 1]
     above, below = bottom - lower, (lower + width) - bottom
     first = logarithm(above / below) if above > 0.0 else -400.0
-    _coordinates(n, constants, knees, -_REACH, out)
-    for j in range(n):
-        first = max(first, out[j])
-    _coordinates(n, constants, knees, _REACH, out)
-    last = -400.0
-    for j in range(n):
-        constants[TOP, j] = out[j]
-        last = max(last, out[j])
-    _rates(n, constants, first, width * sigmoid(first), width * sigmoid(-first), out)
-    sharpest = 1.0  # the coordinate's own scale
-    for j in range(n):
-        sharpest = max(sharpest, out[j])
-    return first, last, sharpest * (last - first)
+    if wide:  # then scores near the ends are told apart by their coordinates alone
+        first = max(first, _coordinates(n, -reach, wide, scratch))
+    last = _coordinates(n, reach, wide, scratch)
+    span = last - first
+    sharpest = np.sqrt(_sharpest(n, reach, first, width, constants) * span)
+    return first, last, max(sharpest, span)

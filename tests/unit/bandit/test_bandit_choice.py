@@ -2,16 +2,30 @@
 
 import numpy as np
 import pytest
-from scipy.special import erfcx, expit, logit, ndtr
+from scipy.special import expit, logit, ndtr
 
 from allot import ConvergenceError, ShapeError
 from bandit import Outside, choice, choice_probabilities, mean_success
 from bandit.choice import no_draws, solve_arms
-from bandit.quadrature_math import bounded, exponential, lobatto, logarithm, mills, normal_cdf, sigmoid
+from bandit.quadrature_math import (
+    bounded,
+    cdf_and_hazard,
+    exponential,
+    lobatto,
+    logarithm,
+    normal_cdf,
+    sigmoid,
+    stretched,
+)
 from bandit.scores import Scores, block_arms
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(20)
 QUANTILES = np.arange(-8.0, 8.01, 0.5)
+QUANTILES_CLOSE = np.linspace(-8.5, 8.5, 5001)
+
+
+def hazard(x):
+    return np.exp(-x * x / 2) / np.sqrt(2 * np.pi) / ndtr(x)
 
 
 def dense(mean, sd, value, shift):
@@ -61,7 +75,8 @@ def one_row(mean, sd, value, price, **options):
 
 @pytest.mark.parametrize(("function", "exact", "points", "error"), [
     (exponential, np.exp, np.linspace(-690, 690, 5001), 1e-14),
-    (mills, lambda x: np.sqrt(np.pi / 2) * erfcx(x / np.sqrt(2)), np.linspace(0, 9, 5001), 1e-10),
+    (lambda x: cdf_and_hazard(x)[0], ndtr, QUANTILES_CLOSE, 2e-10),
+    (lambda x: cdf_and_hazard(x)[1], hazard, QUANTILES_CLOSE, 2e-10),
     (sigmoid, expit, np.linspace(-250, 60, 5001), 1e-14),
 ])  # fmt: skip
 def test_vector_functions_have_the_relative_accuracy_they_state(function, exact, points, error):
@@ -71,7 +86,7 @@ def test_vector_functions_have_the_relative_accuracy_they_state(function, exact,
 def test_logarithm_and_normal_cdf_have_the_absolute_accuracy_they_state():
     points = np.concatenate([np.logspace(-140, 140, 2001), np.linspace(0.5, 2, 2001)])
     assert max(abs(logarithm(x) - np.log(x)) / max(1, abs(np.log(x))) for x in points) < 1e-15
-    assert max(abs(normal_cdf(x) - ndtr(x)) for x in np.linspace(-8, 8, 1001)) < 2e-11
+    assert max(abs(normal_cdf(x) - ndtr(x)) for x in np.linspace(-8, 8, 1001)) < 4e-11
 
 
 def test_squeezing_keeps_order_and_moves_no_score_noticeably():
@@ -80,6 +95,15 @@ def test_squeezing_keeps_order_and_moves_no_score_noticeably():
     assert (np.diff(squeezed) > 0).all()
     assert np.abs(squeezed).max() < 24
     assert np.abs(expit(squeezed) - expit(points)).max() < 2e-8
+
+
+def test_stretching_undoes_squeezing():
+    for x in np.linspace(-50, 50, 401):
+        back, rate = stretched(bounded(x, 18.0, 18.0), 18.0, 18.0)
+        assert back == pytest.approx(x, rel=1e-9)
+        step = 1e-4
+        squeezed = bounded(x + step, 18.0, 18.0) - bounded(x - step, 18.0, 18.0)
+        assert 2 * step / squeezed == pytest.approx(rate, rel=1e-3 if abs(abs(x) - 18) > 2 * step else 1)
 
 
 @pytest.mark.parametrize("count", [16, 32, 48, 64])

@@ -3,9 +3,8 @@
 import numpy as np
 
 from bandit import choice_probabilities
-from bandit.quadrature_math import lobatto
-from bandit.quadrature_panel import add_panel, evaluate, make_scratch
-from bandit.quadrature_range import bound_scores, collect, find_bottom, find_knees, place, score_range
+from bandit.quadrature_panel import LEVELS, add_panel, evaluate, make_grid, make_scratch
+from bandit.quadrature_range import bound_scores, collect, copy_row, find_bottom, find_knees, place, score_range
 from bandit.scores import Scores, block_arms
 
 
@@ -17,17 +16,19 @@ def test_a_row_that_a_coarse_grid_certifies_is_right():
     price, eligible = rng.uniform(0, 0.1, (rows, offers)), np.ones((rows, offers), bool)
     arms = block_arms(Scores(mean, sd, np.ones(offers), price, eligible, -9.0), slice(0, rows))
     exact = choice_probabilities(mean, sd, np.ones(offers), price, eligible, outside=-9.0, tolerance=1e-8)
-    rule, scratch = lobatto(28), make_scratch(offers + 1)
+    count, reach = 24, 6.3
+    rule, scratch = (make_grid(), 1 + LEVELS.index(count), count), make_scratch(offers + 1)
     for i in range(rows):
-        find_knees(arms, i, scratch.knees)
-        bound_scores(arms, i, scratch)
-        bottom = find_bottom(offers + 1, scratch.bounds)
+        copy_row(arms, i, scratch.row)
+        wide = find_knees(scratch.row, scratch.knees)
+        best = bound_scores(reach, wide, scratch)
+        bottom = find_bottom(reach, wide, best, scratch.row)
         n = collect(scratch.bounds, bottom, scratch.live)
         lower, width, _ = place(n, scratch)
-        first, last, _ = score_range(bottom, lower, width, n, scratch)
+        first, last, _ = score_range(bottom, (lower, width), n, reach, wide, scratch)
         if evaluate((first, last), width, n, rule, scratch) <= 1e-6:
             scratch.chance[:] = 0.0
-            add_panel(n, len(rule[0]), False, scratch)
+            add_panel(n, count, False, scratch)
             certified += 1
             assert np.abs(scratch.chance[:n] - exact[i, scratch.live[:n]]).max() < 2e-6
     assert rows / 10 < certified < rows
