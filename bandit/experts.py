@@ -57,9 +57,9 @@ class Experts:
         curved = self.curved.overlay(replace(rows, basis=self.waves(rows.basis)))
         return Experts(self.plain.overlay(rows), self.quick.overlay(rows), curved, self.waves, self.score)
 
-    def widened(self, count: int) -> "Experts":
-        """With `count` more cold arms that nothing is known of, last before no offer. No other arm changes."""
-        plain, quick, curved = (state.widened(count) for state in self.members)
+    def widened(self, count: int, kin: NDArray[np.uint64] | None = None) -> "Experts":
+        """With `count` more cold arms without evidence, last before no offer, as `Posterior.widened`."""
+        plain, quick, curved = (state.widened(count, kin) for state in self.members)
         return Experts(plain, quick, curved, self.waves, self.score)
 
     def beliefs(self, basis: Singles, logit: NDArray[Any], *, threads: int = 2) -> Beliefs:
@@ -193,23 +193,24 @@ def start_experts(
     centre: float,
     block: NDArray[Any] | tuple[int, ...],
     seed: int,
+    kin: NDArray[np.uint64] | None = None,
     discount: float = 0.95,
     window: int | None = None,
 ) -> Experts:
     """Three posteriors from the log, all of one weight.
 
     Args:
-        log_rows, as_cold, arms, centre, block, discount, window: as for `start`.
+        log_rows, as_cold, arms, centre, block, kin, discount, window: as for `start`.
         seed: of the waves.
 
     Raises:
         ShapeError: the arrays do not fit together.
     """
     waves = fit_fourier(log_rows.basis, seed=seed)
-    plain = start(log_rows, as_cold, arms, centre=centre, block=block, discount=discount, window=window)
+    plain = start(log_rows, as_cold, arms, centre=centre, block=block, kin=kin, discount=discount, window=window)
     blocks = (*block[:-1], *(FOURIER,) * len(waves.phase), block[-1])
     rows = replace(log_rows, basis=waves(log_rows.basis))
-    curved = start(rows, as_cold, arms, centre=centre, block=blocks, discount=discount, window=window)
+    curved = start(rows, as_cold, arms, centre=centre, block=blocks, kin=kin, discount=discount, window=window)
     quick = replace(plain, discount=min(discount, _QUICK_DISCOUNT))
     return Experts(plain, quick, curved, waves, np.zeros(3))
 

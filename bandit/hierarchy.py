@@ -47,10 +47,15 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sites:
-    """Each arm's evidence without the prior: `precision` J (A, d, d) and `shift` h (A, d)."""
+    """Each arm's evidence without the prior: `precision` J (A, d, d) and `shift` h (A, d).
+
+    `lift` and `width` (A, d) are what is known beforehand of single arms: their weights are N(μ + lift, width·σ²).
+    """
 
     precision: Floats
     shift: Floats
+    lift: Floats | float = 0.0
+    width: Floats | float = 1.0
 
 
 def initial(block: NDArray[np.int64], *, cold: bool, unit: float = 1.0) -> Group:
@@ -67,8 +72,10 @@ def initial(block: NDArray[np.int64], *, cold: bool, unit: float = 1.0) -> Group
 
 def moments(group: Group, sites: Sites) -> tuple[Floats, Floats]:
     """Posterior means (A, d) and covariances (A, d, d) of the arms' weights."""
-    covariance: Floats = np.asarray(np.linalg.inv(np.diag(1.0 / group.variance) + sites.precision), np.float64)
-    mean: Floats = np.einsum("aij,aj->ai", covariance, sites.shift + group.mean / group.variance)
+    variance = np.broadcast_to(sites.width * group.variance, sites.shift.shape)
+    eye = np.eye(len(group.variance))
+    covariance: Floats = np.asarray(np.linalg.inv(eye * (1.0 / variance)[:, None, :] + sites.precision), np.float64)
+    mean: Floats = np.einsum("aij,aj->ai", covariance, sites.shift + (group.mean + sites.lift) / variance)
     return mean, covariance
 
 
@@ -77,11 +84,12 @@ def em_step(group: Group, anchor: Anchor, sites: Sites, block: NDArray[np.int64]
 
     Without arms, the step leads back to the anchor.
     """
-    arms = len(sites.shift)
+    arms, width = len(sites.shift), np.broadcast_to(sites.width, sites.shift.shape)
     weight, covariance = moments(group, sites)
-    mean_variance = 1.0 / (arms / group.variance + 1.0 / anchor.mean_variance)
-    mean = mean_variance * (weight.sum(0) / group.variance + anchor.mean / anchor.mean_variance)
-    square = np.einsum("aii->ai", covariance) + (weight - mean) ** 2 + mean_variance
+    weight = weight - sites.lift
+    mean_variance = 1.0 / ((1.0 / width).sum(0) / group.variance + 1.0 / anchor.mean_variance)
+    mean = mean_variance * ((weight / width).sum(0) / group.variance + anchor.mean / anchor.mean_variance)
+    square = (np.einsum("aii->ai", covariance) + (weight - mean) ** 2 + mean_variance) / width
     variance = np.empty_like(mean)
     for b in np.unique(block):
         columns = block == b

@@ -11,6 +11,7 @@ from bandit.posterior import Posterior, Rows
 
 Floats: TypeAlias = NDArray[np.float64]
 Singles: TypeAlias = NDArray[np.float32]
+Keys: TypeAlias = NDArray[np.uint64]
 
 
 class Learnt(Protocol):
@@ -34,8 +35,8 @@ class Learnt(Protocol):
     def overlay(self, rows: Rows) -> Self:
         """A copy that also takes account of rows not yet matured; only for beliefs, never to be folded further."""
 
-    def widened(self, count: int) -> Self:
-        """With `count` more cold arms that nothing is known of, last before no offer. No other arm changes."""
+    def widened(self, count: int, kin: Keys | None = None) -> Self:
+        """With `count` more cold arms, of whom at most their `kin` (count, q) is known, last before no offer."""
 
     def beliefs(self, basis: Singles, logit: NDArray[Any], *, threads: int = 2) -> Beliefs:
         """Mean and sd (n, K) of the logits of customers, from their basis (n, p) and prior logits (n, K)."""

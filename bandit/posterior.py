@@ -18,6 +18,7 @@ from bandit.gaussian import with_noise
 from bandit.hierarchy import Anchor, Group, Sites, em_step
 from bandit.laplace import Batch, Likelihood, mode
 from bandit.posterior_kernels import beliefs_of
+from bandit.relatives import Relatives
 
 Floats: TypeAlias = NDArray[np.float64]
 Singles: TypeAlias = NDArray[np.float32]
@@ -66,6 +67,8 @@ class Posterior:
         cold: (K,) bool, which group an arm belongs to.
         mean, variance: (2, d) μ and σ² of the groups.
         anchor_mean, anchor_variance: (2, d) the values learnt on the log, to which windows stay anchored.
+        lift, width: (K, d) what relatives say of an arm: before any evidence, its weights are N(μ + lift, width·σ²).
+        relatives: from whom newcomers have theirs.
         block: (d,) block of each column.
         centre: mean logit, a constant.
         count: (K,) discounted number of each arm's decisions.
@@ -81,6 +84,9 @@ class Posterior:
     variance: Floats
     anchor_mean: Floats
     anchor_variance: Floats
+    lift: Floats
+    width: Floats
+    relatives: Relatives
     block: NDArray[np.int64]
     centre: float
     count: Floats
@@ -100,6 +106,8 @@ class Posterior:
             raise ShapeError(
                 f"Flags {self.cold.shape}, counts {self.count.shape} or blocks {self.block.shape} do not fit."
             )
+        if self.lift.shape != (arms, d) or self.width.shape != (arms, d) or self.relatives.variance.shape != (d,):
+            raise ShapeError(f"Lifts {self.lift.shape} and widths {self.width.shape} do not fit {arms} arms.")
         if not 0.0 < self.discount <= 1.0:
             raise ShapeError(f"A discount of {self.discount} a day is not in (0, 1].", where="discount")
         if self.noise_variance is not None and not 0.0 < self.noise_variance < np.inf:
@@ -131,11 +139,19 @@ class Posterior:
         added = faded._added(rows)
         return replace(added._hierarchy_step(), window=window)
 
-    def widened(self, count: int) -> "Posterior":
-        """With `count` more cold arms that nothing is known of, last before no offer. No other arm changes."""
+    def widened(self, count: int, kin: NDArray[np.uint64] | None = None) -> "Posterior":
+        """With `count` more cold arms without evidence, last before no offer. No other arm changes.
+
+        Args:
+            count: how many.
+            kin: (count, q) keys of what they have in common with other arms, as for `start`; None: nothing.
+        """
         at = np.full(count, len(self.cold) - 1)
+        lift, width = self.relatives.of(np.zeros((count, 0), np.uint64) if kin is None else kin)
         return replace(
             self,
+            lift=np.insert(self.lift, at, lift, axis=0),
+            width=np.insert(self.width, at, width, axis=0),
             precision=np.insert(self.precision, at, 0.0, axis=0),
             shift=np.insert(self.shift, at, 0.0, axis=0),
             cold=np.insert(self.cold, at, True),
@@ -190,7 +206,7 @@ class Posterior:
         """The weights as beliefs need them, worked out once: for one customer that would be most of the time."""
         if self._lines is not None:
             return self._lines
-        prior = 1.0 / self.variance[self.cold.astype(np.int64)]
+        _, prior = self._start()
         factor = factor_of_precision(self.precision + np.eye(prior.shape[1]) * prior[:, None, :])
         made = Lines(self.weights()[0].astype(np.float32), factor, self.centre)
         object.__setattr__(self, "_lines", made)
@@ -215,15 +231,16 @@ class Posterior:
 
     def weights(self) -> tuple[Floats, Floats]:
         """Posterior means (K, d) and covariances (K, d, d) of the arms' residual weights."""
-        group = self.cold.astype(np.int64)
-        prior = 1.0 / self.variance[group]
+        start, prior = self._start()
         covariance = np.linalg.inv(self.precision + np.eye(prior.shape[1]) * prior[:, None, :])
-        mean: Floats = np.einsum("aij,aj->ai", covariance, self.shift + prior * self.mean[group])
+        mean: Floats = np.einsum("aij,aj->ai", covariance, self.shift + prior * start)
         return mean, np.asarray(covariance, np.float64)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays by name, without pickle."""
-        out = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self) if f.init and f.name not in _OPTIONAL}
+        plain = [f.name for f in fields(self) if f.init and f.name not in _OPTIONAL and f.name != "relatives"]
+        out = {name: np.asarray(getattr(self, name)) for name in plain}
+        out |= {f"relatives.{f.name}": getattr(self.relatives, f.name) for f in fields(Relatives)}
         for name, kind in _OPTIONAL.items():
             value = getattr(self, name)
             out[name] = np.array([] if value is None else [value], kind)
@@ -236,26 +253,32 @@ class Posterior:
         Raises:
             ShapeError: an array is missing.
         """
-        names = [f.name for f in fields(Posterior) if f.init]
-        missing = [name for name in names if name not in arrays]
+        names = [f.name for f in fields(Posterior) if f.init and f.name != "relatives"]
+        of_relatives = [f"relatives.{f.name}" for f in fields(Relatives)]
+        missing = [name for name in (*names, *of_relatives) if name not in arrays]
         if missing:
             raise ShapeError("An array of the state is missing.", where=missing[0])
         values: dict[str, Any] = {name: arrays[name] for name in names}
+        values["relatives"] = Relatives(*(arrays[name] for name in of_relatives))
         values["centre"] = float(arrays["centre"])
         values["discount"] = float(arrays["discount"])
         for name in _OPTIONAL:
             values[name] = arrays[name][0].item() if len(arrays[name]) else None
         return Posterior(**values)
 
+    def _start(self) -> tuple[Floats, Floats]:
+        """Means and precisions (K, d) of the arms' weights before any evidence of their own."""
+        group = self.cold.astype(np.int64)
+        return self.mean[group] + self.lift, 1.0 / (self.variance[group] * self.width)
+
     def _faded(self, kept: float, *, held: NDArray[np.bool_]) -> "Posterior":
         """Evidence times `kept`; the means of `held` arms stay where they were."""
         if kept == 1.0:
             return self
-        group = self.cold.astype(np.int64)
-        prior = 1.0 / self.variance[group]
+        start, prior = self._start()
         precision = kept * self.precision
         weight, _ = self.weights()
-        holding = np.einsum("aij,aj->ai", precision, weight) + prior * (weight - self.mean[group])
+        holding = np.einsum("aij,aj->ai", precision, weight) + prior * (weight - start)
         shift = np.where(held[:, None], holding, kept * self.shift)
         return replace(self, precision=precision, shift=shift, count=kept * self.count)
 
@@ -264,12 +287,12 @@ class Posterior:
         likelihood: Likelihood = mode if self.noise_variance is None else with_noise(self.noise_variance)
         precision, shift, count = self.precision.copy(), self.shift.copy(), self.count.copy()
         weight, _ = self.weights()
+        starts, priors = self._start()
         for arm, batch in batches(rows, self.centre):
-            group = int(self.cold[arm])
-            prior = np.diag(1.0 / self.variance[group])
+            prior = np.diag(priors[arm])
             w, curvature = likelihood(batch, weight[arm], precision[arm] + prior)
             precision[arm] += curvature
-            shift[arm] = (precision[arm] + prior) @ w - prior @ self.mean[group]
+            shift[arm] = (precision[arm] + prior) @ w - prior @ starts[arm]
             count[arm] += batch.weight.sum()
         return replace(self, precision=precision, shift=shift, count=count)
 
@@ -279,7 +302,7 @@ class Posterior:
         for g in (0, 1):
             arms = np.flatnonzero((self.cold == bool(g)) & (self.count >= _FEWEST_DECISIONS))
             anchor = Anchor(self.anchor_mean[g], self.anchor_variance[g], self.anchor_variance[g], _WINDOW_STRENGTH)
-            sites = Sites(self.precision[arms], self.shift[arms])
+            sites = Sites(self.precision[arms], self.shift[arms], self.lift[arms], self.width[arms])
             group = em_step(Group(self.mean[g], self.variance[g]), anchor, sites, self.block)
             mean[g], variance[g] = group.mean, group.variance
         return replace(self, mean=mean, variance=variance)

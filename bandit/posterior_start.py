@@ -12,6 +12,7 @@ from bandit.hierarchy import Group, fit_group, initial, site
 from bandit.laplace import Batch, Likelihood, mode
 from bandit.posterior import Posterior, Rows, batches, check_rows
 from bandit.prior import WARM_ROWS
+from bandit.relatives import Relatives, learn_relatives, no_relatives
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -26,6 +27,7 @@ def start(
     *,
     centre: float,
     block: NDArray[Any] | tuple[int, ...],
+    kin: NDArray[np.uint64] | None = None,
     discount: float = 0.95,
     window: int | None = None,
 ) -> Posterior:
@@ -33,7 +35,9 @@ def start(
 
     The warm group is learnt from the warm arms, each of which starts from its own evidence. The cold group is learnt
     from the warm offers as if each in turn were new: their prior logit is then the mean of the others'. With fewer
-    than three warm offers it keeps the initial scales. Cold arms with a few rows start from those.
+    than three warm offers it keeps the initial scales. Cold arms with a few rows start from those. What the warm
+    offers so taken have in common with a cold one's relatives moves its start, as far as attributes have proved to
+    tell (`bandit.relatives`).
 
     Args:
         log_rows: the log; `logit` is cross-fitted (`FittedPrior.shown`), or the slope would trust the prior too much.
@@ -41,13 +45,15 @@ def start(
         arms: K = k + 1; the last arm is no offer, which never counts as an offer.
         centre: mean logit over the log's rows (`Prior.mean_logit`).
         block: (d,) block of each column of ψ (`Basis.blocks`).
+        kin: (K, q) keys of each arm's level of each of q attributes; two arms are relatives where a key is the same, 0
+            is nobody's relative, and no two attributes share a key. None: arms have no attributes.
         discount: γ, what a day leaves of the evidence.
         window: day number of the log's end, from which the first window's discount counts; None: none is taken.
 
     Raises:
         ShapeError: the arrays do not fit together.
     """
-    log = _Log(log_rows, as_cold, arms, float(centre), np.asarray(block, np.int64))
+    log = _Log(log_rows, as_cold, arms, float(centre), np.asarray(block, np.int64), _known(kin, arms))
     return replace(_begun(log, None), discount=float(discount), window=window)
 
 
@@ -58,6 +64,7 @@ def start_amounts(
     *,
     centre: float,
     block: NDArray[Any] | tuple[int, ...],
+    kin: NDArray[np.uint64] | None = None,
     noise_variance: float | None = None,
     discount: float = 0.95,
     window: int | None = None,
@@ -73,6 +80,7 @@ def start_amounts(
         arms: K = k + 1; the last arm is no offer.
         centre: mean expected amount over the log's rows.
         block: (d,) block of each column of ψ.
+        kin: as for `start`.
         noise_variance: of an outcome around its mean; None: learnt from the warm arms by expectation–maximisation,
             and from then on known. It is the same for every arm and customer.
         discount: γ, what a day leaves of the evidence.
@@ -81,7 +89,7 @@ def start_amounts(
     Raises:
         ShapeError: the arrays do not fit together, or the variance is not positive.
     """
-    log = _Log(log_rows, as_cold, arms, float(centre), np.asarray(block, np.int64), amounts=True)
+    log = _Log(log_rows, as_cold, arms, float(centre), np.asarray(block, np.int64), _known(kin, arms), amounts=True)
     noise = _learnt_noise(log) if noise_variance is None else float(noise_variance)
     return replace(_begun(log, noise), discount=float(discount), window=window)
 
@@ -95,12 +103,17 @@ class _Log:
     arms: int
     centre: float
     block: NDArray[np.int64]
+    kin: NDArray[np.uint64]
     amounts: bool = False
 
     def __post_init__(self) -> None:
         check_rows(self.rows, self.arms, len(self.block), amounts=self.amounts)
         if self.as_cold.shape != self.rows.logit.shape:
             raise ShapeError(f"{self.as_cold.shape} logits as cold are not one for each of {self.rows.logit.shape}.")
+        if self.kin.ndim != 2 or len(self.kin) != self.arms:
+            raise ShapeError(
+                f"Keys of shape {self.kin.shape} are not one row for each of {self.arms} arms.", where="kin"
+            )
 
     @property
     def support(self) -> NDArray[np.int64]:
@@ -108,9 +121,14 @@ class _Log:
         return np.bincount(self.rows.arm, minlength=self.arms)
 
     @property
+    def cold(self) -> NDArray[np.bool_]:
+        """(K,) arms of which the log says little."""
+        return self.support < WARM_ROWS
+
+    @property
     def batches(self) -> tuple[dict[int, Batch], dict[int, Batch]]:
         """The rows of each warm arm, and of each cold one that has any."""
-        known, cold = dict(batches(self.rows, self.centre)), self.support < WARM_ROWS
+        known, cold = dict(batches(self.rows, self.centre)), self.cold
         return {a: b for a, b in known.items() if not cold[a]}, {a: b for a, b in known.items() if cold[a]}
 
 
@@ -120,20 +138,26 @@ def _begun(log: _Log, noise: float | None) -> Posterior:
     likelihood = mode if noise is None else with_noise(noise)
     warm, few = log.batches
     warm_group, sites = fit_group(list(warm.values()), block, _scales(log, noise, cold=False), likelihood=likelihood)
-    cold_group = _cold_group(log, [arm for arm in warm if arm < log.arms - 1], noise, likelihood)
+    cold_group, relatives = _cold_group(log, [arm for arm in warm if arm < log.arms - 1], noise, likelihood)
+    lift, width = np.zeros((log.arms, d)), np.ones((log.arms, d))
+    lift[log.cold], width[log.cold] = relatives.of(log.kin[log.cold])
     precision, shift = np.zeros((log.arms, d, d)), np.zeros((log.arms, d))
     precision[list(warm)], shift[list(warm)] = sites.precision, sites.shift
     for arm, batch in few.items():
-        precision[arm], shift[arm], _ = site(batch, cold_group, likelihood=likelihood)
+        alone = Group(cold_group.mean + lift[arm], cold_group.variance * width[arm])
+        precision[arm], shift[arm], _ = site(batch, alone, likelihood=likelihood)
     mean, variance = (np.stack(pair) for pair in zip(_pair(warm_group), _pair(cold_group), strict=True))
     return Posterior(
         precision=precision,
         shift=shift,
-        cold=log.support < WARM_ROWS,
+        cold=log.cold,
         mean=mean,
         variance=variance,
         anchor_mean=mean,
         anchor_variance=variance,
+        lift=lift,
+        width=width,
+        relatives=relatives,
         block=block,
         centre=log.centre,
         count=log.support.astype(np.float64),
@@ -153,17 +177,22 @@ def _scales(log: _Log, noise: float | None, *, cold: bool) -> Group:
     return initial(log.block, cold=cold, unit=unit)
 
 
-def _cold_group(log: _Log, offers: list[int], noise: float | None, likelihood: Likelihood) -> Group:
-    """How a new offer differs from the mean of the known ones, from each known offer in turn."""
+def _known(kin: NDArray[np.uint64] | None, arms: int) -> NDArray[np.uint64]:
+    return np.zeros((arms, 0), np.uint64) if kin is None else kin
+
+
+def _cold_group(log: _Log, offers: list[int], noise: float | None, likelihood: Likelihood) -> tuple[Group, Relatives]:
+    """How a new offer differs from the mean of the known ones, and like which of them, from each known one in turn."""
     begin = _scales(log, noise, cold=True)
     if len(offers) < _FEWEST_WARM_OFFERS:
-        return begin
+        return begin, no_relatives(begin.variance)
     rows = log.rows
     chosen = np.isin(rows.arm, offers)
     weight = None if rows.weight is None else rows.weight[chosen]
     pretended = Rows(rows.basis[chosen], log.as_cold[chosen], rows.arm[chosen], rows.outcome[chosen], weight)
     as_new = [batch for _, batch in batches(pretended, log.centre)]
-    return fit_group(as_new, log.block, begin, likelihood=likelihood)[0]
+    group, sites = fit_group(as_new, log.block, begin, likelihood=likelihood)
+    return group, learn_relatives(group, sites, log.kin[offers])
 
 
 def _learnt_noise(log: _Log) -> float:

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bandit import Learnt, Rows, arrival_share, learnt_from_arrays
+from engine.audience import catalogue
+from engine.kin import kin_keys
 from engine.models import Foundation
 from engine.rows import column_keys, days, row_features
 from engine.stamp import Stamp
@@ -133,6 +135,21 @@ class RowReader:
         named = rows["offer_id"].drop_null().unique().to_pylist()
         return replace(self, foundation=self.foundation.widened(sorted(named)))
 
+    def fitting(self, state: Learnt, rows: pa.Table) -> Learnt:
+        """A state with the newcomers in some decisions, each as the first allocation (by id) that chose it knew it."""
+        new = self.foundation.offer_ids[len(state.count) - 1 :]
+        if not new:
+            return state
+        named, source = rows["offer_id"].to_pylist(), rows["allocation_id"].to_pylist()
+        kin = []
+        for offer in new:
+            first = min(a for o, a in zip(named, source, strict=True) if o == offer)
+            with connect(self.workspace) as connection:
+                data = Stamp.from_json(self.allocations[first].versions).data
+                attach(connection, self.workspace, read_version(self.workspace, data))
+                kin.append(kin_keys(catalogue(connection), [offer], self.foundation.prior.columns))
+        return state.widened(len(new), np.concatenate(kin))
+
     def _features(self, part: pa.Table, stamp: Stamp) -> Floats:
         with connect(self.workspace) as connection:
             attach(connection, self.workspace, read_version(self.workspace, stamp.data))
@@ -172,7 +189,7 @@ def fold(reader: RowReader, windows: list[Window], base: str, start: Learnt) -> 
     made = []
     for window in windows[kept:]:
         chain, reader = _link(chain, window), reader.meeting(window.rows)
-        state = reader.foundation.fitting(state).update(reader(window.rows), window=window.day)
+        state = reader.fitting(state, window.rows).update(reader(window.rows), window=window.day)
         made.append(Checkpoint(base, window.day, chain, pack_arrays(state.to_arrays()), datetime.now(UTC)))
     return Folded(state, reader, made, kept)
 
@@ -202,7 +219,7 @@ def overlaid(folded: Folded, log: pa.Table, as_of: datetime) -> tuple[tuple[Foun
         here = (np.array(rows["allocation_id"].to_pylist()) == allocation_id) & ~answered
         weight[here] = arrival_share(delays[delays <= horizon], horizon)(age[here])
     reader = reader.meeting(rows)
-    return (reader.foundation, reader.foundation.fitting(state).overlay(reader(rows, weight))), rows.num_rows
+    return (reader.foundation, reader.fitting(state, rows).overlay(reader(rows, weight))), rows.num_rows
 
 
 def _delays(log: pa.Table) -> Floats:

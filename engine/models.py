@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from allot import CampaignError, NotFoundError, WorkspaceError
 from bandit import Basis, Learnt, Margins, Prior, learnt_from_arrays
 from engine.features import FeatureSpec
+from engine.kin import kin_keys
 from governance import load_artifact, save_artifact
 from warehouse import pack_arrays, unpack_arrays
 
@@ -109,10 +110,10 @@ class Foundation:
         new = [offer for offer in dict.fromkeys(offer_ids) if offer is not None and offer not in self.offer_ids]
         return replace(self, prior=self.prior.widened(len(new)), offer_ids=(*self.offer_ids, *new)) if new else self
 
-    def fitting(self, posterior: Learnt) -> Learnt:
-        """A posterior of this foundation with as many arms as it has by now."""
-        missing = len(self.offer_ids) + 1 - len(posterior.count)
-        return posterior.widened(missing) if missing else posterior
+    def fitting(self, posterior: Learnt, offers: pa.Table) -> Learnt:
+        """A posterior of this foundation with as many arms as it has by now; the catalogue says who their kin are."""
+        new = self.offer_ids[len(posterior.count) - 1 :]
+        return posterior.widened(len(new), kin_keys(offers, new, self.prior.columns)) if new else posterior
 
     def arms(self, offers: pa.Table) -> NDArray[np.intp]:
         """The arm of each catalogue offer, then of no offer.
@@ -144,7 +145,7 @@ class Foundation:
 def taking_in(model: tuple[Foundation, Learnt], offers: pa.Table) -> tuple[Foundation, Learnt]:
     """The model with every offer of a catalogue as an arm: those that it has not met are newcomers without evidence."""
     foundation = model[0].widened(offers["offer_id"].to_pylist())
-    return foundation, foundation.fitting(model[1])
+    return foundation, foundation.fitting(model[1], offers)
 
 
 def save_foundation(workspace: "Workspace", foundation: Foundation, manifest: dict[str, Any]) -> str:

@@ -27,6 +27,7 @@ from bandit import (
 from engine.audience import catalogue
 from engine.exposed import Exposed, exposed_rows
 from engine.features import FeatureSpec, learn_spec, model_inputs
+from engine.kin import kin_keys
 from engine.models import Foundation, posterior_id, save_foundation, sweep_foundations
 from engine.rows import Past, column_keys, days, row_features
 from engine.stages import Reporter, Stages, silent
@@ -208,7 +209,7 @@ def _fit(
             progress=lambda _step, share: done(int(share * (len(at) - 1))),
         )
     with stages("posterior", len(at)):
-        basis, posterior = _begun(fitted, log, spec, seed, wishes)
+        basis, posterior = _begun(fitted, log, (spec, offers), seed, wishes)
     seen, first = np.unique(exposed.key, return_index=True)
     held, own_rows = np.unique(exposed.key[fitted.held.rows], return_index=True)
     foundation = Foundation(
@@ -231,17 +232,21 @@ def _fit(
     return _Trained(fitted, foundation, posterior, log)
 
 
-def _begun(fitted: FittedPrior, log: Log, spec: FeatureSpec, seed: int, wishes: Wishes) -> tuple[Basis, Learnt]:
+def _begun(
+    fitted: FittedPrior, log: Log, known: tuple[FeatureSpec, pa.Table], seed: int, wishes: Wishes
+) -> tuple[Basis, Learnt]:
     """How the posterior sees a customer, and what it knows from the cross-fitted log alone."""
     # Memory belongs to the prior, whose trees do not extrapolate: what a customer's contacts look like today may
     # lie far outside the log. The residual corrects by who the customer is.
-    prior, own = fitted.prior, [name for name in spec.names if name.startswith("customer.")]
+    (spec, offers), prior = known, fitted.prior
+    own = [name for name in spec.names if name.startswith("customer.")]
     levels = {spec.features[j].name: count for j, count in spec.categories.items()}
     basis = fit_basis(log.customers, prior.columns, levels=levels, gain=fitted.report.gain, among=own)
     counted = None if log.weight is None else effective(log.weight, log.arm)
     rows = Rows(basis(log.customers), fitted.shown, log.arm, log.outcome, counted)
+    kin = np.pad(kin_keys(offers, offers["offer_id"].to_pylist(), prior.columns), ((0, 1), (0, 0)))  # no offer: no kin
     begin = partial(start_experts, seed=seed) if wishes.experts else start
-    return basis, begin(rows, fitted.as_cold, len(prior.offers), centre=prior.mean_logit, block=basis.blocks)
+    return basis, begin(rows, fitted.as_cold, len(prior.offers), centre=prior.mean_logit, block=basis.blocks, kin=kin)
 
 
 def _directions(wishes: Wishes, numbers: list[str]) -> dict[str, int]:

@@ -44,6 +44,22 @@ def test_the_mode_is_where_the_gradient_vanishes_even_far_from_the_start(seed, o
     np.testing.assert_allclose(curvature, (psi * (chance * (1 - chance))[:, None]).T @ psi, rtol=1e-6, atol=1e-9)
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 2), st.floats(-15, 15), st.floats(1, 30))
+def test_the_mode_of_separable_and_nearly_separable_rows_is_found(seed, astray, offset, sd):
+    """A plane parts the outcomes, but for at most two rows: without the prior some weights would be infinite."""
+    r = np.random.default_rng(seed)
+    basis = np.column_stack([np.ones(80), r.normal(size=(80, 2))]).astype(np.float32)
+    slope = r.normal(size=80)
+    outcome = (basis @ r.normal(size=3) + slope * r.normal() > 0).astype(float)
+    outcome[:astray] = 1.0 - outcome[:astray]
+    batch = Batch(basis, slope, slope + offset, outcome, np.ones(80))
+    w, _ = mode(batch, np.zeros(4), np.eye(4) / sd**2)
+    psi = np.column_stack([basis, slope])
+    error = 1 / (1 + np.exp(-np.clip(slope + offset + psi @ w, -700, 700))) - outcome
+    assert np.abs(psi.T @ error + w / sd**2).max() < 1e-5
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(batches, min_size=1, max_size=4))
 def test_no_batch_makes_the_state_infinite(windows):

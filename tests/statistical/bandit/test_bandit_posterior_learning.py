@@ -52,6 +52,28 @@ def test_ninety_percent_intervals_cover():
     assert 0.88 < coverage(worlds=150, seed=11, learnt=False) < 0.92
 
 
+def test_ninety_percent_intervals_cover_what_was_folded_in_windows():
+    """One mode after another, and a hierarchy that takes a step with each, are no worse than all rows at once."""
+    r = np.random.default_rng(13)
+    sd = np.sqrt(initial(np.array(BLOCK), cold=False).variance)
+    none = Rows(normal_basis(r, 0), np.zeros(0), np.zeros(0, np.int64), np.zeros(0))
+    begun = start(none, np.zeros(0), 8, centre=-1.0, block=BLOCK, discount=1.0)
+    begun = replace(begun, cold=np.zeros(8, bool))
+    inside = []
+    for _ in range(80):
+        weight, state = r.normal(size=(8, 4)) * sd, begun
+        for window in range(8):
+            basis, logit, arm = normal_basis(r, 400), r.normal(-1, 1, 400), r.integers(0, 8, 400)
+            psi = np.column_stack([basis, logit + 1])
+            outcome = (r.random(400) < sigmoid(logit + (psi * weight[arm]).sum(1))).astype(float)
+            state = state.update(Rows(basis, logit, arm, outcome), window=window)
+        base, prior = normal_basis(r, 25), r.normal(-1, 1, (25, 8))
+        truth = prior + base @ weight[:, :3].T + (prior + 1) * weight[:, 3]
+        beliefs = state.beliefs(base, prior, threads=1)
+        inside.append(np.abs(truth - beliefs.mean) < 1.6449 * beliefs.sd)
+    assert 0.88 < float(np.mean(inside)) < 0.92
+
+
 @pytest.mark.soak
 def test_ninety_percent_intervals_cover_with_a_learnt_hierarchy():
     assert 0.88 < coverage(worlds=400, seed=12, learnt=True, rows=8000) < 0.92

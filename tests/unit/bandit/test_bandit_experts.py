@@ -190,3 +190,13 @@ def test_waves_refuse_another_basis_and_stand_an_empty_log():
     assert np.isfinite(waves(np.ones((2, 3), np.float32))).all()
     with pytest.raises(ShapeError, match="columns of the waves"):
         waves(np.ones((2, 4), np.float32))
+
+
+def test_every_expert_knows_a_newcomers_relatives():
+    rows = rows_of(9, 3000)
+    kin = np.append(1 + np.arange(ARMS - 1) % 2, 0).astype(np.uint64)[:, None]
+    state = start_experts(rows, rows.logit, ARMS, centre=-0.5, block=BLOCK, seed=1, kin=kin)
+    wide = Experts.from_arrays(state.widened(2, np.array([[1], [0]], np.uint64)).to_arrays())
+    for member in wide.members:
+        assert member.lift[-3].any() and not member.lift[-2:].any()
+        np.testing.assert_array_equal(member.lift[-3], member.relatives.of(kin[:1])[0][0])

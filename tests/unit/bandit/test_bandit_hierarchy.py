@@ -73,6 +73,22 @@ def test_a_site_and_its_group_give_the_mode():
     np.testing.assert_allclose(np.linalg.inv(covariance[0]), curvature + np.diag(1 / group.variance), rtol=1e-9)
 
 
+def test_arms_that_lie_elsewhere_by_what_is_known_of_them_say_the_same_of_their_group():
+    """Weights N(μ + lift, width·σ²): without lifts and widths, μ and σ² would be found elsewhere."""
+    r = np.random.default_rng(9)
+    arms, noise = 800, 0.1
+    lift, width = r.normal(0.5, 1.0, (arms, 4)), r.uniform(0.2, 0.6, (arms, 4))
+    weight = 0.2 + lift + 0.3 * np.sqrt(width) * r.normal(size=(arms, 4)) + noise * r.normal(size=(arms, 4))
+    sites = Sites(np.tile(np.eye(4) / noise**2, (arms, 1, 1)), weight / noise**2, lift, width)
+    group = initial(BLOCK, cold=False)
+    anchor = Anchor(group.mean, 16 * group.variance, group.variance, 1.0)
+    for _ in range(60):
+        group = em_step(group, anchor, sites, BLOCK)
+    spread = 0.09 + noise**2 / width.min()
+    assert np.all(np.abs(group.mean - 0.2) < 4 * np.sqrt(spread / arms))
+    assert np.all(np.abs(group.variance - 0.09) < 4 * spread * np.sqrt(2 / arms))
+
+
 def test_no_arms_leave_the_initial_scales():
     start = initial(BLOCK, cold=True)
     group, sites = fit_group([], BLOCK, start)

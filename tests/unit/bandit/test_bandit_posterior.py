@@ -191,7 +191,10 @@ def test_four_hundred_windows_of_idling_leave_everything_bounded(begun):
     np.testing.assert_allclose(weight[[1, 2, 3]], np.tile(state.mean[0], (3, 1)), atol=1e-6)
     for day in range(400, 800):
         state = state.update(none(), window=day)
-    np.testing.assert_allclose(state.weights()[0], state.mean[state.cold.astype(int)], atol=1e-6)
+    weight, covariance = state.weights()
+    np.testing.assert_allclose(weight, state.mean[state.cold.astype(int)], atol=1e-6)
+    spread = np.sqrt(np.einsum("aii->ai", covariance))
+    np.testing.assert_allclose(spread, np.sqrt(state.variance)[state.cold.astype(int)], rtol=1e-6)
     np.testing.assert_allclose(state.mean, begun.anchor_mean, atol=1e-9)
     np.testing.assert_allclose(state.variance, begun.anchor_variance, rtol=1e-9)
 

@@ -4,15 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from engine_workspace import LATE, SECOND, answers, decisions, stock
 
 from allot import CampaignError
-from bandit import Margins
+from bandit import Columns, Margins
 from engine.allocate import reproduce
 from engine.computed import load_models, set_up
 from engine.evaluate import Question, evaluate
 from engine.explain import explain
+from engine.kin import kin_keys
 from engine.learn import learn
 from engine.models import load_foundation, posterior_id, taking_in
 from engine.risk import campaign_risk
@@ -216,9 +218,37 @@ def test_a_newcomers_risk_is_its_groups(story):
         stamp = stamp_now(lab.workspace, store, lab.campaign)
         campaign = replace(lab.campaign, as_of=moment(SECOND))
         risk = campaign_risk(lab.workspace, store, campaign, stamp, setup, price=0.0)
-    state = models(lab, stamp.posterior)[1]
-    for place in (0, -1):
-        assert np.allclose(risk.covariance[place], np.diag(state.variance[1]))
+    foundation, state = taking_in(models(lab, stamp.posterior), setup.audience.offers)
+    for place, offer in ((0, EARLY), (-1, FIRST)):
+        arm = foundation.offer_ids.index(offer)
+        assert np.allclose(risk.covariance[place], np.diag(state.variance[1] * state.width[arm]))
+
+
+def test_a_newcomer_starts_like_its_relatives_wherever_it_is_met(story, later):
+    """In an allocation by the catalogue, in a fold by the catalogue of the allocation that chose it."""
+    lab, plans, _ = story
+    offers = setup_of(lab, SECOND).audience.offers
+    foundation, state = taking_in(models(lab, plans[0]["versions"]["posterior"]), offers)
+    learnt_of, folded = models(later[0], later[1]["posterior"])
+    same = offers.filter(pc.field("offer_id") == "offer-01")
+    kin = kin_keys(same, ["offer-01"], foundation.prior.columns)
+    assert kin.shape == (1, 2) and (kin > 0).all()  # category and channel
+    lift, width = state.relatives.of(kin)
+    assert lift.any()
+    for offer in (FIRST, EARLY):
+        for known, one in ((foundation, state), (learnt_of, folded)):
+            arm = known.offer_ids.index(offer)
+            assert np.array_equal(one.lift[arm], lift[0]) and np.array_equal(one.width[arm], width[0])
+
+
+def test_what_the_catalogue_does_not_say_makes_nobody_a_relative():
+    columns = Columns(("customer.age",), ("offer.offer_id", "offer.category", "offer.channel"), (1, 2, 3))
+    offers = pa.table({"offer_id": ["a", "b", "c"], "category": ["x", None, "x"], "margin": [1.0, 2.0, 3.0]})
+    keys = kin_keys(offers, ["c", "b", "a"], columns)
+    assert keys.shape == (3, 2) and keys[0, 0] == keys[2, 0] > 0
+    assert keys[1, 0] == 0 and not keys[:, 1].any()
+    twins = pa.table({"offer_id": ["a"], "category": ["x"], "channel": ["x"]})
+    assert len(set(kin_keys(twins, ["a"], columns)[0].tolist())) == 2
 
 
 def test_a_newcomers_amounts_are_those_of_the_mean_offer(story):
