@@ -41,7 +41,7 @@ bench: install .venv-bench/.installed ## comparisons, written to docs/benchmarks
 	$(BIN)/python -m benchmarks.scoring
 	$(BIN)/python -m benchmarks.learner
 	$(BIN)/python -m benchmarks.learning
-	$(BIN)/python -m benchmarks.classification
+	$(BIN)/python -m benchmarks.classification --vw
 
 .venv-bench/.installed: requirements/bench.txt
 	$(PYTHON) -m venv .venv-bench

@@ -2,11 +2,11 @@
 
 Six real sets as bandit tasks. The same posterior runs with all it can know (trees and log), as three experts, without
 trees, without either, and with the trees' logits but nothing else of the log: a residual started at zero, once with our
-temperatures and once, as is usual, with one temperature for all arms. LinTS, with and without the log, is the baseline.
+temperatures and once, as is usual, with one temperature for all arms. LinTS, with and without the log, is the baseline;
+with `--vw` tuned variants of Vowpal Wabbit, which read the log too, take part.
 """
 
 import argparse
-import os
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,21 +17,20 @@ from scipy.special import logit as logit_of
 
 from api.console import say, table
 from bandit import Rows, fit_basis, fit_prior, start, start_experts
-from benchmarks.classification_tasks import SETS, Task, made, read
+from benchmarks.classification_tasks import DATA, SETS, Task, made, read, windows
 from benchmarks.measure import difference, timed
 from sims.learners import Learner, Linear, Money, Residual
 
 Floats = NDArray[np.float64]
 
-DATA = Path(os.environ.get("ALLOT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 FIRST_SEED = 1000  # seeds up to 99 are for tuning
-_WINDOWS = 40
 _LINTS_SD = 0.1  # α, the best of .03, .1, .3 and 1 on seeds up to 99
 _ONE_TEMPERATURE = 0.5
 
 OURS, EXPERTS, TREELESS, NEITHER = "trees and log", "three experts", "log, no trees", "neither"
 AT_ZERO, AT_ZERO_OURS = "residual at zero", "residual at zero, our temperatures"
 LINTS, LINTS_LOG = "LinTS", "LinTS and log"
+VOWPAL = "VW "  # begins the name of each variant of Vowpal Wabbit
 
 
 def learners(task: Task, seed: int) -> dict[str, Learner]:
@@ -70,9 +69,8 @@ def learners(task: Task, seed: int) -> dict[str, Learner]:
 def share_right(task: Task, learner: Learner, seed: int) -> float:
     """Per cent of right guesses over all windows; a window's outcomes are heard at its end."""
     r = np.random.default_rng((seed, 1))
-    ends = np.linspace(0, len(task.label), _WINDOWS + 1).astype(int)
     right = 0.0
-    for window, (first, last) in enumerate(pairwise(ends)):
+    for window, (first, last) in enumerate(pairwise(windows(task))):
         rows = np.arange(first, last)
         arm = learner.scores(rows, r).argmax(1)
         outcome = (arm == task.label[rows]).astype(np.float64)
@@ -81,14 +79,19 @@ def share_right(task: Task, learner: Learner, seed: int) -> float:
     return 100.0 * right / len(task.label)
 
 
-def scores(folder: Path, name: str, seeds: range) -> dict[str, Floats]:
-    """Per cent right of every learner (tasks,), on a set."""
+def scores(folder: Path, name: str, seeds: range, *, vowpal: bool = False) -> dict[str, Floats]:
+    """Per cent right of every learner (tasks,), on a set; on request Vowpal Wabbit's too."""
     data = read(folder, name)
     out: dict[str, list[float]] = {}
     for seed in seeds:
         task = made(data, seed)
         for who, learner in learners(task, seed).items():
             out.setdefault(who, []).append(share_right(task, learner, seed))
+        if vowpal:
+            from benchmarks.classification_peers import TUNED, right
+
+            for variant, share in zip(TUNED, right(task, seed, list(TUNED.values())), strict=True):
+                out.setdefault(VOWPAL + variant, []).append(float(share))
     return {who: np.array(values) for who, values in out.items()}
 
 
@@ -99,11 +102,16 @@ def floors(found: dict[str, dict[str, Floats]]) -> list[tuple[str, bool]]:
         return float(np.mean([f[OURS].mean() - f[who].mean() for f in found.values()]))
 
     worse = [name for name, f in found.items() if difference(f[OURS], f[TREELESS]).below]
-    return [
+    out = [
         (f"never significantly below the same model without trees (below on: {', '.join(worse) or 'none'})", not worse),
         (f"≥ 5 points above the residual started at zero on average ({gain(AT_ZERO):+.1f})", gain(AT_ZERO) >= 5),
         (f"not below LinTS with the log on average ({gain(LINTS_LOG):+.1f})", gain(LINTS_LOG) >= 0),
     ]
+    variants = [who for who in next(iter(found.values())) if who.startswith(VOWPAL)]
+    if variants:
+        best = min(variants, key=gain)
+        out.append((f"above the best Vowpal Wabbit variant on average ({best}, {gain(best):+.1f})", gain(best) > 0))
+    return out
 
 
 def main() -> None:
@@ -112,12 +120,21 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--tasks", type=int, default=10, help="of each set, at least 2")
     parser.add_argument("--seed", type=int, default=FIRST_SEED)
+    parser.add_argument("--vw", action="store_true", help="Vowpal Wabbit too, from the benchmarks' own environment")
     options = parser.parse_args()
     if not (options.data / "classification").is_dir():
         say(f"Left out: there are no data in {options.data}. Name their folder by --data or ALLOT_DATA.")
         return
+    if options.vw:
+        from benchmarks.peers import vowpal_missing
+
+        if absent := vowpal_missing():
+            say(absent)
+        options.vw = not absent
     seeds = range(options.seed, options.seed + options.tasks)
-    found, seconds = timed(lambda: {name: scores(options.data, name, seeds) for name in options.sets})
+    found, seconds = timed(
+        lambda: {name: scores(options.data, name, seeds, vowpal=options.vw) for name in options.sets}
+    )
     who = list(next(iter(found.values())))
     columns = ("", *found, "mean")
     rows = [[w, *(round(f[w].mean(), 1) for f in found.values())] for w in who]

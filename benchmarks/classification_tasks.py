@@ -4,6 +4,7 @@ A third of the classes was never guessed in the log: these are the new offers. T
 learner's share of right guesses is exact.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,9 @@ from bandit import Columns, Log
 
 Floats = NDArray[np.float64]
 
+DATA = Path(os.environ.get("ALLOT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 SETS: Final = ("letter", "pendigits", "optdigits", "segment", "waveform5000", "nursery")
+_WINDOWS = 40
 _LOG_SHARE = 0.5  # of the customers; the others are decided on
 _ROWS_PER_CLASS, _FEWEST_ROWS = 400, 2000  # of the log
 _SHOWN_BEFORE = 10  # labelled customers of each class that the logger knows
@@ -34,9 +37,13 @@ class Data:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """A log with outcomes, and customers to decide on, in the order in which they come; arms 0..k − 1 are classes."""
+    """A log with outcomes, and customers to decide on, in the order in which they come; arms 0..k − 1 are classes.
+
+    `chance` (r,) is how likely the logger was to guess what he guessed.
+    """
 
     log: Log
+    chance: Floats
     customers: Floats
     label: NDArray[np.int64]
     columns: Columns
@@ -84,8 +91,14 @@ def made(data: Data, seed: int) -> Task:
     arm = np.where(r.random(len(rows)) < _AT_RANDOM, r.choice(known, len(rows)), guess)
     outcome = (arm == data.label[rows]).astype(np.float64)
     log = Log(data.customers[rows], arm, outcome, np.zeros(len(rows)), rows.astype(np.uint64))
+    chance = _AT_RANDOM / len(known) + (1.0 - _AT_RANDOM) * (arm == guess)
     offers = np.arange(classes + 1.0)[:, None]
-    return Task(log, data.customers[coming], data.label[coming], data.columns, data.levels, offers)
+    return Task(log, chance, data.customers[coming], data.label[coming], data.columns, data.levels, offers)
+
+
+def windows(task: Task) -> NDArray[np.int64]:
+    """(w + 1,) where each window of the customers to decide on ends, from 0; its outcomes are heard at its end."""
+    return np.linspace(0, len(task.label), _WINDOWS + 1).astype(np.int64)
 
 
 def _nearest(

@@ -1,162 +1,122 @@
 """How fast does what was learnt become a policy? `python -m benchmarks.learner`.
 
-Choice probabilities of random posteriors with their largest error against 400 nodes on each of twelve panels, beliefs,
-the affordable policy from beliefs, and everything for one customer. CPU seconds of all threads, after a warm-up; the
-customers of probabilities and beliefs are worked on by one thread.
+Choice probabilities of random posteriors with their largest error against an integration apart from the product,
+beliefs, the fold of a million outcomes, the affordable policy from beliefs, everything for one customer, and learning
+and deciding beside Vowpal Wabbit. CPU seconds of all threads, after a warm-up; only the policy uses more than one.
 """
 
 import argparse
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_ndtr
 
 from allot.uniforms import stream, uniforms
 from api.console import say, table
-from bandit import Columns, Posterior, choice_probabilities, compile_grid, fit_basis
+from bandit import Columns, Rows, choice_probabilities, compile_grid, fit_basis
+from benchmarks.believed import Believed, alike, even, posterior, referee, uneven
 from benchmarks.instances import make_beliefs
-from benchmarks.measure import MILLION, WARM, timed
+from benchmarks.measure import MILLION, WARM, said, timed
 from benchmarks.scoring import CUSTOMER, OFFERS, made
 
-Floats = NDArray[np.floating[Any]]
-
-PARTS: Final = ("probabilities", "beliefs", "policy", "one")
-FLOORS: Final = {10: 400_000, 20: 200_000, 50: 90_000}  # customers per second
-_PANELS, _NODES = 12, 400
+PARTS: Final = ("probabilities", "beliefs", "fold", "policy", "one", "vowpal")
+FLOORS: Final = {10: 400_000, 20: 200_000, 50: 90_000}  # customers per second, of random posteriors
+LARGEST_ERROR, LARGEST_SHARE = 5e-7, 1e-3  # of a probability; of one of at least 1e-6
 _REFEREED = 100  # customers of each k whose probabilities are integrated apart
 _WIDTH = 20  # columns of ψ
-
-
-@dataclass(frozen=True, slots=True)
-class Believed:
-    """Random posteriors: mean and sd (n, k) of logits, margin (k,), price (n, k), eligible (n, k)."""
-
-    mean: NDArray[np.float32]
-    sd: NDArray[np.float32]
-    margin: NDArray[np.float64]
-    price: NDArray[np.float32]
-    eligible: NDArray[np.bool_]
+_REPEATS: Final = 3
 
 
 def main() -> None:
     options = _options()
     say(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS')}")
     if "probabilities" in options.only:
-        rows = [_probabilities(name, kind, k) for name, kind in (("even", even), ("uneven", uneven)) for k in FLOORS]
-        columns = ("posteriors", "offers", "customers per s", "floor", "with a chance", "largest error")
-        table("Choice probabilities, one thread", columns, rows)
+        rows = [_probabilities(kind, k) for kind in (even, uneven, alike) for k in FLOORS]
+        columns = (
+            "posteriors",
+            "offers",
+            "customers per s",
+            "floor",
+            "kept",
+            "with a chance",
+            "error",
+            "of small ones",
+        )
+        table("Choice probabilities, one thread", (*columns, "kept"), rows)
+    lines = []
     if "beliefs" in options.only:
-        rows = [(f"{options.customers:,} x {OFFERS}", _WIDTH, _beliefs(options.customers), "<= 1 for a million")]
-        table("Beliefs, one thread", ("pairs", "d", "CPU s", "floor"), rows)
+        lines.append(_beliefs(options.customers))
+    if "fold" in options.only:
+        lines.append(_fold(options.customers))
     if "policy" in options.only:
-        rows = [(f"{options.customers:,} x {OFFERS}", 31, *_policy(options.customers), "<= 8 for a million")]
-        table("Affordable policy from beliefs", ("pairs", "limits", "CPU s", "full passes", "floor"), rows)
+        lines.append(_policy(options.customers))
+    if lines:
+        table("From outcomes to a policy", ("work", "CPU s", "floor for a million", "kept", ""), lines)
     if "one" in options.only:
-        columns = ("step", "p50 us", "p99 us", "floor")
+        columns = ("step", "p50 us", "p99 us", "floor", "kept")
         table(f"One customer with {OFFERS} offers", columns, _one(options.rounds))
+    if "vowpal" in options.only:
+        _vowpal(options.outcomes)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="these parts alone")
-    parser.add_argument("--customers", type=int, default=MILLION, help="of beliefs and of the policy")
+    parser.add_argument("--customers", type=int, default=MILLION, help="of beliefs, fold and policy")
     parser.add_argument("--rounds", type=int, default=2_000, help="customers one at a time")
+    parser.add_argument("--outcomes", type=int, default=20_000, help="and decisions, beside Vowpal Wabbit")
     return parser.parse_args()
 
 
-def even(n: int, k: int, *, seed: int = 0) -> Believed:
-    """Every offer is eligible and earns the same: nearly all have a chance with everybody."""
-    r = np.random.default_rng(seed)
-    mean, sd = r.normal(-2.5, 0.8, (n, k)).astype(np.float32), r.lognormal(-1.3, 0.5, (n, k)).astype(np.float32)
-    return Believed(mean, sd, np.ones(k), r.uniform(0, 0.05, (n, k)).astype(np.float32), np.ones((n, k), np.bool_))
-
-
-def uneven(n: int, k: int, *, seed: int = 0) -> Believed:
-    """Margins of 20 to 200, prices of 0 to 8, seven tenths of the pairs eligible."""
-    r = np.random.default_rng(seed)
-    mean, sd = r.normal(-2.5, 0.8, (n, k)).astype(np.float32), r.lognormal(-1.3, 0.5, (n, k)).astype(np.float32)
-    return Believed(mean, sd, r.uniform(20, 200, k), r.uniform(0, 8, (n, k)).astype(np.float32), r.random((n, k)) < 0.7)
-
-
-def _probabilities(name: str, kind: Callable[[int, int], Believed], k: int) -> tuple[Any, ...]:
-    n = 400_000 // k
-    who = kind(n, k)
-    chance, best = _chances(who), np.inf
-    for _ in range(3):
-        _, seconds = timed(lambda: _chances(who))
-        best = min(best, seconds)
-    exact = [referee(who, i) for i in range(_REFEREED)]
-    error = max(float(np.abs(chance[i, :k] - exact[i]).max()) for i in range(_REFEREED))
-    return name, k, round(n / best), FLOORS[k], round((chance > 1e-12).sum(1).mean(), 1), f"{error:.0e}"
+def _probabilities(kind: Callable[[int, int], Believed], k: int) -> tuple[Any, ...]:
+    who = kind(400_000 // k, k)
+    chance = _chances(who)
+    fastest = min(timed(lambda: _chances(who))[1] for _ in range(_REPEATS))
+    speed = len(chance) / fastest
+    floor = FLOORS[k] if kind is not alike else None
+    exact = np.array([referee(who, i) for i in range(_REFEREED)])
+    off = np.abs(chance[:_REFEREED, :k] - exact)
+    likely = exact >= 1e-6
+    small = float((off[likely] / exact[likely]).max())
+    return (
+        *(kind.__name__, k, round(speed), floor or "", said(None if floor is None else speed >= floor)),
+        *(round((chance > 1e-12).sum(1).mean(), 1), f"{off.max():.0e}", f"{small:.0e}"),
+        said(bool(off.max() <= LARGEST_ERROR and small <= LARGEST_SHARE)),
+    )
 
 
 def _chances(who: Believed) -> NDArray[np.float64]:
     return choice_probabilities(who.mean, who.sd, who.margin, who.price, who.eligible, threads=1)
 
 
-def referee(who: Believed, i: int) -> Floats:
-    """(k,) one customer's probabilities, integrated over the score itself: no coordinate, no dropped arms, no level."""
-    at = np.flatnonzero(who.eligible[i])
-    mean, sd = who.mean[i, at].astype(np.float64), who.sd[i, at].astype(np.float64)
-    margin, shift = who.margin[at], -who.price[i, at].astype(np.float64)
-    low = max(0.0, (shift + margin * expit(mean - 8 * sd)).max())
-    high = (shift + margin * expit(mean + 8 * sd)).max()
-    out = np.zeros(who.mean.shape[1])
-    if high <= low:
-        return out
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    origin = low - 1e-3 * (high - low)
-    edges = origin + np.exp(np.linspace(np.log(low - origin), np.log(high - origin), _PANELS + 1))
-    half = 0.5 * np.diff(edges)[:, None]
-    score = (edges[:-1, None] + half * (1 + nodes)).ravel()[:, None]
-    won, lost = score - shift, shift + margin - score
-    inside = (won > 0) & (lost > 0)
-    won, lost = np.where(inside, won, 1.0), np.where(inside, lost, 1.0)
-    z = np.where(inside, (np.log(won / lost) - mean) / sd, np.where(score > shift, 40.0, -40.0))
-    below = log_ndtr(z)
-    density = np.where(inside, np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi) * margin / (sd * won * lost), 0.0)
-    others = np.exp(below.sum(1, keepdims=True) - below)
-    out[at] = ((half * weights).ravel()[:, None] * density * others).sum(0)
-    return out
-
-
-def _posterior(arms: int, d: int, *, seed: int = 0) -> Posterior:
-    """A state with evidence of a thousand rows per arm."""
-    r = np.random.default_rng(seed)
-    rows = r.normal(size=(arms, 1_000, d))
-    group = np.full((2, d), 0.1)
-    zero = np.zeros((2, d))
-    return Posterior(
-        precision=0.1 * np.einsum("ari,arj->aij", rows, rows),
-        shift=r.normal(size=(arms, d)),
-        cold=np.arange(arms) % 5 == 4,
-        mean=zero,
-        variance=group,
-        anchor_mean=zero,
-        anchor_variance=group,
-        block=np.zeros(d, np.int64),
-        centre=-2.0,
-        count=np.full(arms, 1_000.0),
-        discount=0.95,
-        window=None,
-    )
-
-
-def _beliefs(customers: int) -> float:
+def _beliefs(customers: int) -> tuple[Any, ...]:
     r = np.random.default_rng(1)
-    posterior = _posterior(OFFERS, _WIDTH)
+    state = posterior(OFFERS, _WIDTH)
     basis = r.standard_normal((customers, _WIDTH - 1), np.float32)
     logit = r.standard_normal((customers, OFFERS), np.float32) - 2
-    posterior.beliefs(basis[:WARM], logit[:WARM], threads=1)
-    return timed(lambda: posterior.beliefs(basis, logit, threads=1))[1]
+    state.beliefs(basis[:WARM], logit[:WARM], threads=1)
+    seconds = timed(lambda: state.beliefs(basis, logit, threads=1))[1]
+    return f"beliefs, {customers:,} x {OFFERS}, d = {_WIDTH}", *_within(seconds, 1.0, customers), ""
 
 
-def _policy(customers: int) -> tuple[float, int]:
+def _fold(outcomes: int) -> tuple[Any, ...]:
+    """Outcomes that come from the logits themselves, about one success in six."""
+    r = np.random.default_rng(2)
+    state = posterior(OFFERS + 1, _WIDTH)
+    basis = r.standard_normal((outcomes, _WIDTH - 1), np.float32)
+    logit = r.normal(-2.0, 1.0, outcomes)
+    outcome = (r.random(outcomes) < 1.0 / (1.0 + np.exp(-logit))).astype(np.float64)
+    rows = Rows(basis, logit, r.integers(0, OFFERS, outcomes), outcome)
+    some = Rows(basis[:WARM], logit[:WARM], rows.arm[:WARM], outcome[:WARM])
+    state.update(some, window=0)
+    seconds = timed(lambda: state.update(rows, window=0))[1]
+    return f"fold, {outcomes:,} outcomes, {OFFERS} offers, d = {_WIDTH}", *_within(seconds, 2.0, outcomes), ""
+
+
+def _policy(customers: int) -> tuple[Any, ...]:
     from engine.policy import Setting, affordable_policy
 
     setting = Setting(share=0.0)
@@ -164,7 +124,13 @@ def _policy(customers: int) -> tuple[float, int]:
     affordable_policy(small.beliefs, small.margin, small.problem, setting=setting)
     whole = make_beliefs(customers)
     policy, seconds = timed(lambda: affordable_policy(whole.beliefs, whole.margin, whole.problem, setting=setting))
-    return seconds, policy.passes
+    work = f"affordable policy, {customers:,} x {OFFERS} x 31 limits"
+    return work, *_within(seconds, 8.0, customers), f"{policy.passes} full passes"
+
+
+def _within(seconds: float, floor: float, count: int) -> tuple[str, str, str]:
+    """CPU seconds, the floor, and whether it is kept; a floor is of a million."""
+    return f"{seconds:.2f}", f"<= {floor:g}", said(seconds <= floor if count == MILLION else None)
 
 
 def _one(rounds: int) -> list[tuple[Any, ...]]:
@@ -173,7 +139,7 @@ def _one(rounds: int) -> list[tuple[Any, ...]]:
     grid = compile_grid(work.booster, work.offers, CUSTOMER, work.cross.shape[2])
     columns = Columns(tuple(f"x{j}" for j in range(CUSTOMER)), (), (0, 1))
     basis = fit_basis(work.customers, columns, levels={"x0": 8, "x1": 8}, most=_WIDTH - 1)
-    posterior = _posterior(OFFERS, len(basis.blocks))
+    state = posterior(OFFERS, len(basis.blocks))
     margin, price, eligible = np.ones(OFFERS), np.full((1, OFFERS), 0.02), np.ones((1, OFFERS), np.bool_)
     key, chosen = stream(1, "learner"), np.zeros(rounds, np.int64)
     took = np.empty((rounds, 5))
@@ -181,7 +147,7 @@ def _one(rounds: int) -> list[tuple[Any, ...]]:
         clock = [time.perf_counter()]
         logit = grid.logits(work.customers[i : i + 1], work.cross[i : i + 1])
         clock.append(time.perf_counter())
-        beliefs = posterior.beliefs(basis(work.customers[i : i + 1]), logit, threads=1)
+        beliefs = state.beliefs(basis(work.customers[i : i + 1]), logit, threads=1)
         clock.append(time.perf_counter())
         chance = choice_probabilities(beliefs.mean, beliefs.sd, margin, price, eligible, threads=1)
         clock.append(time.perf_counter())
@@ -193,7 +159,30 @@ def _one(rounds: int) -> list[tuple[Any, ...]]:
     steps = ("scores", "basis and beliefs", "probabilities", "choice", "all")
     middle, late = took[len(took) // 2], took[int(0.99 * len(took))]
     floors = ("", "", "", "", "p50 <= 150, p99 <= 400")
-    return [(s, round(a, 1), round(b, 1), floor) for s, a, b, floor in zip(steps, middle, late, floors, strict=True)]
+    kept = ("", "", "", "", said(bool(middle[-1] <= 150 and late[-1] <= 400)))
+    return [
+        (s, round(a, 1), round(b, 1), f, k) for s, a, b, f, k in zip(steps, middle, late, floors, kept, strict=True)
+    ]
+
+
+def _vowpal(count: int) -> None:
+    from benchmarks import learner_peers, peers
+
+    if absent := peers.vowpal_missing():
+        say(absent)
+        return
+    known = learner_peers.world(count, count)
+    own = learner_peers.ours(known)
+    job = {"customers": known.customers, "arm": known.arm, "outcome": known.outcome, "coming": known.coming}
+    peer = peers.vowpal("speed", **job, offers=OFFERS, options=list(learner_peers.VARIANTS.values()))
+    columns = ("work", "Vowpal Wabbit", "ours per s", "theirs per s", "times", "kept")
+    title = f"{count:,} outcomes and decisions, {OFFERS} offers, {learner_peers.FEATURES} features, one thread"
+    table(f"{title}; floor {learner_peers.FLOOR:g} times", columns, learner_peers.compared(known, own, peer))
+    table("One decision at a time", ("", "p50 us", "p99 us"), learner_peers.one_at_a_time(own, peer))
+    worth = learner_peers.worth(known, own, peer)
+    table("Mean chance of success of what is chosen", tuple(worth), [tuple(round(x, 4) for x in worth.values())])
+    if not all(worth[name] > worth["by chance"] for name in learner_peers.VARIANTS):
+        raise SystemExit("A variant of Vowpal Wabbit did not learn: its figures mean nothing.")
 
 
 if __name__ == "__main__":

@@ -68,6 +68,11 @@ def difference(one: Floats, other: Floats) -> Difference:
     return Difference(float(d.mean()), float(half))
 
 
+def said(kept: bool | None) -> str:
+    """Whether a floor is kept, in a table; empty where there is none."""
+    return "" if kept is None else "yes" if kept else "NO"
+
+
 def timed(work: Callable[[], Result]) -> tuple[Result, float]:
     """What the work returns and the CPU seconds of all threads it took."""
     started = time.process_time()

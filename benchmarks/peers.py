@@ -5,10 +5,12 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from portfolio import MEASURES, Limit, Problem, compile_rows, solve
 
@@ -143,3 +145,30 @@ def first_order(problem: Problem) -> Answer:
     over = np.maximum(reached - rows.upper, rows.lower - reached) > 1e-9 * size
     broken = ", ".join(dict.fromkeys(name for name, o in zip(rows.names, over, strict=True) if o))
     return Answer("PDLP, LP", float(value @ share), np.inf, float(1 - split.mean()), seconds, broken)
+
+
+def vowpal_missing() -> str:
+    """Why Vowpal Wabbit cannot be asked, in one line; empty if it can."""
+    if (
+        BENCH_PYTHON.exists()
+        and not subprocess.run(
+            [str(BENCH_PYTHON), "-c", "import vowpalwabbit"], check=False, stderr=subprocess.DEVNULL
+        ).returncode
+    ):
+        return ""
+    return f"Left out: {BENCH_PYTHON.parents[1].name} has no vowpalwabbit; run `make .venv-bench/.installed`."
+
+
+def vowpal(verb: str, **job: Any) -> dict[str, NDArray[Any]]:
+    """Vowpal Wabbit's answer to a job, in its own environment and process; see `benchmarks/vowpal.py`.
+
+    Raises:
+        CalledProcessError: it failed, or is not installed (`vowpal_missing`).
+    """
+    with tempfile.TemporaryDirectory(prefix="allot-bench-") as folder:
+        asked, answer = Path(folder) / "job.npz", Path(folder) / "answer.npz"
+        np.savez(asked, **job)
+        command = [str(BENCH_PYTHON), str(ROOT / "benchmarks" / "vowpal.py"), verb, str(asked), str(answer)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        with np.load(answer) as file:
+            return dict(file)
