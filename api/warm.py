@@ -4,9 +4,10 @@ import sys
 
 import numpy as np
 
-from bandit import Rows, start_amounts, start_experts
+from bandit import Rows, Use, start_amounts, start_experts
 from bandit.basis import INTERCEPT, NUMERICS, SLOPE
-from portfolio import Limit, Problem, diagnose, solve
+from engine.sampling import focused
+from portfolio import Limit, Problem, compile_rows, diagnose, solve
 
 
 def main() -> None:
@@ -46,6 +47,10 @@ def optimize() -> None:
     for problem in (one, single, two):
         solve(problem, gap=1e-3)
         diagnose(Problem(value, cost, one.eligible, cell, hopeless, most=problem.most, groups=problem.groups))
+    rows = compile_rows(limits, one.n_cells, k)
+    for problem in (one, single):  # the sample of a large audience
+        use = Use(problem.cost, problem.value, problem.cell, problem.n_cells)
+        focused(use, problem.eligible, np.zeros(rows.coefficient.shape[1:]), rows, n // 2)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ curvature.
 
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -17,7 +17,7 @@ from allot import ShapeError
 from bandit.choice import no_draws, solve_arms
 from bandit.quadrature import Draws
 from bandit.scores import Floats, Scores, block_arms, in_blocks, in_lanes
-from bandit.tally import FINER, Extent, Scale, Tally, extent_of, scale_of
+from bandit.tally import FINER, PAIRS, Extent, Tally, extent_of, scale_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Use:
         worth: (n, k) expected value, currency units.
         cell: (n,) integer in 0 … n_cells − 1.
         n_cells: g.
+        measures: limits speak of the first so many of contacts, cost and worth; of others there is no curvature.
 
     Raises:
         ShapeError: the arrays disagree, or a cell is not among the cells.
@@ -38,6 +39,7 @@ class Use:
     worth: Floats
     cell: NDArray[np.integer[Any]]
     n_cells: int
+    measures: int = 3
 
     def __post_init__(self) -> None:
         if self.cost.ndim != 2 or self.worth.shape != self.cost.shape or self.cell.shape != self.cost.shape[:1]:
@@ -107,14 +109,31 @@ def _add_use(probability: Any, expected: Any, draws: Any, scale: Any, use: Any) 
     return value
 
 
-def _charge(use: Use, charges: NDArray[np.float64], rows: slice) -> NDArray[np.float64]:
-    """(rows, k): what the limits charge for each pair."""
-    per_contact, per_cost, per_worth = charges
-    cell = use.cell[rows]
-    charge: NDArray[np.float64] = per_cost[cell] * use.cost[rows]
-    charge += per_worth[cell] * use.worth[rows]
-    charge += per_contact[cell]
-    return charge
+class _Some(NamedTuple):
+    """The use of some customers, in arrays that kernels are compiled for: cell (rows,), cost and worth (rows, k)."""
+
+    cell: NDArray[np.int64]
+    cost: NDArray[np.float64]
+    worth: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, use: Use, block: slice) -> "_Some":
+        cost, worth = (np.ascontiguousarray(table[block], np.float64) for table in (use.cost, use.worth))
+        return cls(np.ascontiguousarray(use.cell[block], np.int64), cost, worth)
+
+    def charge(self, charges: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(rows, k): what the limits charge for each pair."""
+        out = np.empty(self.cost.shape)
+        _charge(self.cell, self.cost, self.worth, charges, out)
+        return out
+
+
+@njit(cache=True, nogil=True)
+def _charge(cell: Any, cost: Any, worth: Any, charges: Any, out: Any) -> None:
+    for i in range(len(cell)):
+        g = cell[i]
+        for a in range(cost.shape[1]):
+            out[i, a] = charges[1, g, a] * cost[i, a] + charges[2, g, a] * worth[i, a] + charges[0, g, a]
 
 
 def _check(scores: Scores, use: Use, charges: NDArray[np.float64]) -> None:
@@ -145,11 +164,12 @@ def priced_probabilities(
     """
     _check(scores, use, charges)
     rows, offers = scores.mean.shape
+    charges = np.ascontiguousarray(charges, np.float64)
     probability = np.empty((rows, offers + 1), np.float32)
     expected = np.empty(rows)
 
     def work(block: slice) -> float:
-        arms = block_arms(scores, block, _charge(use, charges, block))
+        arms = block_arms(scores, block, _Some.of(use, block).charge(charges))
         solved = solve_arms(arms, no_draws(), tolerance, block.start)
         probability[block] = solved.probability
         expected[block] = solved.expected_maximum
@@ -228,22 +248,26 @@ def tallied(
     """
     _check(scores, use, charges)
     rows, offers = scores.mean.shape
+    charges = np.ascontiguousarray(charges, np.float64)
     weights = _weights(use, weight)
     scale = scale_of(extent, charges)
-    size = (use.n_cells, offers, offers, 12) if curvature else (0, 0, 0, 12)
+    factors = np.append(scale.use, scale.value)
+    reactions = np.append(scale.curvature, (FINER, scale.steepest))
+    wanted = sum(max(pair) < use.measures for pair in PAIRS)
+    size = (use.n_cells, offers, offers, 2 * wanted) if curvature else (0, 0, 0, 2 * wanted)
 
     def work(blocks: list[slice]) -> Tally:
         used, curved = np.zeros((3, use.n_cells, offers), np.int64), np.zeros(size, np.int64)
         value, residual = 0, 0.0
         for block in blocks:
-            draws = _draws(use, block, weights, curved, scale)
-            solved = solve_arms(block_arms(scores, block, _charge(use, charges, block)), draws, tolerance, block.start)
-            factors = np.append(scale.use, scale.value)
+            some = _Some.of(use, block)
+            draws = Draws(some.cost, some.worth, some.cell, weights[block], curved, reactions)
+            solved = solve_arms(block_arms(scores, block, some.charge(charges)), draws, tolerance, block.start)
             value += int(_add_use(solved.probability, solved.expected_maximum, draws, factors, used))
             residual = max(residual, solved.residual)
             if table is not None:
                 table[block] = solved.probability
-        tables = np.ascontiguousarray(np.moveaxis(curved, -1, 0)) if curvature else None
+        tables = _whole(curved) if curvature else None
         return Tally(value, used, tables, residual, scale)
 
     return reduce(Tally.plus, in_lanes(rows, work, threads))
@@ -257,12 +281,12 @@ def _weights(use: Use, weight: NDArray[np.float64] | None) -> NDArray[np.float64
     return weights
 
 
-def _draws(use: Use, block: slice, weights: NDArray[np.float64], curved: NDArray[np.int64], scale: Scale) -> Draws:
-    return Draws(
-        np.ascontiguousarray(use.cost[block], np.float64),
-        np.ascontiguousarray(use.worth[block], np.float64),
-        np.ascontiguousarray(use.cell[block], np.int64),
-        weights[block],
-        curved,
-        np.append(scale.curvature, (FINER, scale.steepest)),
-    )
+def _whole(counted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All tables (12, g, k, k), of those counted (g, k, k, 2t): symmetric ones were, below their diagonals only."""
+    tables = np.zeros((2, len(PAIRS), *counted.shape[:3]), np.int64)
+    wanted = counted.shape[3] // 2
+    tables[:, :wanted] = np.moveaxis(counted.reshape(*counted.shape[:3], 2, wanted), (3, 4), (0, 1))
+    for at, (m, other) in enumerate(PAIRS):
+        if m == other:
+            tables[:, at] += np.tril(tables[:, at], -1).swapaxes(-1, -2)
+    return tables.reshape(2 * len(PAIRS), *counted.shape[:3])

@@ -56,7 +56,7 @@ class Draws(NamedTuple):
     worth: NDArray[np.float64]  # (rows, k)
     cell: NDArray[np.int64]  # (rows,)
     weight: NDArray[np.float64]  # (rows,)
-    curvature: NDArray[np.int64]  # (cells, k, k, 12) coarse and fine parts of six tables; (0, 0, 0, 12) for none
+    curvature: NDArray[np.int64]  # (cells, k, k, 2t) coarse, then fine parts of t = 1, 3 or 6 tables; no cells: none
     scale: NDArray[np.float64]  # (8,) of the six tables, how much finer the fine part is, the steepest rate counted
 
 
@@ -199,34 +199,54 @@ def _add_curvature(draws: Any, i: Any, n: Any, owner: Any, scratch: Any) -> None
         moved[j] = rate
         to_floor += rate
         if live[j] < k and floor < k:
-            _add_entry(draws, i, live[j], floor, -rate)
-            _add_entry(draws, i, floor, live[j], -rate)
+            _add_between(draws, i, live[j], floor, -rate)
     for j in range(n):
         for other in range(j):
             rate = min(cross[j, other], steepest) * weight
             moved[j] += rate
             moved[other] += rate
             if live[j] < k and live[other] < k:
-                _add_entry(draws, i, live[j], live[other], -rate)
-                _add_entry(draws, i, live[other], live[j], -rate)
+                _add_between(draws, i, live[j], live[other], -rate)
     for j in range(n):
         if live[j] < k:
-            _add_entry(draws, i, live[j], live[j], moved[j])
+            _add_within(draws, i, live[j], moved[j])
     if floor < k:
-        _add_entry(draws, i, floor, floor, to_floor)
+        _add_within(draws, i, floor, to_floor)
 
 
 @njit(cache=True, nogil=True)
-def _add_entry(draws: Any, i: Any, a: Any, b: Any, rate: Any) -> None:
+def _add_between(draws: Any, i: Any, a: Any, b: Any, rate: Any) -> None:
+    """Two offers' entries. A symmetric table gets one of them: the one below its diagonal."""
     cost_a, cost_b = draws.cost[i, a], draws.cost[i, b]
-    worth_a, worth_b = draws.worth[i, a], draws.worth[i, b]
     g, scale, tables = draws.cell[i], draws.scale, draws.curvature
-    _add_exactly(tables, g, a, b, 0, rate, scale)
-    _add_exactly(tables, g, a, b, 1, rate * cost_b, scale)
-    _add_exactly(tables, g, a, b, 2, rate * cost_a * cost_b, scale)
-    _add_exactly(tables, g, a, b, 3, rate * worth_b, scale)
-    _add_exactly(tables, g, a, b, 4, rate * cost_a * worth_b, scale)
-    _add_exactly(tables, g, a, b, 5, rate * worth_a * worth_b, scale)
+    high, low = max(a, b), min(a, b)
+    _add_exactly(tables, g, high, low, 0, rate, scale)
+    if tables.shape[3] > 2:
+        _add_exactly(tables, g, a, b, 1, rate * cost_b, scale)
+        _add_exactly(tables, g, b, a, 1, rate * cost_a, scale)
+        _add_exactly(tables, g, high, low, 2, rate * cost_a * cost_b, scale)
+    if tables.shape[3] > 6:
+        worth_a, worth_b = draws.worth[i, a], draws.worth[i, b]
+        _add_exactly(tables, g, a, b, 3, rate * worth_b, scale)
+        _add_exactly(tables, g, b, a, 3, rate * worth_a, scale)
+        _add_exactly(tables, g, a, b, 4, rate * cost_a * worth_b, scale)
+        _add_exactly(tables, g, b, a, 4, rate * cost_b * worth_a, scale)
+        _add_exactly(tables, g, high, low, 5, rate * worth_a * worth_b, scale)
+
+
+@njit(cache=True, nogil=True)
+def _add_within(draws: Any, i: Any, a: Any, rate: Any) -> None:
+    """One offer's entries, on the diagonals."""
+    cost, worth = draws.cost[i, a], draws.worth[i, a]
+    g, scale, tables = draws.cell[i], draws.scale, draws.curvature
+    _add_exactly(tables, g, a, a, 0, rate, scale)
+    if tables.shape[3] > 2:
+        _add_exactly(tables, g, a, a, 1, rate * cost, scale)
+        _add_exactly(tables, g, a, a, 2, rate * cost * cost, scale)
+    if tables.shape[3] > 6:
+        _add_exactly(tables, g, a, a, 3, rate * worth, scale)
+        _add_exactly(tables, g, a, a, 4, rate * cost * worth, scale)
+        _add_exactly(tables, g, a, a, 5, rate * worth * worth, scale)
 
 
 @njit(cache=True, nogil=True)
@@ -235,7 +255,7 @@ def _add_exactly(tables: Any, g: Any, a: Any, b: Any, at: Any, x: Any, scale: An
     units = x * scale[at]
     whole = np.rint(units)
     tables[g, a, b, at] += np.int64(whole)
-    tables[g, a, b, 6 + at] += np.int64(np.rint((units - whole) * scale[6]))
+    tables[g, a, b, tables.shape[3] // 2 + at] += np.int64(np.rint((units - whole) * scale[6]))
 
 
 @njit(cache=True, nogil=True)

@@ -7,8 +7,10 @@ follows from what is known before anybody is asked: how large contributions can 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from bandit.scores import Floats, Outside, Scores
@@ -19,9 +21,11 @@ STEEPEST = 2.0**24
 FINER = 2.0**30
 """What curvature leaves of a whole unit is counted in so many parts."""
 
+PAIRS = ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))
+"""The measures (contacts, cost, worth) that the tables of curvature are weighted by."""
+
 _WEIGHT_UNITS = 1024  # weights are bounded in whole parts of 1: a bound that does not depend on the order either
 _BITS = 61  # of 63: sums stay far from overflowing, rounding included
-_BLOCK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +116,19 @@ def _size(x: Floats | float) -> float:
 
 
 def _largest(table: Floats, eligible: NDArray[np.bool_]) -> float:
-    """Largest size among eligible pairs, in blocks."""
-    if table.ndim == 1:
-        return _size(table)
-    blocks = (slice(first, first + _BLOCK) for first in range(0, len(table), _BLOCK))
-    return max((float(np.abs(np.where(eligible[b], table[b], 0.0)).max(initial=0.0)) for b in blocks), default=0.0)
+    """Largest size among eligible pairs."""
+    return _size(table) if table.ndim == 1 else float(_largest_eligible(table, eligible))
+
+
+@njit(cache=True, nogil=True)
+def _largest_eligible(table: Any, eligible: Any) -> Any:
+    largest = 0.0
+    for i in range(len(table)):
+        for a in range(table.shape[1]):
+            size = abs(table[i, a])
+            if eligible[i, a] and (size > largest or np.isnan(size)):  # what is not a number stays
+                largest = size
+    return largest
 
 
 def scale_of(extent: Extent, charges: NDArray[np.float64]) -> Scale:
@@ -127,7 +139,7 @@ def scale_of(extent: Extent, charges: NDArray[np.float64]) -> Scale:
     measures = np.array([1.0, extent.cost, extent.worth])
     steepest = STEEPEST / extent.margin if extent.margin > 0 else STEEPEST
     steepest_sum = weight * steepest * charges.shape[2]  # a customer's reaction to an offer goes to all the others
-    pairs = [measures[a] * measures[b] for a, b in ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))]
+    pairs = [measures[a] * measures[b] for a, b in PAIRS]
     return Scale(
         value=_power(weight * score),
         use=np.array([_power(weight * x) for x in measures]),

@@ -4,7 +4,7 @@ Tables are exact sums of integers. So it makes no difference to any bit how cust
 partitioned, and a partition needs to exchange nothing but its extent, once, and one small tally per pass.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from functools import reduce
 from typing import Protocol, TypeAlias
 
@@ -48,6 +48,7 @@ class ExpectedOracle:
 
     `weight` (n,) is how many customers of the population each row stands for; None = 1. `latest`, where given, keeps
     the probabilities of the latest pass, so that the policy at the prices that were found costs no pass of its own.
+    `known` spares looking for the extent.
     """
 
     scores: Scores
@@ -55,14 +56,20 @@ class ExpectedOracle:
     weight: Floats | None = None
     tolerance: float = 1e-7
     latest: Latest | None = None
+    known: InitVar[Extent | None] = None
     extent: Extent = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "extent", extent_of(self.scores, self.use.cost, self.use.worth, self.weight))
+    def __post_init__(self, known: Extent | None) -> None:
+        extent = known or extent_of(self.scores, self.use.cost, self.use.worth, self.weight)
+        object.__setattr__(self, "extent", extent)
 
     def __call__(self, charges: Floats, *, curvature: bool) -> Response:
         """See `portfolio.Oracle`."""
         return _response(self.tally(charges, curvature=curvature, extent=self.extent))
+
+    def roughly(self, tolerance: float) -> "ExpectedOracle":
+        """The same oracle, which answers within this; it keeps no table."""
+        return replace(self, tolerance=tolerance, latest=None, known=self.extent)
 
     def tally(self, charges: Floats, *, curvature: bool, extent: Extent) -> Tally:
         """See `Part`."""
@@ -91,8 +98,8 @@ class ExpectedOracle:
     def sample(self, rows: NDArray[np.intp], weight: Floats) -> "ExpectedOracle":
         """The same oracle seen through some rows, each with its weight."""
         u = self.use
-        use = Use(u.cost[rows], u.worth[rows], u.cell[rows], u.n_cells)
-        return replace(self, scores=some_scores(self.scores, rows), use=use, weight=weight, latest=None)
+        use = replace(u, cost=u.cost[rows], worth=u.worth[rows], cell=u.cell[rows])
+        return replace(self, scores=some_scores(self.scores, rows), use=use, weight=weight, latest=None, known=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,26 +138,3 @@ def some_scores(scores: Scores, rows: NDArray[np.intp] | NDArray[np.bool_]) -> S
         eligible=scores.eligible[rows],
         outside=outside,
     )
-
-
-def stratified(cell: NDArray[np.integer], size: int) -> tuple[NDArray[np.intp], Floats]:
-    """A systematic sample of each cell, in the order of the rows.
-
-    Args:
-        cell: (n,) the stratum of each row; rows come in an order that is as good as random.
-        size: about how many rows are wanted; every cell gives at least one (at most all it has).
-
-    Returns:
-        row numbers and how many rows of the population each stands for.
-    """
-    n = len(cell)
-    order = np.argsort(cell, kind="stable")
-    picked, weights = [], []
-    for members in np.split(order, np.cumsum(np.bincount(cell))[:-1]):
-        if len(members) == 0:
-            continue
-        want = min(len(members), max(1, round(size * len(members) / n), min(len(members), 50)))
-        at = ((np.arange(want) + 0.5) * len(members) / want).astype(np.intp)
-        picked.append(members[at])
-        weights.append(np.full(want, len(members) / want))
-    return np.concatenate(picked), np.concatenate(weights)

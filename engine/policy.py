@@ -9,18 +9,24 @@ from numpy.typing import NDArray
 from allot import ConvergenceError, LimitError, ShapeError
 from bandit import Beliefs, Outside, Scores, Use, mean_success
 from engine.exploration import even_policy
-from engine.oracle import ExpectedOracle, Latest, stratified
+from engine.oracle import ExpectedOracle, Latest
+from engine.sampling import focused, stratified
 from portfolio import Prices, Problem, Rows, compile_rows, expected_use, solve_prices
 from portfolio.dual import row_sizes
+from portfolio.prices import Sampler
 
 Floats: TypeAlias = NDArray[np.float64]
 
 SAMPLES = (5_000, 50_000)
-"""Customers in the stratified samples on which prices are found before everybody is asked."""
+"""Customers in the samples on which prices are found before everybody is asked."""
+
+ROUGHLY = 1e-5
+"""How closely each customer's probabilities are known while prices are still being found: enough for sums."""
 
 PRICED_WITHIN = 1e-4
 """How near, relative to its bound, the expected use of a priced limit comes to it."""
 
+_TYPICAL = 50_000  # customers at most whose mean best value is typical
 _CERTAIN = "Raise exploration.temperature (choices are nearly certain), or set it to 0 for the optimum."
 
 
@@ -120,7 +126,8 @@ def policy_of(scores: Scores, problem: Problem, setting: Setting) -> Policy:
     even, even_use = even_policy(problem, rows, setting.share) if setting.share > 0 else (None, 0.0)
     lowered = _lowered(rows, setting, even_use)
     n, k = problem.value.shape
-    use = Use(problem.cost, problem.value, problem.cell, problem.n_cells)
+    priced = np.flatnonzero(rows.coefficient.any((0, 2, 3)))
+    use = Use(problem.cost, problem.value, problem.cell, problem.n_cells, int(priced.max(initial=0)) + 1)
     latest = Latest(np.empty((n, k + 1), np.float32))
     oracle = ExpectedOracle(replace(scores, eligible=problem.eligible), use, latest=latest)
     prices = _prices(oracle, lowered, setting, problem)
@@ -177,9 +184,21 @@ def _lowered(rows: Rows, setting: Setting, even_use: Floats | float) -> Rows:
 
 def _prices(full: ExpectedOracle, rows: Rows, setting: Setting, problem: Problem) -> Prices:
     n = len(problem.value)
-    samples = [full.sample(*stratified(problem.cell, size)) for size in SAMPLES if 2 * size < n]
+    rough = full.roughly(ROUGHLY)
+    few, many = SAMPLES
+    samples: list[Sampler] = []
+    if 2 * few < n:
+        samples.append(lambda _: rough.sample(*stratified(problem.cell, few)))
+    if 2 * many < n:
+        samples.append(lambda charges: rough.sample(*focused(full.use, problem.eligible, charges, rows, many)))
     prices = solve_prices(
-        full, rows, samples=samples, scale=_scale(problem), tolerance=_tolerance(rows, setting), start=setting.start
+        full,
+        rows,
+        rough=rough,
+        samples=samples,
+        scale=_scale(problem),
+        tolerance=_tolerance(rows, setting),
+        start=setting.start,
     )
     if prices.status == "infeasible":
         raise LimitError(
@@ -235,11 +254,12 @@ def _check_inside(rows: Rows, policy: Policy, setting: Setting) -> None:
 
 
 def _scale(problem: Problem) -> float:
-    """A typical score: the mean over customers of the best value, or of its size where all are losses."""
+    """A typical score: the mean over some customers of the best value, or of its size where all are losses."""
     if problem.value.size == 0:
         return 1.0
-    best = np.where(problem.eligible, problem.value, 0.0).max(1).mean()
-    return float(max(best, 1e-3 * np.abs(problem.value).mean(), 1e-12))
+    some = slice(None, None, -(-len(problem.value) // _TYPICAL))
+    value = np.where(problem.eligible[some], problem.value[some], 0.0)
+    return float(max(value.max(1).mean(), 1e-3 * np.abs(problem.value[some]).mean(), 1e-12))
 
 
 def _tolerance(rows: Rows, setting: Setting) -> float:

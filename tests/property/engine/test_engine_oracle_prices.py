@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bandit import Beliefs, Scores, Use
-from engine.oracle import ExpectedOracle, stratified
-from engine.policy import Setting, affordable_policy
+from engine.oracle import ExpectedOracle
+from engine.policy import ROUGHLY, Setting, affordable_policy
+from engine.sampling import stratified
 from portfolio import Limit, Problem, Selection, Share, compile_rows, initial_headroom, solve_prices
 
 TOLERANCE = 1e-4
@@ -81,14 +82,19 @@ def check(seeds):
         oracle, r = market(seed)
         limits, scale = bounded(oracle, r)
         rows = compile_rows(limits, oracle.use.n_cells, oracle.scores.mean.shape[1])
-        samples = [oracle.sample(*stratified(oracle.use.cell, len(oracle.use.cell) // 3))] if seed % 2 else []
+        sample = oracle.sample(*stratified(oracle.use.cell, len(oracle.use.cell) // 3)) if seed % 2 else None
         seen = []
         found = solve_prices(
-            oracle, rows, samples=samples, scale=scale, progress=lambda _, worst, seen=seen: seen.append(worst)
+            oracle,
+            rows,
+            rough=replace(oracle, tolerance=ROUGHLY) if seed % 4 < 2 else None,
+            samples=[lambda _, sample=sample: sample] if sample else [],
+            scale=scale,
+            progress=lambda _, worst, seen=seen: seen.append(worst),
         )
         assert found.status == "converged", (seed, found)
-        assert_right(oracle, rows, found, samples[0] if samples else oracle)
-        assert len(seen) <= (12 if samples else 20), (seed, seen)
+        assert_right(oracle, rows, found, sample or oracle)
+        assert len(seen) <= (12 if sample else 20), (seed, seen)
         assert np.isfinite(found.price).all()
         assert (np.abs(found.price * np.abs(rows.coefficient).max((1, 2, 3))) < 1e3 * scale).all()
         assert found.bound >= found.use[2].sum() * (1 - 1e-6) - 1e-6
@@ -154,7 +160,7 @@ def test_nobody_is_asked_twice_and_near_the_answer_no_sample_is_asked():
 
     def asked(start):
         full, sample = Counted(oracle), Counted(oracle.sample(*stratified(oracle.use.cell, 300)))
-        found = solve_prices(full, rows, samples=[sample], scale=scale, start=start)
+        found = solve_prices(full, rows, samples=[lambda _: sample], scale=scale, start=start)
         assert len(set(full.asked)) == len(full.asked) == found.passes
         return found, sum(curvature for _, curvature in sample.asked)
 

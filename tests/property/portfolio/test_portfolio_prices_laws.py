@@ -55,6 +55,10 @@ class LogitPopulation:
                 np.add.at(tables[j], self.cell, pull * measures[s][:, :, None] * measures[t][:, None, :])
         return Response(float(self.weight @ best), use, tables)
 
+    def roughly(self, rows, most=3e-4):
+        off = np.random.default_rng(len(rows.names)).uniform(1 - most, 1 + most, rows.coefficient.shape[1:])
+        return RoughPopulation(self, off)
+
     def sample(self, n, rng):
         pick = np.sort(rng.choice(len(self.cell), n, replace=False))
         weight = np.full(n, len(self.cell) / n)
@@ -119,20 +123,51 @@ def assert_prices_are_right(people, rows, found, tolerance=1e-4):
             assert consumed[r] == pytest.approx(rows.lower[r], abs=tolerance * size), name
 
 
+@dataclass
+class RoughPopulation:
+    """Answers a little wrong, each offer in its own way: the use of everybody, off by up to some parts."""
+
+    people: LogitPopulation
+    off: np.ndarray
+
+    def __call__(self, charges, *, curvature):
+        answer = self.people(charges, curvature=curvature)
+        return Response(answer.value, answer.use * self.off, answer.curvature)
+
+
 @pytest.mark.parametrize("block", range(4))
 def test_every_limit_is_met_within_a_ten_thousandth_with_and_without_samples(block):
     for seed in range(8 * block, 8 * block + 8):
         people, _, rows, scale = instance(seed)
         rng = np.random.default_rng(seed)
         alone = solve_prices(people, rows, scale=scale)
-        helped = solve_prices(people, rows, samples=(people.sample(300, rng), people.sample(1000, rng)), scale=scale)
-        for found in (alone, helped):
+        samples = [lambda _, size=size, rng=rng, people=people: people.sample(size, rng) for size in (300, 1000)]
+        helped = solve_prices(people, rows, samples=samples, scale=scale)
+        hurried = solve_prices(people, rows, rough=people.roughly(rows), samples=samples, scale=scale)
+        for found in (alone, helped, hurried):
             assert found.status == "converged", (seed, found)
             assert found.violation <= 1e-4
             assert_prices_are_right(people, rows, found)
             assert np.abs(found.price).max() < 100 * scale
         assert helped.bound == pytest.approx(alone.bound, rel=1e-6)
-        assert helped.passes <= 40
+        assert max(helped.passes, hurried.passes) <= 40
+
+
+def test_exact_answers_decide_and_are_asked_for_once_or_twice():
+    """However wrong the rough answers are: what they miss is put right where the exact ones were given."""
+    for seed, most in ((0, 0.0), (1, 1e-3), (2, 1e-3), (4, 1e-2)):
+        people, _, rows, scale = instance(seed)
+        exact = []
+
+        def full(charges, *, curvature, people=people, exact=exact):
+            exact.append(curvature)
+            return people(charges, curvature=curvature)
+
+        found = solve_prices(full, rows, rough=people.roughly(rows, most), scale=scale)
+        assert_prices_are_right(people, rows, found)
+        assert found.status == "converged"
+        assert 1 <= len(exact) <= (3 if most else 1)
+        assert not any(exact)  # a last step's curvature is of no use
 
 
 def test_one_impossible_limit_is_named_and_the_others_are_still_kept():

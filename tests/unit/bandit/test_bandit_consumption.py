@@ -1,10 +1,20 @@
 """Expected consumption is minus the gradient of the expected maximum; its curvature is its own derivative."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from allot import ShapeError
-from bandit import Outside, Scores, Use, choice_probabilities, expected_consumption, priced_probabilities
+from bandit import (
+    Outside,
+    Scores,
+    Use,
+    choice_probabilities,
+    expected_consumption,
+    extent_of,
+    priced_probabilities,
+)
 
 ROWS, OFFERS, CELLS = 40, 5, 3
 PAIRS = ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))
@@ -133,3 +143,27 @@ def test_arrays_that_disagree_are_refused():
     charges[0, 0, 0] = np.nan
     with pytest.raises(ShapeError, match="offer 0"):
         priced_probabilities(scores, use, charges)
+
+
+@pytest.mark.parametrize("measures", [1, 2, 3])
+def test_what_limits_do_not_speak_of_has_no_curvature_and_the_rest_is_equal_to_the_bit(measures):
+    scores, use, charges, weight = instance()
+    few = expected_consumption(scores, replace(use, measures=measures), charges, weight=weight, curvature=True)
+    all_three = expected_consumption(scores, use, charges, weight=weight, curvature=True)
+    for pair, some, whole in zip(PAIRS, few.curvature, all_three.curvature, strict=True):
+        assert np.array_equal(some, whole if max(pair) < measures else np.zeros_like(whole))
+        assert whole.any()
+        if pair[0] == pair[1]:
+            assert np.array_equal(whole, whole.swapaxes(1, 2))
+    assert np.array_equal(few.use, all_three.use) and few.value == all_three.value
+
+
+def test_an_eligible_number_that_is_none_is_seen_in_the_extent_and_others_are_not():
+    scores, use, _, _ = instance()
+    cost = use.cost.copy()
+    i, a = np.argwhere(~scores.eligible)[0]
+    cost[i, a] = np.nan
+    assert extent_of(scores, cost, use.worth, None).cost == np.abs(use.cost[scores.eligible]).max()
+    i, a = np.argwhere(scores.eligible)[3]
+    cost[i, a] = np.nan
+    assert np.isnan(extent_of(scores, cost, use.worth, None).cost)

@@ -8,7 +8,8 @@ import pytest
 
 from bandit import Extent, Outside, Scores, Use, expected_consumption, extent_of, priced_probabilities, tallied
 from bandit.tally import scale_of
-from engine.oracle import ExpectedOracle, Latest, PartitionedOracle, stratified
+from engine.oracle import ExpectedOracle, Latest, PartitionedOracle
+from engine.sampling import stratified
 from portfolio import Limit, Selection, Share, compile_rows, solve_prices
 
 N, K, CELLS = 17_000, 4, 5  # three blocks
@@ -103,8 +104,8 @@ def test_prices_on_partitions_are_the_prices_on_everybody():
         parts.append(chosen(oracle, picked[inside], weight[inside]))
     sample, sampled = chosen(oracle, picked, weight), PartitionedOracle(tuple(parts))
     assert sample.extent == sampled.extent
-    alone = solve_prices(oracle, rows, samples=[sample], scale=1.0)
-    apart = solve_prices(in_parts(oracle), rows, samples=[sampled], scale=1.0)
+    alone = solve_prices(oracle, rows, samples=[lambda _: sample], scale=1.0)
+    apart = solve_prices(in_parts(oracle), rows, samples=[lambda _: sampled], scale=1.0)
     assert alone.status == apart.status == "converged"
     assert np.count_nonzero(alone.price) >= 4
     assert np.array_equal(alone.price, apart.price)
