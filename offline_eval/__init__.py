@@ -27,6 +27,7 @@ from offline_eval.robust_model import mrdr, mrdr_weights
 from offline_eval.sequences import ConfidenceSequence, confidence_sequence
 from offline_eval.slices import Slice, holm, slices
 from offline_eval.tables import weights
+from offline_eval.totals import Figures, Totals, combined, totals
 from offline_eval.verdict import Report, Verdict, evaluate
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "ConfidenceSequence",
     "Estimate",
     "FewSuccesses",
+    "Figures",
     "How",
     "Lift",
     "Log",
@@ -45,10 +47,12 @@ __all__ = [
     "Report",
     "Skewed",
     "Slice",
+    "Totals",
     "Verdict",
     "balanced_ips",
     "calibration",
     "clipped_ips",
+    "combined",
     "confidence_sequence",
     "copies",
     "customers_needed",
@@ -78,6 +82,7 @@ __all__ = [
     "subgaussian_dr",
     "subgaussian_ips",
     "switch_dr",
+    "totals",
     "tuned_clip",
     "tuned_shrinkage",
     "tuned_switch",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
-from offline_eval.choosing import FEW_SUCCESSES, choose
+from offline_eval.choosing import choose
 from offline_eval.diagnostics import (
     Calibration,
     calibration,
@@ -24,7 +24,7 @@ from offline_eval.tables import Table, read_target
 Verdict: TypeAlias = Literal["supported", "insufficient", "invalid"]
 
 ESS_FLOOR = 500.0
-SUCCESS_FLOOR = FEW_SUCCESSES
+SUCCESS_FLOOR = 50.0
 UNSUPPORTED_CEILING = 0.01
 LARGE_WEIGHT = 10.0
 HEAVY_ROW = 0.05  # share of all weight; no row of a log with 500 effective rows can have it
