@@ -4,6 +4,7 @@ from bandit.amounts import amount_scores
 from bandit.basis import Basis, fit_basis
 from bandit.beliefs import Beliefs
 from bandit.choice import choice_probabilities, mean_success
+from bandit.columns import Columns, Cross
 from bandit.comparison import Comparison, compare
 from bandit.consumption import (
     Consumption,
@@ -22,7 +23,7 @@ from bandit.learnt import Learnt, learnt_from_arrays
 from bandit.margin import Margins, fit_margins
 from bandit.posterior import Posterior, Rows
 from bandit.posterior_start import ArrivalShare, arrival_share, start, start_amounts
-from bandit.prior import WARM_ROWS, Columns, Log, Prior
+from bandit.prior import WARM_ROWS, Log, Prior
 from bandit.prior_fit import FittedPrior, fit_prior
 from bandit.propensity import effective, propensity_weights
 from bandit.reward_model import cross_fitted_rewards
@@ -39,6 +40,7 @@ __all__ = [
     "Comparison",
     "Consumption",
     "Contributions",
+    "Cross",
     "Experts",
     "Extent",
     "FittedPrior",

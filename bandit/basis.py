@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
-from bandit.prior import Columns
+from bandit.columns import Columns
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -124,7 +124,7 @@ def fit_basis(
     more than `most` columns, those with the highest gain in the prior come first.
 
     Args:
-        customers: (r, d) float64, the log's customers, NaN = missing, categories as codes.
+        customers: (r, width) float64, the log's customers, NaN = missing, categories as codes.
         columns: their names, and which are categories.
         levels: number of levels of each category column, by name.
         gain: total gain of each column in the prior, by name; columns without a gain come last.
@@ -134,8 +134,8 @@ def fit_basis(
     Raises:
         ShapeError: the matrix does not fit the columns, or a category column has no number of levels.
     """
-    if customers.ndim != 2 or customers.shape[1] != len(columns.customer):
-        raise ShapeError(f"A matrix of shape {customers.shape} is not one column for {len(columns.customer)} names.")
+    if customers.ndim != 2 or customers.shape[1] != columns.width:
+        raise ShapeError(f"A matrix of shape {customers.shape} does not have {columns.width} columns.")
     choice = [
         entry
         for j, name in enumerate(columns.customer)
@@ -153,7 +153,7 @@ def fit_basis(
             room -= size
     kept.sort(key=lambda entry: entry.column)
     return Basis(
-        width=len(columns.customer),
+        width=columns.width,
         segments=tuple(entry for entry in kept if isinstance(entry, Segment)),
         numerics=tuple(entry for entry in kept if isinstance(entry, Numeric)),
     )

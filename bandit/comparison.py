@@ -10,10 +10,9 @@ from bandit.calibration import log_losses
 
 Floats: TypeAlias = NDArray[np.float64]
 
-FEWEST_ROWS = 50
-"""With fewer rows in common, nothing is said of two models."""
-
+_FEWEST_COMPARED = 50  # with fewer rows in common, nothing is said of two models
 _SURE = 1.645  # standard errors: one-sided 95 %
+_MATTERS = 1e-3  # of the loss of the model in use: less is not held against a candidate, however surely it is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +31,13 @@ class Comparison:
     @property
     def says_enough(self) -> bool:
         """Whether there are rows enough to compare at all."""
-        return self.rows >= FEWEST_ROWS
+        return self.rows >= _FEWEST_COMPARED
 
     @property
     def worse(self) -> bool:
-        """Whether the candidate loses more than chance explains (one-sided, 95 %)."""
-        return self.says_enough and self.difference > _SURE * self.std_error
+        """Whether the candidate loses more than chance explains (one-sided, 95 %), and enough to matter."""
+        least = max(_SURE * self.std_error, _MATTERS * self.other_log_loss)
+        return self.says_enough and self.difference > least
 
 
 def compare(

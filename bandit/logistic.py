@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit.basis import Basis, fit_basis
+from bandit.columns import Columns
 from bandit.laplace import Batch, mode
-from bandit.prior import Columns, Log
+from bandit.prior import Log
 
 Floats: TypeAlias = NDArray[np.float64]
 

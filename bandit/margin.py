@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
+from bandit.columns import Columns
 from bandit.folds import holdout, time_folds
-from bandit.prior import Columns, Log, grid_of
+from bandit.prior import Log, pair_scores
 from bandit.prior_trees import TrainingData, text_of, training_data
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -31,6 +32,7 @@ class Margins:
         slope: trust in the trees, in [0, 1]; 0: the amount is the arm's mean for everybody.
         text: of the trees; empty where slope is 0.
         offers: (k + 1, do) the arms' features.
+        columns: what the trees read.
         reason: why there are no trees, in words; empty where there are.
     """
 
@@ -38,29 +40,30 @@ class Margins:
     slope: float
     text: str
     offers: Floats
+    columns: Columns
     reason: str = ""
 
     def relative(self, customers: Floats, *, threads: int = 2) -> Floats:
         """The amount of a success over the arm's mean, for all arms, (n, k + 1).
 
         Args:
-            customers: (n, dc) as the trees were trained on.
+            customers: (n, width) as the trees were trained on.
             threads: how many may work.
         """
         if self.slope == 0.0:
             return np.ones((len(customers), len(self.level)))
-        raw = grid_of(self.text, self.offers, customers.shape[1]).logits(customers, threads=threads)
-        return np.maximum(1.0 + self.slope * raw.astype(np.float64), _LEAST)
+        raw = pair_scores(self.text, customers, self.offers, self.columns, threads=threads)
+        return np.maximum(1.0 + self.slope * raw, _LEAST)
 
     def to_json(self) -> str:
-        """For the model's folder; numbers come back exactly. The arms' features are the prior's."""
+        """For the model's folder; numbers come back exactly. Features and columns are the prior's."""
         return json.dumps({"level": self.level.tolist(), "slope": self.slope, "text": self.text, "reason": self.reason})
 
     @staticmethod
-    def from_json(text: str, offers: Floats) -> "Margins":
-        """What `to_json` wrote, with the arms' features."""
+    def from_json(text: str, offers: Floats, columns: Columns) -> "Margins":
+        """What `to_json` wrote, with the arms' features and the columns."""
         table = json.loads(text)
-        return Margins(np.array(table["level"]), table["slope"], table["text"], offers, table["reason"])
+        return Margins(np.array(table["level"]), table["slope"], table["text"], offers, columns, table["reason"])
 
     def amounts(self, customers: Floats, *, threads: int = 2) -> Floats:
         """The amount of a success with each arm, (n, k + 1), currency units."""
@@ -93,7 +96,7 @@ def fit_margins(
         raise ShapeError("Amounts are not one finite number for each success.", where="amount")
     wins, paid = log.some(won), amount[won]
     mean, level = _means(wins, paid, len(offers))
-    plain = Margins(level, 0.0, "", np.array(offers, np.float64))
+    plain = Margins(level, 0.0, "", np.array(offers, np.float64), columns)
     if len(won) < _FEWEST_SUCCESSES:
         return replace(plain, reason=f"the log has fewer than {_FEWEST_SUCCESSES} successes")
     if (mean[wins.arm] <= 0).any():
@@ -118,7 +121,8 @@ def _trusted(data: TrainingData, plain: Margins) -> Margins:
     for side in (0, 1):
         judged[half == side] = _slope(said[half != side], truth[half != side], weight[half != side])
     gained = weight * (truth**2 - (truth - judged * said) ** 2)
-    error = np.sqrt(((gained - gained.mean()) ** 2).sum())
+    of_customer = np.unique(data.log.customer_key[held], return_inverse=True)[1]  # rows of one are not independent
+    error = np.sqrt((np.bincount(of_customer, gained - gained.mean()) ** 2).sum())
     if gained.sum() <= _SURE * error:
         return replace(plain, reason="trees do not beat the arms' means on held-out successes")
     grown = data.train(np.arange(len(data.target)), int(booster.best_iteration))

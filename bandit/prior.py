@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import DataError, ShapeError
+from bandit.columns import Columns, Cross
 from bandit.grid import Grid, compile_grid
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -21,36 +22,15 @@ WARM_ROWS = 200
 """Log rows from which an arm is told apart from the others."""
 
 _PAIRS_AT_ONCE = 500_000  # calibrated together: bounds the memory
-_FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Names of the customer's and the offer's columns, and which of both (customer first) are categories."""
-
-    customer: tuple[str, ...]
-    offer: tuple[str, ...]
-    categorical: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        names = self.names
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ShapeError("Two columns have one name.", where=twice, remedy="Prefix customer and offer columns.")
-        if any(not 0 <= j < len(names) for j in self.categorical):
-            raise ShapeError(f"Category positions {self.categorical} do not all lie within {len(names)} columns.")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Customer columns, then offer columns: the order in which the trees see them."""
-        return self.customer + self.offer
+_FORMAT = 2
+_FIRST_FORMAT = 1  # of a model without cross columns whose arms share one calibration
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Log:
     """Logged exposures, one row each.
 
-    `customers` (r, dc) float64, NaN = missing, categories as codes; `arm` (r,) 0..k, k = no offer;
+    `customers` (r, width) float64, NaN = missing, categories as codes; `arm` (r,) 0..k, k = no offer;
     `outcome` (r,) 0 or 1; `decided_at` (r,) days; `customer_key` (r,) uint64; `weight` (r,) how much each row counts
     in everything that is fitted or averaged, None = 1.
     """
@@ -98,7 +78,8 @@ class Prior:
         offers: (k + 1, do) offer features; the last row is no offer. Those of newcomers are NaN and never read.
         columns: what the columns are.
         warm: (k + 1,) bool.
-        intercept, slope: calibration, logit = intercept + slope · raw. Slope 0: the log could not beat its base rate.
+        intercept, slope: (k + 1,) calibration of each arm, logit = intercept + slope · raw. All slopes 0: the log could
+            not beat its base rate. Those of newcomers are never read, but where all slopes are 0.
         mean_logit: mean cross-fitted logit of the shown arm over the log's rows, a constant of the residual's basis.
         newcomers: how many offers came after training.
     """
@@ -107,8 +88,8 @@ class Prior:
     offers: Floats
     columns: Columns
     warm: NDArray[np.bool_]
-    intercept: float
-    slope: float
+    intercept: Floats
+    slope: Floats
     mean_logit: float
     newcomers: int = 0
 
@@ -117,13 +98,17 @@ class Prior:
             raise ShapeError(f"Offers of shape {self.offers.shape} do not have {len(self.columns.offer)} columns.")
         if self.warm.shape != (len(self.offers),) or len(self.offers) < 2:
             raise ShapeError(f"Warm flags of shape {self.warm.shape} do not fit {len(self.offers)} arms.")
+        if any(line.shape != self.warm.shape for line in (self.intercept, self.slope)):
+            raise ShapeError("There is not one calibration for each arm.", where="intercept, slope")
         if not 0 <= self.newcomers < len(self.offers) or self.warm[len(self.warm) - 1 - self.newcomers : -1].any():
             raise ShapeError(f"{self.newcomers} newcomers of {len(self.offers)} arms are not cold offers.")
+        if any(len(cross.own) != len(self.offers) - 1 - self.newcomers for cross in self.columns.cross):
+            raise ShapeError("A cross column does not say what each trained offer reads.")
 
     @property
     def constant(self) -> bool:
         """Whether every pair has the same logit."""
-        return self.slope == 0.0
+        return not self.slope.any()
 
     @property
     def scored(self) -> NDArray[np.int64]:
@@ -136,11 +121,17 @@ class Prior:
     def widened(self, count: int) -> "Prior":
         """With `count` more newcomers, last before no offer. Nobody else's logit changes by a bit."""
         at = np.full(count, len(self.offers) - 1)
-        offers, warm = np.insert(self.offers, at, np.nan, axis=0), np.insert(self.warm, at, False)
-        return replace(self, offers=offers, warm=warm, newcomers=self.newcomers + count)
+        return replace(
+            self,
+            offers=np.insert(self.offers, at, np.nan, axis=0),
+            warm=np.insert(self.warm, at, False),
+            intercept=np.insert(self.intercept, at, self.intercept[-1]),
+            slope=np.insert(self.slope, at, self.slope[-1]),
+            newcomers=self.newcomers + count,
+        )
 
     def booster(self) -> Any:
-        """The LightGBM booster; its columns are the customer's, then the offer's."""
+        """The LightGBM booster; its columns are the customer's, the offer's, then those of the pair."""
         return parse(self.text)
 
     def calibrated(self, raw: NDArray[Any]) -> NDArray[np.float32]:
@@ -160,7 +151,7 @@ class Prior:
         """Calibrated logits of all arms, from the factorised scorer (`bandit.grid`), in pieces of bounded memory.
 
         Args:
-            customers: (n, dc) float64, NaN = missing, categories as codes.
+            customers: (n, width) float64, NaN = missing, categories as codes.
             threads: how many may work.
 
         Returns:
@@ -170,25 +161,26 @@ class Prior:
         Raises:
             ShapeError: the matrix does not have the model's columns.
         """
-        if customers.ndim != 2 or customers.shape[1] != len(self.columns.customer):
+        if customers.ndim != 2 or customers.shape[1] != self.columns.width:
             raise ShapeError(
-                f"A customer matrix of shape {customers.shape} does not have {len(self.columns.customer)} columns.",
+                f"A customer matrix of shape {customers.shape} does not have {self.columns.width} columns.",
                 remedy="Encode customers with the columns that the model was trained on.",
             )
         out = np.empty((len(customers), len(self.offers)), np.float32)
         if self.constant:
             out[:] = self.intercept
             return out
-        grid = grid_of(self.text, self.offers[self.scored], customers.shape[1])
         size = max(1, _PAIRS_AT_ONCE // len(self.offers))
         for first in range(0, len(customers), size):
             piece = slice(first, first + size)
-            self._finish(grid.logits(customers[piece], threads=threads), out[piece])
+            raw = pair_scores(self.text, customers[piece], self.offers, self.columns, arms=self.scored, threads=threads)
+            self._finish(raw, out[piece])
         return out
 
     def _finish(self, raw: NDArray[Any], out: NDArray[np.float32]) -> None:
         """From raw scores of the scored arms (n, len(scored)) to calibrated logits of all arms."""
-        scored, own = self.scored, self.intercept + self.slope * raw.astype(np.float64)
+        scored = self.scored
+        own = self.intercept[scored] + self.slope[scored] * raw.astype(np.float64)
         if len(scored) == len(self.offers):
             out[:] = own
         else:
@@ -205,19 +197,24 @@ class Prior:
 
         Only what was trained: newcomers are left out.
         """
+        columns, lines = self.columns, (self.intercept, self.slope)
         trained = np.ones(len(self.offers), np.bool_)
         trained[len(trained) - 1 - self.newcomers : -1] = False
-        table = {
-            "format": _FORMAT,
-            "customer": self.columns.customer,
-            "offer": self.columns.offer,
-            "categorical": self.columns.categorical,
+        intercept, slope = (_one_or_all(line[trained]) for line in lines)
+        alike = isinstance(intercept, float) and isinstance(slope, float)
+        table: dict[str, Any] = {
+            "format": _FIRST_FORMAT if not columns.cross and alike else _FORMAT,
+            "customer": columns.customer,
+            "offer": columns.offer,
+            "categorical": columns.categorical,
             "offers": [[None if np.isnan(x) else float(x) for x in row] for row in self.offers[trained]],
             "warm": self.warm[trained].tolist(),
-            "intercept": self.intercept,
-            "slope": self.slope,
+            "intercept": intercept,
+            "slope": slope,
             "mean_logit": self.mean_logit,
         }
+        if columns.cross:
+            table |= {"cross": [[cross.name, cross.own] for cross in columns.cross], "sources": columns.sources}
         text = json.dumps(table, indent=1, sort_keys=True, allow_nan=False)
         return {"model.txt": self.text.encode(), "prior.json": text.encode()}
 
@@ -232,19 +229,31 @@ class Prior:
         if missing:
             raise DataError("The model is incomplete.", where=min(missing), remedy="Train again.")
         table = json.loads(files["prior.json"])
-        if table.get("format") != _FORMAT:
+        if table.get("format") not in (_FORMAT, _FIRST_FORMAT):
             raise DataError(f"Format {table.get('format')} is unknown.", where="prior.json", remedy="Train again.")
-        width = len(table["offer"])
+        columns = Columns(
+            tuple(table["customer"]),
+            tuple(table["offer"]),
+            tuple(table["categorical"]),
+            tuple(Cross(name, tuple(own)) for name, own in table.get("cross", ())),
+            tuple(table.get("sources", ())),
+        )
         rows = [[np.nan if x is None else x for x in row] for row in table["offers"]]
         return Prior(
             text=files["model.txt"].decode(),
-            offers=np.array(rows, np.float64).reshape(len(rows), width),
-            columns=Columns(tuple(table["customer"]), tuple(table["offer"]), tuple(table["categorical"])),
+            offers=np.array(rows, np.float64).reshape(len(rows), len(columns.offer)),
+            columns=columns,
             warm=np.array(table["warm"], np.bool_),
-            intercept=table["intercept"],
-            slope=table["slope"],
+            intercept=np.array(np.broadcast_to(table["intercept"], len(rows)), np.float64),
+            slope=np.array(np.broadcast_to(table["slope"], len(rows)), np.float64),
             mean_logit=table["mean_logit"],
         )
+
+
+def _one_or_all(line: Floats) -> float | list[float]:
+    """One number where all arms share it."""
+    values: list[float] = line.tolist()
+    return values[0] if len(set(values)) == 1 else values
 
 
 @lru_cache(maxsize=4)
@@ -256,18 +265,35 @@ def parse(text: str) -> Any:
 
 
 @lru_cache(maxsize=8)
-def _compiled(text: str, offers: bytes, shape: tuple[int, int], n_customer: int) -> Grid:
-    return compile_grid(text, np.frombuffer(offers).reshape(shape), n_customer)
+def _compiled(text: str, offers: bytes, shape: tuple[int, int], widths: tuple[int, int]) -> Grid:
+    return compile_grid(text, np.frombuffer(offers).reshape(shape), *widths)
 
 
-def grid_of(text: str, offers: Floats, n_customer: int) -> Grid:
-    """The scorer of a model text and some offers (a, do); compiled once, since that takes longer than one decision."""
-    exact = np.asarray(offers, np.float64)
-    arms, width = exact.shape
-    return _compiled(text, exact.tobytes(), (arms, width), n_customer)
+def pair_scores(
+    model: Any,
+    customers: Floats,
+    offers: Floats,
+    columns: Columns,
+    *,
+    arms: NDArray[np.int64] | None = None,
+    threads: int,
+) -> Floats:
+    """Raw scores of some customers with some arms.
 
+    Args:
+        model: a LightGBM booster or its text; compiled once, since that takes longer than one decision.
+        customers: (n, width).
+        offers: (K, do) features of all arms.
+        columns: what the columns are.
+        arms: (a,) which arms; None = all.
+        threads: how many may work.
 
-def pair_scores(booster: Any, customers: Floats, offers: Floats, *, threads: int) -> Floats:
-    """Raw scores (n, a) of some customers (n, dc) with some offers (a, do)."""
-    grid = grid_of(booster.model_to_string(), offers, customers.shape[1])
-    return grid.logits(customers, threads=threads).astype(np.float64)
+    Returns:
+        (n, a) as `bandit.grid` gives them.
+    """
+    which = np.arange(len(offers)) if arms is None else arms
+    some = np.asarray(offers[which], np.float64)
+    text = model if isinstance(model, str) else model.model_to_string()
+    grid = _compiled(text, some.tobytes(), (len(which), some.shape[1]), (len(columns.customer), len(columns.cross)))
+    seen = customers[:, : len(columns.customer)]
+    return grid.logits(seen, columns.of_pairs(customers, which), threads=threads).astype(np.float64)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
-from bandit.prior import Columns, Log
+from bandit.columns import Columns
+from bandit.prior import Log
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -84,15 +85,15 @@ def training_data(
     """
     useful = max(1, min(threads, len(log.arm) // _ROWS_PER_THREAD))
     parameters = {**_TREES, "seed": seed % 2**31, "num_threads": useful, **_constraints(columns, monotone or {})}
-    matrix = np.concatenate([log.customers, offers[log.arm]], axis=1)
+    seen = log.customers[:, : len(columns.customer)]
+    matrix = np.concatenate([seen, offers[log.arm], columns.of_rows(log.customers, log.arm)], axis=1)
     return TrainingData(log, offers, columns, matrix, log.outcome, parameters)
 
 
 def _constraints(columns: Columns, monotone: Mapping[str, int]) -> dict[str, Any]:
     """What LightGBM is to be told; nothing without constraints."""
-    numbers = {name for j, name in enumerate(columns.names) if j not in columns.categorical}
     for name, sign in monotone.items():
-        if name not in numbers or sign not in (-1, 1):
+        if name not in columns.numbers or sign not in (-1, 1):
             raise ShapeError(f"{name!r} cannot be held to {sign}: it is no column of numbers.", where="monotone")
     if not monotone:
         return {}

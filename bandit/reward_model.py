@@ -5,9 +5,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bandit.columns import Columns
 from bandit.folds import time_folds
 from bandit.margin import drawn_together, fit_margins
-from bandit.prior import Columns, Log, pair_scores
+from bandit.prior import Log, pair_scores
 from bandit.prior_trees import training_data
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -48,7 +49,7 @@ def cross_fitted_rewards(
         chance = np.full((len(inside), len(offers)), log.outcome[seen].mean())
         if len(stop) and np.ptp(log.outcome[grow]) > 0:
             booster = data.train(grow, _MOST_TREES, stop=stop)
-            raw = pair_scores(booster, log.customers[inside], offers, threads=threads)
+            raw = pair_scores(booster, log.customers[inside], offers, columns, threads=threads)
             chance = 1.0 / (1.0 + np.exp(-raw))
         margins = fit_margins(log.some(seen), offers, columns, reward[seen], seed=seed, threads=threads)
         won = margins.amounts(log.customers[inside], threads=threads)

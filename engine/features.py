@@ -10,9 +10,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from allot import DataError
-from bandit import Columns
+from bandit import Columns, Cross
+from warehouse import MemorySpec, column_word, memory_families
 
 Floats: TypeAlias = NDArray[np.float64]
+
+_OF_OFFERS = tuple(f"memory.{f.stem}" for f in memory_families(MemorySpec()) if f.attribute == "offer_id")
 
 MOST_LEVELS = 255
 """Levels of a category that keep a code of their own; rarer ones are read as missing."""
@@ -77,17 +80,22 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def learn_spec(table: pa.Table) -> tuple[FeatureSpec, tuple[str, ...]]:
+def learn_spec(table: pa.Table, *, people: int | None = None) -> tuple[FeatureSpec, tuple[str, ...]]:
     """Decide how each column of a training table is read.
 
     Numbers and booleans are numbers, texts are categories. Columns that never vary, identifiers (a thousand levels, a
-    level for every other row) and types that are neither are left out.
+    level for every other customer) and types that are neither are left out. Columns of single offers come last.
+
+    Args:
+        table: one row for each time that somebody was looked at.
+        people: how many different customers the rows are of; None = each row is one.
 
     Returns:
         the spec, and a sentence about each column that was left out although it varies.
     """
     features: list[Feature] = []
     notes: list[str] = []
+    people = table.num_rows if people is None else people
     for name in table.column_names:
         column = table[name].combine_chunks()
         if pa.types.is_dictionary(column.type):
@@ -95,7 +103,7 @@ def learn_spec(table: pa.Table) -> tuple[FeatureSpec, tuple[str, ...]]:
         if _is_text(column.type):
             counted = pc.value_counts(column.drop_null())
             pairs = sorted(zip(counted.field(1).to_pylist(), counted.field(0).to_pylist(), strict=True), reverse=True)
-            if len(pairs) > _IDENTIFIER_LEVELS and 2 * len(pairs) > table.num_rows:
+            if len(pairs) > _IDENTIFIER_LEVELS and 2 * len(pairs) > people:
                 notes.append(f"{name} looks like an identifier ({len(pairs):,} different values) and is not used")
             elif len(pairs) > 1 or (pairs and column.null_count):
                 kept = sorted(level for _, level in sorted(pairs, key=lambda p: (-p[0], p[1]))[:MOST_LEVELS])
@@ -107,7 +115,7 @@ def learn_spec(table: pa.Table) -> tuple[FeatureSpec, tuple[str, ...]]:
                 features.append(Feature(name, "number"))
         else:
             notes.append(f"{name} is of type {column.type} and is not used")
-    return FeatureSpec(tuple(features)), tuple(notes)
+    return FeatureSpec(tuple(sorted(features, key=lambda f: _of_one_offer(f.name)))), tuple(notes)
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -148,8 +156,30 @@ def _codes(column: Any, levels: tuple[str, ...]) -> Floats:
 def model_inputs(spec: FeatureSpec, offers: pa.Table) -> tuple[Floats, Columns]:
     """What a model reads besides customers: the matrix of the arms (k + 1, d_offer), and the names of all columns."""
     matrix, names, categories = offer_matrix(offers)
-    d = len(spec.features)
-    return matrix, Columns(spec.names, names, (*spec.categories, *(d + j for j in categories)))
+    seen = tuple(name for name in spec.names if not _of_one_offer(name))
+    d, cross = len(seen), _cross(spec, offers)
+    return matrix, Columns(seen, names, (*spec.categories, *(d + j for j in categories)), cross, spec.names[d:])
+
+
+def _cross(spec: FeatureSpec, offers: pa.Table) -> tuple[Cross, ...]:
+    """For each family of memory columns, what the customer's memory says of the very offer, its channel or category.
+
+    A family of which all offers read one and the same column says nothing new; those of single offers are read in no
+    other way.
+    """
+    place = {name: j for j, name in enumerate(spec.names)}
+    out = []
+    for family in memory_families(MemorySpec()):
+        words = offers[family.attribute].to_pylist() if family.attribute in offers.column_names else []
+        own = tuple(-1 if w is None else place.get(f"memory.{family.stem}{column_word(str(w))}", -1) for w in words)
+        if max(own, default=-1) >= 0 and (len(set(own)) > 1 or family.attribute == "offer_id"):
+            out.append(Cross(f"cross.{family.own}", own))
+    return tuple(out)
+
+
+def _of_one_offer(name: str) -> bool:
+    """Whether a column speaks of one offer alone."""
+    return name.startswith(_OF_OFFERS)
 
 
 def offer_matrix(offers: pa.Table) -> tuple[Floats, tuple[str, ...], tuple[int, ...]]:

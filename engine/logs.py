@@ -256,7 +256,7 @@ def _arms(column: pa.ChunkedArray, offer_ids: tuple[str, ...]) -> NDArray[np.int
 
 def _rewards(table: pa.Table, offers: pa.Table, seen: tuple[NDArray[np.int64], Floats, Floats, NDArray[Any]]) -> Floats:
     arm, outcome, reward, cluster = seen
-    spec, _ = learn_spec(table)
+    spec, _ = learn_spec(table, people=len(np.unique(cluster)))
     customers = spec.encode(table)
     matrix, columns = model_inputs(spec, offers)
     log = Log(customers, arm, outcome, np.zeros(len(arm)), cluster.astype(np.uint64))

@@ -89,7 +89,7 @@ class Foundation:
             outcome_days=about["outcome_days"],
             held_key=held["key"],
             held_logit=held["logit"],
-            margins=None if learnt is None else Margins.from_json(learnt.decode(), prior.offers),
+            margins=None if learnt is None else Margins.from_json(learnt.decode(), prior.offers, prior.columns),
         )
 
     @property

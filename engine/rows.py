@@ -33,6 +33,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 _NOT_FEATURES = ("customer_id", "household_id", "consent", "valid_from", "pair_id")
 _DAY = 86_400_000_000
+_MOST_OFFERS = 50  # with memory columns of their own, the first by id: each costs every customer four numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,8 @@ def _remember(
     contacts_view(connection, paths, known, exposures=exposures)
     offers = connection.sql("FROM offers").to_arrow_table()
     channels, categories = (_distinct(offers, column) for column in ("channel", "category"))
-    spec = MemorySpec(channels=channels, categories=categories)
+    single = tuple(sorted(offers["offer_id"].to_pylist())[:_MOST_OFFERS])
+    spec = MemorySpec(channels=channels, categories=categories, offers=single)
     table = memory_features(connection, pairs, spec, events=events)
     for days_back in (w for w in windows if w not in spec.windows):
         more = memory_features(connection, pairs, MemorySpec(windows=(days_back,)), events=None)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from allot import DataError
 from bandit import (
@@ -44,7 +45,7 @@ class Wishes:
 
     Args:
         monotone: number columns in which the prior's logit may only rise or only fall: "customer.tenure=up",
-            "offer.contact_cost=down".
+            "offer.contact_cost=down", "cross.contacts_90d_own_offer=down".
         weigh: weight rows by logged propensities, so that whom the logging policy preferred is not learnt as customer
             behaviour.
         margins: learn how the amounts of successes differ between customers; an offer's margin is then multiplied, for
@@ -114,7 +115,7 @@ def train(
                 everything = tuple(a.allocation_id for a in store.allocations(status="released"))
                 past = Past(everything, as_of)
                 features = row_features(connection, store, workspace, (exposed.customer_id, exposed.at), past)
-        spec, notes = learn_spec(features)
+        spec, notes = learn_spec(features, people=pc.count_distinct(exposed.customer_id).as_py())
         made = _fit(exposed, (spec, features, offers), (seed, outcome_days), wanted, stages)
         with stages("comparison", len(exposed.arm)):
             ids = made.foundation.offer_ids
@@ -193,7 +194,6 @@ def _fit(
     (spec, table, offers), (seed, outcome_days) = known, settings
     customers = spec.encode(table)
     matrix, columns = model_inputs(spec, offers)
-    numbers = [name for j, name in enumerate(columns.names) if j not in columns.categorical]
     at = days(exposed.at)
     known_chances = wishes.weigh and not np.isnan(exposed.propensity).all()
     weight = propensity_weights(exposed.arm, exposed.propensity, arms=len(matrix)) if known_chances else None
@@ -204,7 +204,7 @@ def _fit(
             matrix,
             columns,
             seed=seed,
-            monotone=_directions(wishes, numbers),
+            monotone=_directions(wishes, columns.numbers),
             force=wishes.force,
             progress=lambda _step, share: done(int(share * (len(at) - 1))),
         )
@@ -249,7 +249,7 @@ def _begun(
     return basis, begin(rows, fitted.as_cold, len(prior.offers), centre=prior.mean_logit, block=basis.blocks, kin=kin)
 
 
-def _directions(wishes: Wishes, numbers: list[str]) -> dict[str, int]:
+def _directions(wishes: Wishes, numbers: tuple[str, ...]) -> dict[str, int]:
     """+1 or -1 by column.
 
     Raises:

@@ -21,7 +21,7 @@ from warehouse.feedback import Receipt, outcomes, take_feedback
 from warehouse.feedback_files import Item, feedback_items, read_feedback
 from warehouse.history import Released, distinct_values, exposures_log, history
 from warehouse.load import Loaded, known_offers, load
-from warehouse.memory import MemorySpec, column_word, memory_columns, memory_features
+from warehouse.memory import MemorySpec, column_word, memory_columns, memory_families, memory_features
 from warehouse.records import AuditEntry, Checkpoint, StoredAllocation, StoredCampaign, StoredModel
 from warehouse.rows import customer_rows
 from warehouse.sources import read_checked
@@ -68,6 +68,7 @@ __all__ = [
     "known_offers",
     "load",
     "memory_columns",
+    "memory_families",
     "memory_features",
     "outcomes",
     "pack_arrays",

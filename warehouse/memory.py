@@ -6,7 +6,8 @@ Only what lay strictly before the time, and was known by then, counts. Training 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from itertools import pairwise
+from typing import Any, Literal, TypeAlias
 
 import duckdb
 import numpy as np
@@ -21,6 +22,9 @@ from warehouse.statements import statement
 Floats: TypeAlias = NDArray[np.float64]
 
 SESSION_DAYS = 30
+_COUNTS = ("contacts", "successes")  # in the longest window, by category and by offer
+_TIMES = {"days_since_contact": "age", "days_since_refusal": "refusal_age"}  # by offer
+_TASTES = ("share", "drift")  # by category
 _SESSION_GAP_US = 30 * 60 * 1_000_000
 
 
@@ -28,19 +32,47 @@ _SESSION_GAP_US = 30 * 60 * 1_000_000
 class MemorySpec:
     """Which memory columns there are.
 
-    half_lives, windows: days. channels, categories: of the offers and events that get columns of their own; texts that
-    read the same as a column word ("E-mail", "e mail") share one. The counts of a window include its far end.
+    half_lives, windows: days. channels, categories, offers (ids): those that get columns of their own; texts that read
+    the same as a column word ("E-mail", "e mail") share one. The counts of a window include its far end.
     """
 
     half_lives: tuple[int, ...] = (7, 30, 90)
     windows: tuple[int, ...] = (7, 30, 90)
     channels: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Memory columns that differ in the word at their end alone: that of a channel, of a category or of an offer.
+
+    Args:
+        stem: how their names begin.
+        attribute: the column of offers whose words end them.
+        own: what the column of the very offer, of its channel or of its category is called.
+    """
+
+    stem: str
+    attribute: Literal["channel", "category", "offer_id"]
+    own: str
 
 
 def column_word(text: str) -> str:
     """A channel or category as part of a column's name: lower case, letters, digits and single underscores."""
     return re.sub(r"[\W_]+", "_", text.lower()).strip("_") or "unnamed"
+
+
+def memory_families(spec: MemorySpec) -> tuple[Family, ...]:
+    """The families of columns that a workspace with contacts and events has."""
+    longest = max(spec.windows)
+    return (
+        *(Family(f"contacts_{w}d_", "channel", f"contacts_{w}d_own_channel") for w in spec.windows),
+        *(Family(f"{what}_{longest}d_category_", "category", f"{what}_{longest}d_own_category") for what in _COUNTS),
+        *(Family(f"{what}_", "category", f"{what}_own_category") for what in _TASTES),
+        *(Family(f"{what}_{longest}d_offer_", "offer_id", f"{what}_{longest}d_own_offer") for what in _COUNTS),
+        *(Family(f"{what}_offer_", "offer_id", f"{what}_own_offer") for what in _TIMES),
+    )
 
 
 def memory_columns(spec: MemorySpec, *, contacts: bool, events: bool) -> tuple[str, ...]:
@@ -49,12 +81,13 @@ def memory_columns(spec: MemorySpec, *, contacts: bool, events: bool) -> tuple[s
     Raises:
         DataError: two columns have the same name.
     """
-    channels, categories = _words(spec.channels)[0], _words(spec.categories)[0]
+    channels, categories, offers = (_words(texts)[0] for texts in (spec.channels, spec.categories, spec.offers))
+    longest = max(spec.windows)
     names: list[str] = []
     if contacts:
         names += [f"contacts_{w}d" for w in spec.windows]
         names += [f"contacts_{w}d_{channel}" for channel in channels for w in spec.windows]
-        names += [f"contacts_{max(spec.windows)}d_category_{category}" for category in categories]
+        names += [f"{what}_{longest}d_category_{category}" for category in categories for what in _COUNTS]
         names += [f"successes_{w}d" for w in spec.windows]
         names += ["days_since_contact"]
     if contacts or events:
@@ -63,11 +96,17 @@ def memory_columns(spec: MemorySpec, *, contacts: bool, events: bool) -> tuple[s
         names += [f"events_{w}d" for w in spec.windows]
         names += [f"events_decayed_{h}d" for h in spec.half_lives]
         names += [f"amount_decayed_{h}d" for h in spec.half_lives]
-        names += [f"drift_{category}" for category in categories]
+        names += [f"{what}_{category}" for category in categories for what in _TASTES]
         names += [f"sessions_{SESSION_DAYS}d", "days_since_event"]
+    if contacts:
+        for offer in offers:
+            names += [
+                *(f"{what}_{longest}d_offer_{offer}" for what in _COUNTS),
+                *(f"{t}_offer_{offer}" for t in _TIMES),
+            ]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
-        raise DataError(f"two memory columns are called {repeated!r}.", remedy="Rename the channel or category.")
+        raise DataError(f"two memory columns are called {repeated!r}.", remedy="Rename the channel, category or offer.")
     return tuple(names)
 
 
@@ -82,18 +121,20 @@ def memory_features(
     """The memory columns of each pair, as of the pair's time.
 
     A refusal is a contact whose outcome 0 was known by then, or an event of kind "refusal" or "unsubscribe". Events
-    with `received_at` count from then on. Counts are 0 and days since null where there was nothing.
+    with `received_at` count from then on. Counts are 0 and days since null where there was nothing. A category's share
+    is its part of the customer's events of any category, decayed at the longest half-life; its drift is how far the
+    share at the shortest half-life lies above that.
 
     Args:
         connection: to DuckDB, time zone UTC.
         pairs: relation or table of pair_id (integer, unique), customer_id, at.
         spec: which columns.
-        contacts: relation of customer_id, channel, category, at, outcome, outcome_at and optionally refused, as
-            `contacts_view` makes it; None = there are none.
+        contacts: relation of customer_id, offer_id, channel, category, at, outcome, outcome_at and optionally refused,
+            as `contacts_view` makes it; None = there are none.
         events: relation of customer_id, at and optionally received_at, kind, category, amount; None = there are none.
 
     Returns:
-        pair_id and `memory_columns`, int32 counts and float64 else; a row for each pair, by pair_id.
+        pair_id and `memory_columns`, integer counts and floats else; a row for each pair, by pair_id.
 
     Raises:
         DataError: pairs are broken.
@@ -113,7 +154,7 @@ def memory_features(
 
 
 def _arrow(column: NDArray[Any]) -> pa.Array:
-    return pa.array(column, mask=np.isnan(column)) if column.dtype == np.float64 else pa.array(column)
+    return pa.array(column, mask=np.isnan(column)) if column.dtype.kind == "f" else pa.array(column)
 
 
 def _words(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
@@ -145,6 +186,13 @@ class _Rows:
     place: NDArray[np.intp]
     n: int
 
+    def by(self, group: NDArray[np.int64], groups: int) -> list["_Rows"]:
+        """The rows of each group 0 .. groups − 1 (rows of others left out), of the same pairs."""
+        order = np.argsort(group, kind="stable")
+        ends = np.searchsorted(group[order], np.arange(groups + 1))
+        parts = [order[first:last] for first, last in pairwise(ends)]
+        return [_Rows(self.table.take(pa.array(part)), self.place[part], self.n) for part in parts]
+
     def column(self, name: str) -> NDArray[Any]:
         """(rows,) a column; nulls are NaN."""
         out: NDArray[Any] = self.table[name].to_numpy()
@@ -173,6 +221,7 @@ def _contact_columns(reader: _Reader, spec: MemorySpec) -> dict[str, NDArray[Any
     parameters = {
         "channels": list(spec.channels),
         "categories": list(spec.categories),
+        "offers": list(spec.offers),
         "spans": _spans(spec.windows),
     }
     rows = reader.rows("memory_contacts.sql", parameters)
@@ -190,8 +239,28 @@ def _contact_columns(reader: _Reader, spec: MemorySpec) -> dict[str, NDArray[Any
     longest = max(spec.windows)
     for index, word in enumerate(categories):
         here = (span == longest * DAY_US) & (category == index)
-        out[f"contacts_{longest}d_category_{word}"] = rows.count("contacts", here)
-    return out | {"days_since_contact": rows.days("age"), "days_since_refusal": rows.days("refusal_age")}
+        out |= {f"{what}_{longest}d_category_{word}": rows.count(what, here) for what in _COUNTS}
+    out |= {what: rows.days(age) for what, age in _TIMES.items()}
+    return out | _offer_columns(rows, spec)
+
+
+def _offer_columns(rows: _Rows, spec: MemorySpec) -> dict[str, NDArray[Any]]:
+    """What there was with each single offer, in small types: these columns are many.
+
+    The age of a contact does not depend on the window.
+    """
+    longest = max(spec.windows)
+    words, offer_of = _words(spec.offers)
+    group = np.where(rows.column("span") == longest * DAY_US, offer_of[rows.column("offer")], -1)
+    out: dict[str, NDArray[Any]] = {}
+    for word, part in zip(words, rows.by(group, len(words)), strict=True):
+        every = np.ones(len(part.place), np.bool_)
+        for what in _COUNTS:
+            count = np.minimum(part.count(what, every), np.iinfo(np.int16).max)
+            out[f"{what}_{longest}d_offer_{word}"] = count.astype(np.int16)
+        for what, age in _TIMES.items():
+            out[f"{what}_offer_{word}"] = part.days(age).astype(np.float32)
+    return out
 
 
 def _event_columns(reader: _Reader, spec: MemorySpec) -> dict[str, NDArray[Any]]:
@@ -206,7 +275,7 @@ def _event_columns(reader: _Reader, spec: MemorySpec) -> dict[str, NDArray[Any]]
 
 
 def _profile_columns(reader: _Reader, spec: MemorySpec) -> dict[str, NDArray[Any]]:
-    """Decayed counts and amounts; drift is a category's share of the short profile less its share of the long one."""
+    """Decayed counts and amounts; each category's share of the long profile, and of the short one less that."""
     parameters = {"categories": list(spec.categories), "half_lives": _spans(spec.half_lives)}
     rows = reader.rows("memory_profile.sql", parameters)
     words, word_of = _words(spec.categories)
@@ -222,5 +291,6 @@ def _profile_columns(reader: _Reader, spec: MemorySpec) -> dict[str, NDArray[Any
         parts = (rows.total("events", here & (category == index)) for index in range(len(words)))
         share[h] = [np.divide(part, whole, out=np.zeros(rows.n), where=whole > 0) for part in parts]
     for index, word in enumerate(words):
+        out[f"share_{word}"] = share[max(spec.half_lives)][index]
         out[f"drift_{word}"] = share[min(spec.half_lives)][index] - share[max(spec.half_lives)][index]
     return out

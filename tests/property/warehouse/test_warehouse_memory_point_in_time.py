@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from warehouse.memory import MemorySpec, memory_columns, memory_features
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-SPEC = MemorySpec((2, 9), (1, 3, 10), ("e-mail", "push", "E mail"), ("a", "b"))
+SPEC = MemorySpec((2, 9), (1, 3, 10), ("e-mail", "push", "E mail"), ("a", "b"), ("o-1", "o2", "O 1"))
 TIME = pa.timestamp("us", "UTC")
 CONNECTION = duckdb.connect(config={"threads": 1})
 CONNECTION.execute("SET TimeZone = 'UTC'")
@@ -35,6 +35,7 @@ contacts = st.lists(
         st.sampled_from([0, 1, None]),
         later,
         st.sampled_from([None, True, False]),
+        st.sampled_from(["o-1", "o2", "O 1", "gone"]),
     ),
     max_size=12,
 )
@@ -63,6 +64,7 @@ def tables(pairs, contacts, events):
             "outcome": pa.array([c[4] for c in contacts], pa.int8()),
             "outcome_at": pa.array([None if c[5] is None else c[1] + c[5] for c in contacts], TIME),
             "refused": pa.array([c[6] for c in contacts], pa.bool_()),
+            "offer_id": pa.array([c[7] for c in contacts], pa.string()),
         }
     )
     event = pa.table(
@@ -89,6 +91,13 @@ def days(delta):
     return delta / timedelta(days=1)
 
 
+def counted(now, contacts, known, ending):
+    """Contacts and successes of the longest window."""
+    recent = [c for c in contacts if now - c[1] <= timedelta(days=10)]
+    successes = sum(c[4] == 1 and known[id(c)] for c in recent)
+    return {f"contacts_10d_{ending}": len(recent), f"successes_10d_{ending}": successes}
+
+
 def naive(who, now, contacts, events):
     """One pair's memory, by the words of its definition."""
     got = [c for c in contacts if c[0] == who and c[1] < now]
@@ -103,8 +112,15 @@ def naive(who, now, contacts, events):
         out[f"successes_{w}d"] = sum(c[4] == 1 and known[id(c)] for c in recent)
         out[f"events_{w}d"] = sum(now - e[1] <= timedelta(days=w) for e in did)
     for word in ("a", "b"):
-        out[f"contacts_10d_category_{word}"] = sum(c[3] == word and now - c[1] <= timedelta(days=10) for c in got)
-    refused = [c[1] + c[5] for c in got if known[id(c)] and (c[4] == 0 if c[6] is None else c[6])]
+        out |= counted(now, [c for c in got if c[3] == word], known, f"category_{word}")
+    refusals = {id(c): c[1] + c[5] for c in got if known[id(c)] and (c[4] == 0 if c[6] is None else c[6])}
+    for word, names in {"o_1": ("o-1", "O 1"), "o2": ("o2",)}.items():
+        mine = [c for c in got if c[7] in names]
+        out |= counted(now, mine, known, f"offer_{word}")
+        out[f"days_since_contact_offer_{word}"] = min((days(now - c[1]) for c in mine), default=None)
+        since = [days(now - refusals[id(c)]) for c in mine if id(c) in refusals]
+        out[f"days_since_refusal_offer_{word}"] = min(since, default=None)
+    refused = list(refusals.values())
     refused += [e[1] for e in did if e[3] in ("Refusal", "unsubscribe")]
     out["days_since_contact"] = min((days(now - c[1]) for c in got), default=None)
     out["days_since_refusal"] = min((days(now - t) for t in refused), default=None)
@@ -119,6 +135,7 @@ def naive(who, now, contacts, events):
             part = sum(w for w, e in zip(weight, did, strict=True) if e[4] == word)
             share[h, word] = part / whole if whole > 0 else 0.0
     for word in ("a", "b"):
+        out[f"share_{word}"] = share[9, word]
         out[f"drift_{word}"] = share[2, word] - share[9, word]
     times = sorted(e[1] for e in did if now - e[1] <= timedelta(days=30))
     gaps = [b - a for a, b in itertools.pairwise(times)]
@@ -148,12 +165,13 @@ def test_what_happens_or_becomes_known_at_or_after_the_moment_changes_nothing(pa
     (who, now), *_ = pairs
     before = remember([(who, now)], contacts, events)
     late = data.draw(st.sampled_from([timedelta(0), AFTER, timedelta(seconds=1)]))
-    more_contacts = [*contacts, (who, now + late, "push", "a", 1, timedelta(0), True)]
+    more_contacts = [*contacts, (who, now + late, "push", "a", 1, timedelta(0), True, "o2")]
     happened = (who, now + late, None, "refusal", "a", 5.0)
     received = (who, now - timedelta(days=1), timedelta(days=1) + late, "refusal", "a", 5.0)
     assert remember([(who, now)], more_contacts, [*events, happened, received]) == before
     seen = remember([(who, now + late + AFTER)], more_contacts, [*events, happened, received])
     assert seen[0]["contacts_1d"] >= 1
+    assert seen[0]["successes_10d_offer_o2"] >= 1
     assert seen[0]["events_3d"] >= 2
     assert abs(seen[0]["days_since_refusal"] * 86_400_000_000 - 1) < 1e-3
 

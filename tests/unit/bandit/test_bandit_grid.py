@@ -6,6 +6,7 @@ import pytest
 
 from allot import DataError, ShapeError
 from bandit import compile_grid, grid
+from bandit.columns import Columns
 from bandit.grid_lanes import by_pattern
 from bandit.prior import pair_scores
 
@@ -197,9 +198,10 @@ def test_the_catalogue_may_be_of_any_number_type():
         3,
     )
     offers, customers = np.array([[0.5], [-1.0], [2.0]]), np.array([[0.1], [0.7]])
-    whole = pair_scores(model, customers, offers, threads=1)
+    columns = Columns(("x",), ("z",), ())
+    whole = pair_scores(model, customers, offers, columns, threads=1)
     for kind in (np.float32, np.float16):
-        assert np.array_equal(pair_scores(model, customers, offers.astype(kind), threads=1), whole)
+        assert np.array_equal(pair_scores(model, customers, offers.astype(kind), columns, threads=1), whole)
 
 
 def test_several_classes_have_no_one_score():

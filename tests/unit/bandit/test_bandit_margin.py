@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from allot import ShapeError
+from bandit.columns import Columns
 from bandit.margin import Margins, fit_margins
-from bandit.prior import Columns, Log
+from bandit.prior import Log
 from bandit.reward_model import cross_fitted_rewards
 
 COLUMNS = Columns(("wealth", "noise"), ("offer",), (2,))
@@ -70,10 +71,23 @@ def test_no_bit_depends_on_threads_and_amounts_of_failures_are_not_read():
         fit_margins(log, OFFERS, COLUMNS, np.full(4000, np.nan), seed=1)
 
 
+def test_one_customers_many_rows_do_not_make_trees_believable():
+    """Two columns tell customers apart, whose amounts are chance: what trees gain on few customers is few facts."""
+
+    def believed(seed: int) -> bool:
+        r = np.random.default_rng(seed)
+        who = r.integers(0, 30, 3000)
+        nature, luck = r.normal(size=(30, 2)), r.gamma(1.0, 1.0, 30)
+        log = Log(nature[who], r.integers(0, ARMS, 3000), np.ones(3000), np.zeros(3000), who.astype(np.uint64))
+        return fit_margins(log, OFFERS, COLUMNS, 10.0 * luck[who], seed=1, threads=1).slope > 0
+
+    assert sum(believed(seed) for seed in range(200, 240)) <= 2 + 4 * np.sqrt(40 * 0.05 * 0.95)
+
+
 def test_no_success_is_expected_to_bring_less_than_a_twentieth():
     log, amount, _ = world(6, 4000)
     grown = fit_margins(log, OFFERS, COLUMNS, amount, seed=1)
-    steep = Margins(grown.level, 50.0, grown.text, grown.offers)
+    steep = Margins(grown.level, 50.0, grown.text, grown.offers, COLUMNS)
     assert (steep.relative(np.array([[-9.0, 0.0], [9.0, 0.0]])).min(1) == [0.05, 0.05]).tolist() == [True, False]
 
 

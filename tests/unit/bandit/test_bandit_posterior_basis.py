@@ -5,7 +5,7 @@ import pytest
 
 from allot import ShapeError
 from bandit.basis import INTERCEPT, NUMERICS, SEGMENTS, SLOPE, Basis, fit_basis
-from bandit.prior import Columns
+from bandit.columns import Columns
 
 COLUMNS = Columns(("region", "age", "flat", "city", "spend"), ("offer",), (0, 3, 5))
 LEVELS = {"region": 3, "city": 21}
@@ -70,7 +70,7 @@ def test_a_matrix_of_other_columns_is_refused(log):
     basis = fit_basis(log, COLUMNS, levels=LEVELS)
     with pytest.raises(ShapeError, match="does not fit"):
         basis(log[:, :3])
-    with pytest.raises(ShapeError, match="one column"):
+    with pytest.raises(ShapeError, match="does not have 5"):
         fit_basis(log[:, :3], COLUMNS, levels=LEVELS)
     with pytest.raises(ShapeError, match="city"):
         fit_basis(log, COLUMNS, levels={"region": 3})

@@ -5,8 +5,9 @@ import pytest
 
 from allot import ShapeError
 from bandit.calibration import sigmoid
+from bandit.columns import Columns
 from bandit.grid import compile_grid
-from bandit.prior import Columns, Log
+from bandit.prior import Log
 from bandit.prior_fit import fit_prior
 from bandit.propensity import effective, propensity_weights
 

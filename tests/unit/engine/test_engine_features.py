@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from allot import DataError
-from engine.features import MOST_LEVELS, Feature, FeatureSpec, learn_spec, offer_matrix
+from engine.features import MOST_LEVELS, Feature, FeatureSpec, learn_spec, model_inputs, offer_matrix
 
 NAN = float("nan")
 
@@ -109,6 +109,13 @@ def test_identifiers_are_left_out_and_told():
     assert "x looks like an identifier (1,200 different values)" in notes[0]
 
 
+def test_an_identifier_is_one_however_often_its_owner_comes_back():
+    often = column([f"id {i}" for i in range(1200)] * 7)
+    assert learn_spec(often)[0].names == ("x",)
+    assert learn_spec(often, people=1200)[0].names == ()
+    assert learn_spec(often, people=3000)[0].names == ("x",)
+
+
 def test_of_many_levels_the_most_frequent_keep_a_code():
     often = [f"often {i:03d}" for i in range(MOST_LEVELS)]
     spec, _ = learn_spec(column([*often, *often, *(f"rare {i}" for i in range(40))]))
@@ -148,3 +155,56 @@ def test_offers_are_known_by_their_code_and_their_columns_and_no_offer_by_nothin
     assert categories == (0, 1)
     expected = [[0, 1, 10], [1, 0, 20], [2, 1, 30], [3, NAN, NAN]]
     assert np.array_equal(matrix, expected, equal_nan=True)
+
+
+def remembered(*names):
+    r = np.random.default_rng(3)
+    return pa.table({name: r.normal(size=9) for name in names})
+
+
+CATALOGUE = pa.table(
+    {
+        "offer_id": ["o-1", "o2", "o3"],
+        "channel": ["E-Mail", "push", None],
+        "category": ["a", "b", "a"],
+        "margin": [1, 2, 3],
+    }
+)
+
+
+def test_an_offer_reads_its_own_memory_and_that_of_its_channel_and_category():
+    spec, _ = learn_spec(
+        remembered(
+            "customer.age",
+            "memory.contacts_90d_offer_o_1",
+            "memory.contacts_30d_e_mail",
+            "memory.share_b",
+            "memory.share_a",
+            "memory.days_since_refusal_offer_o3",
+        )
+    )
+    matrix, columns = model_inputs(spec, CATALOGUE)
+    assert columns.customer == ("customer.age", "memory.contacts_30d_e_mail", "memory.share_b", "memory.share_a")
+    assert columns.sources == ("memory.contacts_90d_offer_o_1", "memory.days_since_refusal_offer_o3")
+    assert (*columns.customer, *columns.sources) == spec.names
+    own = {cross.name: [spec.names[j] if j >= 0 else None for j in cross.own] for cross in columns.cross}
+    assert own == {
+        "cross.contacts_30d_own_channel": ["memory.contacts_30d_e_mail", None, None],
+        "cross.share_own_category": ["memory.share_a", "memory.share_b", "memory.share_a"],
+        "cross.contacts_90d_own_offer": ["memory.contacts_90d_offer_o_1", None, None],
+        "cross.days_since_refusal_own_offer": [None, None, "memory.days_since_refusal_offer_o3"],
+    }
+    assert [columns.names[j] for j in columns.categorical] == ["offer.offer_id", "offer.channel", "offer.category"]
+    assert matrix.shape == (4, 4)
+
+
+def test_without_memory_there_is_nothing_to_cross():
+    spec, _ = learn_spec(remembered("customer.age", "customer.share_a", "memory.contacts_90d"))
+    _, columns = model_inputs(spec, CATALOGUE)
+    assert columns.cross == () == columns.sources and columns.customer == spec.names
+
+
+def test_a_memory_that_all_offers_share_is_not_read_twice():
+    spec, _ = learn_spec(remembered("memory.share_a", "memory.contacts_90d_offer_o2"))
+    _, columns = model_inputs(spec, CATALOGUE.set_column(2, "category", pa.array(["a", "A", "a"])))
+    assert [cross.name for cross in columns.cross] == ["cross.contacts_90d_own_offer"]

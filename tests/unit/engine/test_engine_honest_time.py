@@ -125,15 +125,13 @@ def test_young_decisions_count_by_the_delays_of_the_log(lab):
     """Outcomes come as they did in the log, within a week; beliefs go from what they were to what they will be."""
     everybody = replace(lab.campaign.exploration, holdout=0.0)  # who is held out depends on the house, by chance
     plan = lab.allocate(0, outcome_days=30.0, exploration=everybody)
-    answers = sorted(lab.answers(plan, 0), key=lambda row: -row.outcome)
-    # successes come evenly over the days: which of them are early is chance, how many is not
-    successes = sum(row.outcome for row in answers)
-    delay = (np.arange(plan["audience"]) * 0.618 + 0.5) % 1.0 * OUTCOME_DAYS
-    assert abs((delay[:successes] <= 2).mean() - 2 / OUTCOME_DAYS) < 0.02
+    # half of the successes of which the world tells, so that all beliefs have a way to go; they come evenly over the days
+    answers = [row for row in lab.answers(plan, 0) if row.outcome][::2]
+    delay = (np.arange(len(answers)) + 0.5) / len(answers) * OUTCOME_DAYS
     rows = [replace(r, occurred_at=moment(d).isoformat()) for r, d in zip(answers, delay, strict=True)]
     believed = {0: mean_success(lab)}
     for day in (2, 4, 40):
-        lab.feed([row for row, d in zip(rows, delay, strict=True) if row.outcome and d <= day], day)
+        lab.feed([row for row, d in zip(rows, delay, strict=True) if d <= day], day)
         made = learn(lab.workspace, as_of=moment(day))
         assert (made["overlaid"] > 0) == (day < 40)
         believed[day] = mean_success(lab)

@@ -255,8 +255,8 @@ def test_a_newcomers_amounts_are_those_of_the_mean_offer(story):
     lab, plans, _ = story
     foundation, _ = models(lab, plans[0]["versions"]["posterior"])
     prior = foundation.prior
-    amounts = Margins(np.ones(len(prior.offers)), 0.5, prior.text, prior.offers)
-    people = np.random.default_rng(1).normal(size=(50, len(prior.columns.customer)))
+    amounts = Margins(np.ones(len(prior.offers)), 0.1, prior.text, prior.offers, prior.columns)
+    people = np.random.default_rng(1).normal(size=(50, prior.columns.width))
     known = replace(foundation, margins=amounts).relative_margins(people)
     wide = replace(foundation, margins=amounts).widened([FIRST, EARLY]).relative_margins(people)
     assert np.array_equal(np.delete(wide, [-3, -2], axis=1), known)

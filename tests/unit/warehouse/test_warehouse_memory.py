@@ -109,13 +109,15 @@ def test_training_and_serving_see_the_same_through_different_pairs(connection):
     log = [(f"c{i % 7}", "o0", NOW - DAY * float(rng.random() * 60), int(i % 2), NOW - DAY, None) for i in range(80)]
     connection.register("exposures", exposures(*log))
     contacts_view(connection, [], None)
-    spec = MemorySpec(channels=("mail",))
+    spec = MemorySpec(channels=("mail",), offers=("o0", "o1"))
     training = pairs(*((row[0], row[2]) for row in log), *((f"c{i}", NOW) for i in range(7)))
     serving = pairs(*((f"c{i}", NOW) for i in range(7)))
     trained = memory_features(connection, training, spec, events=None).slice(80)
     served = memory_features(connection, serving, spec, events=None)
     assert trained.drop_columns(["pair_id"]).combine_chunks() == served.drop_columns(["pair_id"]).combine_chunks()
     assert sum(served["contacts_90d_mail"].to_pylist()) == 80
+    assert sum(served["contacts_90d_offer_o0"].to_pylist()) == 80
+    assert set(served["days_since_contact_offer_o1"].to_pylist()) == {None}
 
 
 def test_threads_and_the_order_of_rows_change_no_bit(connection):
