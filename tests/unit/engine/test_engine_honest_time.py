@@ -125,7 +125,7 @@ def test_young_decisions_count_by_the_delays_of_the_log(lab):
     """Outcomes come as they did in the log, within a week; beliefs go from what they were to what they will be."""
     everybody = replace(lab.campaign.exploration, holdout=0.0)  # who is held out depends on the house, by chance
     plan = lab.allocate(0, outcome_days=30.0, exploration=everybody)
-    # half of the successes of which the world tells, so that all beliefs have a way to go; they come evenly over the days
+    # half of the world's successes, so that all beliefs have a way to go; they come evenly over the days
     answers = [row for row in lab.answers(plan, 0) if row.outcome][::2]
     delay = (np.arange(len(answers)) + 0.5) / len(answers) * OUTCOME_DAYS
     rows = [replace(r, occurred_at=moment(d).isoformat()) for r, d in zip(answers, delay, strict=True)]
