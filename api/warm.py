@@ -7,6 +7,7 @@ import numpy as np
 from bandit import Rows, Use, start_amounts, start_experts
 from bandit.basis import INTERCEPT, NUMERICS, SLOPE
 from engine.sampling import focused
+from offline_eval import Bootstrap, Log, confidence_sequence, dr, interval
 from portfolio import Limit, Problem, compile_rows, diagnose, solve
 
 
@@ -19,6 +20,7 @@ def main() -> None:
     play(nbo(1, customers=600, history=3_000), rounds=1)
     learn()
     optimize()
+    judge()
 
 
 def learn() -> None:
@@ -51,6 +53,16 @@ def optimize() -> None:
     for problem in (one, single):  # the sample of a large audience
         use = Use(problem.cost, problem.value, problem.cell, problem.n_cells)
         focused(use, problem.eligible, np.zeros(rows.coefficient.shape[1:]), rows, n // 2)
+
+
+def judge() -> None:
+    """Estimates from tables of either width, a bootstrap and a confidence sequence."""
+    log = Log(np.array([0.0, 1.0, 1.0]), np.array([0, 1, 0]), np.full(3, 0.5))
+    double = np.full((3, 2), 0.5)
+    single = double.astype(np.float32)
+    for target, q_hat in ((double, double), (double, single), (single, double), (single, single)):
+        interval(dr(log, target, q_hat), Bootstrap(seed=0))
+    confidence_sequence(log, double)
 
 
 if __name__ == "__main__":

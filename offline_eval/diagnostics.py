@@ -1,5 +1,6 @@
 """Is the log what it says it is? Checks of the propensities and of the rows themselves, each with a sentence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -15,7 +16,6 @@ FEWEST = 30  # an action must occur so often, in as many customers, before its c
 ALARM = 1e-4  # chance that right propensities are blamed, over all tests of one log
 ROUNDING = 2e-3  # relative; probabilities are often stored with three digits
 AGREEMENT = 1e-3  # relative; between a propensity and the logged row it is part of
-COPIES_CEILING = 0.01  # share of rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,6 +156,33 @@ def copies(log: Log, *tables: Table) -> NDArray[np.bool_]:
     Raises:
         ShapeError: a table has another number of rows.
     """
+    first = np.unique(_patterns(log, tables), return_index=True)[1]
+    again = np.ones(len(log.reward), np.bool_)
+    again[first] = False
+    return again
+
+
+def copies_sentences(log: Log, decision: Integers | None, weight: Floats) -> list[str]:
+    """A sentence if decisions are in the log more than once.
+
+    Rows that share a decision's number are copies. Without numbers only a log that was loaded twice or more can be
+    told from one in which decisions happen to be alike: there every row's copies are a multiple of the same number.
+    """
+    n = len(log.reward)
+    if decision is not None:
+        found, first = np.unique(integers("decision", decision, n, "Number the decisions."), return_index=True)
+        if len(found) == n:
+            return []
+        row = int(np.setdiff1d(np.arange(n), first)[0])
+        return [f"{n - len(found):,} rows are copies of other rows' decisions, row {row} the first: drop them."]
+    times = np.gcd.reduce(np.unique(_patterns(log, (weight,)), return_counts=True)[1])
+    if times < 2 or n < FEWEST * times or log.cluster is not None:
+        return []
+    return [f"Every row is in the log {times} times, or a multiple of that: drop the copies, or name the customers."]
+
+
+def _patterns(log: Log, tables: Sequence[Table]) -> NDArray[np.uint64]:
+    """(n,) one number for all that a row says; rows alike have the same."""
     n = len(log.reward)
     columns = [log.action.astype(np.float64), log.propensity, log.reward]
     if log.cluster is not None:
@@ -168,23 +195,4 @@ def copies(log: Log, *tables: Table) -> NDArray[np.bool_]:
     for c in columns:
         key = (key ^ (c + 0.0).view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)  # + 0.0: minus zero is zero
         key ^= key >> np.uint64(29)
-    _, first = np.unique(key, return_index=True)
-    again = np.ones(n, np.bool_)
-    again[first] = False
-    return again
-
-
-def copies_sentences(log: Log, again: NDArray[np.bool_]) -> list[str]:
-    """A sentence if rows seem to be in the log twice and nothing names the customers that would tie them together.
-
-    Where most rows are like no other, a row like another is a copy of it; a log whose rows are all alike cannot tell.
-    With customers named, copies cannot narrow an interval, and a customer may well have two decisions alike.
-    """
-    share = float(again.mean())
-    if log.cluster is not None or not COPIES_CEILING < share <= 0.5:
-        return []
-    row = int(np.argmax(again))
-    return [
-        f"{int(again.sum()):,} rows repeat another in everything, row {row} the first: "
-        "drop the copies, or name the customers, whose rows are then not counted as independent."
-    ]
+    return key

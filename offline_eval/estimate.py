@@ -18,7 +18,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Terms:
-    """Per-row ingredients of an estimate; all (n,) float64, except cluster (n,) int64 or None.
+    """Per-row ingredients of an estimate; all (n,) float64 to be read only, except cluster (n,) int64 or None.
 
     Args:
         base: averaged plainly: what a reward model expects of the target; 0 without a model.
@@ -130,8 +130,9 @@ def estimate(name: str, terms: Terms) -> Estimate:
     if scale > 0:
         contributions = terms.base + terms.numerator / scale
         ratio = float(terms.numerator.mean()) / scale
-        influence = terms.base - terms.base.mean() + (terms.numerator - ratio * terms.denominator) / scale
         value = float(contributions.mean())
+        influence = contributions - value
+        influence -= (ratio / scale) * (terms.denominator - scale)
         std_error = standard_error(influence, terms.cluster)
     else:
         contributions = influence = np.full(n, np.nan)

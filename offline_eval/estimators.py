@@ -105,12 +105,12 @@ def subgaussian_dr(log: Log, target: Table, q_hat: Table, shrinkage: float) -> E
 
 def _mean_of(name: str, log: Log, w: Floats, weighted: Floats) -> Estimate:
     """A plain mean of weighted rewards."""
-    return _corrected(name, log, w, np.zeros_like(w), weighted)
+    return _corrected(name, log, w, np.broadcast_to(0.0, w.shape), weighted)
 
 
 def _corrected(name: str, log: Log, w: Floats, expected: Floats, correction: Floats) -> Estimate:
     """A model's expectation plus a plain mean of corrections."""
-    return estimate(name, Terms(expected, correction, np.ones_like(w), w, log.cluster))
+    return estimate(name, Terms(expected, correction, np.broadcast_to(1.0, w.shape), w, log.cluster))
 
 
 def _subgaussian(w: Floats, shrinkage: float) -> Floats:

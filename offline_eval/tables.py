@@ -16,18 +16,22 @@ ANY_ORDER: Final = {"reassoc", "contract", "nsz"}  # sums of a row may be taken 
 
 
 @njit(cache=True, nogil=True, fastmath=ANY_ORDER, error_model="numpy")
-def _scan(table: Any, action: Any, chance: Any, total: Any) -> Any:
-    """Chance of each row's action and the row's sum, both (n,) out; returns how many entries are negative."""
+def _scan(table: Any, action: Any, tolerance: Any, chance: Any, total: Any) -> Any:
+    """Chance of each row's action and the row's sum, both (n,) out; returns whether some row is no policy."""
     width = table.shape[1]
     negative = 0.0  # a float, so that it is counted in the lanes of the sum
+    wrong = 0
     for i in range(len(action)):
         sum_of_row = 0.0
         for a in range(width):
             sum_of_row += table[i, a]
             negative += 1.0 if table[i, a] < 0.0 else 0.0
         total[i] = sum_of_row
-        chance[i] = table[i, action[i]] if action[i] < width else 0.0
-    return negative
+        if action[i] < width and abs(sum_of_row - 1.0) <= tolerance:
+            chance[i] = table[i, action[i]]
+        else:
+            wrong += 1
+    return negative > 0.0 or wrong > 0
 
 
 @njit(cache=True, nogil=True, fastmath=ANY_ORDER, error_model="numpy")
@@ -67,8 +71,7 @@ def read_target(log: Log, target: Any) -> tuple[Table, Floats, Floats]:
     """
     table = rows_of("target", target, len(log.reward))
     chance, total = np.empty(len(table)), np.empty(len(table))
-    negative = _scan(table, log.action, chance, total)
-    if negative or not np.abs(total - 1).max() <= ROW_SUM_TOLERANCE or log.action.max() >= table.shape[1]:
+    if _scan(table, log.action, ROW_SUM_TOLERANCE, chance, total):
         _refuse(log, table, total)
     return table, chance, total
 

@@ -55,7 +55,8 @@ class Report:
         unsupported_mass: share of the target's probability on actions that this log cannot speak about.
         weighted_successes: effective number of rewards other than 0: (sum w)^2 / sum w^2 over those rows, by customer.
         calibration: how often each action occurs against what the propensities say.
-        copies: rows that repeat an earlier one in everything.
+        copies: rows that repeat an earlier one in customer, action, propensity, reward and weight; decisions may
+            happen to be alike.
         spread: largest less smallest value of `estimates`, in standard errors of the chosen one.
         rows: logged decisions.
         planned_minus_realised: the plan less the chosen estimate, per decision; None without either.
@@ -91,6 +92,7 @@ def evaluate(
     support: NDArray[np.bool_] | None = None,
     chances: Table | None = None,
     segment: Integers | None = None,
+    decision: Integers | None = None,
     planned: float | None = None,
     reasons: tuple[str, ...] = (),
 ) -> Report:
@@ -103,6 +105,7 @@ def evaluate(
         chances: (n, number of actions) the logging policy's whole rows, where they are known. Then the weights' spread
             is known and need not be guessed from the weights that happened to occur, which misses rare large ones.
         segment: (n,) integers; propensities are checked in each segment, too.
+        decision: (n,) integers that tell decisions apart, e.g. a hash of their ids; rows that share one are copies.
         planned: the mean reward per decision that the policy planned.
         reasons: sentences of the caller that make the evaluation invalid, e.g. that the policy has learnt from the log.
 
@@ -119,10 +122,9 @@ def evaluate(
     moment = None if chances is None else _second_moment(log, target, chances)
     ess = chosen.ess if moment is None else min(chosen.ess, len(w) / float(moment.mean()))
     calibrated = calibration(log, actions=target.shape[1], support=support, chances=chances, segment=segment)
-    again = copies(log, w)
     off = _weights_off(w, 1 - unsupported, log, moment)
     wrong = (*calibration_sentences(calibrated), *mismatch_sentences(log, chances))
-    thin = (*_too_thin(ess, successes, float(unsupported.mean())), *_heavy(w, log), *copies_sentences(log, again))
+    thin = (*_too_thin(ess, successes, float(unsupported.mean())), *_heavy(w, log), *copies_sentences(log, decision, w))
     # With few effective rows the error of the mean weight is itself a guess: then it is a symptom, not a proof.
     broken = (*reasons, *wrong, *(off if ess >= ESS_FLOOR else ()))
     found = chosen if not broken else None
@@ -143,7 +145,7 @@ def evaluate(
         unsupported_mass=float(unsupported.mean()),
         weighted_successes=successes,
         calibration=calibrated,
-        copies=int(again.sum()),
+        copies=int(copies(log, w).sum()),
         spread=_spread(estimates, chosen),
         rows=len(w),
         planned_minus_realised=_less(planned, found),

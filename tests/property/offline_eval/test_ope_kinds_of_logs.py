@@ -175,7 +175,7 @@ def test_mrdr_is_unbiased_and_varies_less_than_dr_with_a_model_fitted_without_we
         found.append((oe.mrdr(log, target, x).value - truth, oe.dr(log, target, plain).value - truth))
     error = np.array(found)
     assert abs(error[:, 0].mean()) < 4 * error[:, 0].std() / np.sqrt(60)
-    assert np.square(error[:, 0]).mean() < np.square(error[:, 1]).mean()
+    assert np.square(error[:, 0]).mean() < 0.25 * np.square(error[:, 1]).mean()
 
 
 def test_mrdr_predicts_no_customer_by_a_model_that_saw_it():

@@ -85,7 +85,7 @@ def judge(of, counts):
     successes = n * np.divide(m[1, 0] ** 2, m[2, 0], out=np.zeros(logs), where=m[2, 0] > 0)
     thin = successes < FEW_SUCCESSES
     value, low, high, error = chosen(dr, snips)
-    few_low, few_high = few(rho, m[2, 0] / (n * scale**2), np.where(c > 0, w, 0.0).max(1) / (n * scale))
+    few_low, few_high = few(rho, m[2, 0] / (n * scale**2), m[0, 3] / m[0, 2] / (n * scale))
     lost = unsupported(of, counts, n)
     off = np.abs(scale - 1 + lost) > WEIGHT_ERRORS * np.sqrt((m[0, 2] - scale**2) / n) + WEIGHT_ROUNDING
     ess = n * scale**2 / m[0, 2]
@@ -118,12 +118,12 @@ def chosen(dr, snips):
     return value, value - above * error, value - below * error, error
 
 
-def few(y, variance, largest):
+def few(y, variance, next_one):
     """The interval of Fay and Feuer around weighted successes."""
     some = y > 0
     y1, v1 = np.where(some, y, 1.0), np.where(some, variance, 1.0)
     low = np.where(some, v1 / (2 * y1) * chdtri(2 * y1**2 / v1, 0.975), 0.0)
-    up, spread = y + largest, variance + largest**2
+    up, spread = y + next_one, variance + next_one**2
     return low, spread / (2 * up) * chdtri(2 * up**2 / spread, 0.025)
 
 

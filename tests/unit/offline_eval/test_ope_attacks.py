@@ -107,18 +107,28 @@ def test_one_weight_of_a_hundred_thousand_is_named_with_its_row():
     assert any(r.startswith("Row 123 alone carries 93% of all weight") for r in report.reasons)
 
 
-def test_duplicated_rows_are_counted_and_named_unless_customers_tie_them_together():
+def test_duplicated_decisions_are_named_with_their_row():
     log, target, _, _ = honest()
     rows = np.concatenate([np.arange(N), np.arange(500)])
     doubled = oe.Log(log.reward[rows], log.action[rows], log.propensity[rows])
-    report = oe.evaluate(doubled, target[rows])
-    assert report.copies == 500
+    report = oe.evaluate(doubled, target[rows], decision=rows + 10**12)
     assert report.verdict == "insufficient"
-    assert any("500 rows repeat another" in r and "row 8000 the first" in r for r in report.reasons)
-    named = oe.evaluate(oe.Log(log.reward[rows], log.action[rows], log.propensity[rows], rows), target[rows])
-    assert (named.copies, named.verdict) == (500, "supported")
-    whole = np.tile(np.arange(N), 2)
-    assert oe.evaluate(oe.Log(log.reward[whole], log.action[whole], log.propensity[whole]), target[whole]).copies == N
+    assert report.reasons == ("500 rows are copies of other rows' decisions, row 8000 the first: drop them.",)
+    assert oe.evaluate(doubled, target[rows]).copies == 500  # counted, not blamed: decisions may be alike
+    assert oe.evaluate(log, target, decision=np.arange(N)).verdict == "supported"
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_log_that_was_loaded_more_than_once_is_found_without_decision_numbers(times):
+    log, target, _, _ = honest()
+    rows = np.tile(np.arange(N), times)
+    report = oe.evaluate(oe.Log(log.reward[rows], log.action[rows], log.propensity[rows]), target[rows])
+    assert report.verdict == "insufficient"
+    assert report.reasons == (
+        f"Every row is in the log {times} times, or a multiple of that: drop the copies, or name the customers.",
+    )
+    named = oe.Log(log.reward[rows], log.action[rows], log.propensity[rows], rows)
+    assert oe.evaluate(named, target[rows]).verdict == "supported"  # their interval is that of the log loaded once
 
 
 def test_rows_of_a_log_whose_rows_are_all_alike_are_no_copies():

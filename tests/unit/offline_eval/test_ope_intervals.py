@@ -76,6 +76,18 @@ def test_a_larger_possible_reward_reaches_further_up_only():
     assert ten.high > one.high
 
 
+def test_one_row_far_from_all_others_does_not_set_the_interval_of_few_successes():
+    log, target = few(3)
+    p = log.propensity.copy()
+    p[-1] /= 50
+    far = oe.interval(oe.ips(oe.Log(log.reward, log.action, p), target), oe.FewSuccesses())
+    near = oe.interval(oe.ips(log, target), oe.FewSuccesses())
+    next_one = (999 + 50**3) / (999 + 50**2)
+    up, spread = 3 + next_one, 3 + next_one**2
+    assert far.high == pytest.approx(spread / (2 * up) * stats.chi2.ppf(0.975, 2 * up**2 / spread) / 1000, rel=1e-9)
+    assert far.low == near.low
+
+
 def test_bernstein_is_the_formula_of_maurer_and_pontil_on_independent_rows():
     log, target, _ = made()
     rows = oe.Log(log.reward, log.action, log.propensity)
