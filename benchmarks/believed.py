@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_ndtr
 
 from bandit import Posterior
+from bandit.relatives import no_relatives
 
 Floats = NDArray[np.floating[Any]]
 
@@ -100,4 +101,7 @@ def posterior(arms: int, d: int, *, seed: int = 0) -> Posterior:
         count=np.full(arms, 1_000.0),
         discount=0.95,
         window=None,
+        lift=np.zeros((arms, d)),
+        width=np.ones((arms, d)),
+        relatives=no_relatives(group[1]),
     )

@@ -7,6 +7,7 @@ from scipy.stats import norm
 
 from allot import ShapeError
 from bandit import Beliefs, Posterior
+from bandit.relatives import no_relatives
 from engine.risk import mean_slope, risk_of, some_risk
 
 N, ARMS, D, DRAWS = 150, 4, 4, 20_000
@@ -33,6 +34,9 @@ def case():
         count=np.full(ARMS, 300.0),
         discount=0.95,
         window=None,
+        lift=np.zeros((ARMS, D)),
+        width=np.ones((ARMS, D)),
+        relatives=no_relatives(group[1][1]),
     )
     basis = np.column_stack([np.ones(N), rng.standard_normal((N, D - 2))]).astype(np.float32)
     logit = rng.normal(-2.0, 0.7, (N, ARMS)).astype(np.float32)
