@@ -2,18 +2,15 @@
 
 import sys
 from datetime import UTC, datetime
-from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from allot import AllotError, CampaignError, DataError, WorkspaceError, __version__
-from api import console, tables
-
-if TYPE_CHECKING:
-    from warehouse import Workspace
+from api import console, evaluating, tables
+from api.options import HOME, AsOf, Format, Home, Output, answer, open_workspace, read_moment
 
 app = typer.Typer(
     name="allot",
@@ -30,19 +27,6 @@ app = typer.Typer(
 )
 
 
-class Output(StrEnum):
-    """How answers are printed."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-Home = Annotated[
-    Path, typer.Option("--workspace", envvar="ALLOT_HOME", help="Folder that holds data, models and decisions.")
-]
-Format = Annotated[Output, typer.Option("--output", help="`table` for people, `json` for one document on stdout.")]
-AsOf = Annotated[str | None, typer.Option(help="Pretend that it is this time, e.g. 2026-03-01; default now.")]
-HOME = Path("allot-workspace")
 _MISUSED, _MODEL_REFUSED, _INTERRUPTED = 2, 10, 130
 _EXITS = {
     _MISUSED: {
@@ -60,35 +44,12 @@ _EXITS = {
 }
 
 
-def _open(home: Path) -> "Workspace":
-    from warehouse import Workspace
-
-    return Workspace.open(home)
-
-
-def _moment(text: str | None) -> datetime:
-    if text is None:
-        return datetime.now(UTC)
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise DataError(f"{text!r} is not a time.", where="--as-of", remedy="Write 2026-03-01T00:00:00Z.") from None
-
-
-def _answer(document: dict[str, Any], output: Output, show: Any) -> None:
-    if output is Output.JSON:
-        console.print_json(document)
-    else:
-        show(document)
-
-
 @app.command()
 def init(workspace: Home = HOME, output: Format = Output.TABLE) -> None:
     """Make an empty workspace."""
     from engine.workspaces import init as use_case
 
-    _answer(use_case(workspace), output, tables.initialised)
+    answer(use_case(workspace), output, tables.initialised)
 
 
 @app.command()
@@ -107,8 +68,8 @@ def load(
     named = {"customers": customers, "offers": offers, "exposures": exposures, "events": events}
     sources = {name: path for name, path in named.items() if path is not None}
     with console.progress(quiet=output is Output.JSON) as report:
-        document = use_case(_open(workspace), sources, append=append, reporter=report)
-    _answer(document, output, tables.loaded)
+        document = use_case(open_workspace(workspace), sources, append=append, reporter=report)
+    answer(document, output, tables.loaded)
 
 
 @app.command()
@@ -149,10 +110,10 @@ def train(
     from engine.train import train as use_case
 
     wishes = Wishes(tuple(monotone or ()), weigh, learn_margins, experts, force)
-    opened, moment = _open(workspace), _moment(as_of)
+    opened, moment = open_workspace(workspace), read_moment(as_of)
     with console.progress(quiet=output is Output.JSON) as report:
         document = use_case(opened, as_of=moment, outcome_days=outcome_days, seed=seed, wishes=wishes, reporter=report)
-    _answer(document, output, tables.trained)
+    answer(document, output, tables.trained)
     if not document["in_use"]:
         raise typer.Exit(_MODEL_REFUSED)
 
@@ -184,7 +145,7 @@ def allocate(
     from engine.whatif import what_if as suppose
 
     _check_allocate(campaign, reproduce, again, what_if, changes)
-    opened = _open(workspace)
+    opened = open_workspace(workspace)
     with console.progress(quiet=output is Output.JSON) as report:
         if campaign is None:
             document, show = recompute(opened, str(reproduce), reporter=report), tables.reproduced
@@ -196,7 +157,7 @@ def allocate(
             read = campaign_from_file(campaign)
             document = use_case(opened, read, now=datetime.now(UTC), again=again, reporter=report)
             show = tables.allocated
-    _answer(document, output, show)
+    answer(document, output, show)
 
 
 def _check_allocate(
@@ -230,8 +191,8 @@ def feedback(
     """
     from engine.learn import feedback as use_case
 
-    document = use_case(_open(workspace), file, now=datetime.now(UTC))
-    _answer(document, output, tables.fed_back)
+    document = use_case(open_workspace(workspace), file, now=datetime.now(UTC))
+    answer(document, output, tables.fed_back)
     if document["rejected"]:
         what = f"{document['rejected']:,} records were rejected; all others are kept."
         remedy = "Mend them and send the file again: what is already known counts once."
@@ -245,37 +206,11 @@ def learn(as_of: AsOf = None, workspace: Home = HOME, output: Format = Output.TA
     from engine.learn import learn as use_case
 
     with console.progress(quiet=output is Output.JSON) as report:
-        document = use_case(_open(workspace), as_of=_moment(as_of), reporter=report)
-    _answer(document, output, tables.learnt)
+        document = use_case(open_workspace(workspace), as_of=read_moment(as_of), reporter=report)
+    answer(document, output, tables.learnt)
 
 
-@app.command()
-def evaluate(
-    campaign: Annotated[Path | None, typer.Argument(help="What would this campaign have earned on the log?")] = None,
-    log: Annotated[Path | None, typer.Option(help="An exposures file; default: this workspace's decisions.")] = None,
-    target: Annotated[Path | None, typer.Option(help="A list: customer_id, offer_id, probability.")] = None,
-    allocation: Annotated[str | None, typer.Option(help="The allocation whose decisions are the log.")] = None,
-    outcome_days: Annotated[float, typer.Option(help="With --log: younger rows are left out.")] = 30.0,
-    as_of: AsOf = None,
-    workspace: Home = HOME,
-    output: Format = Output.TABLE,
-) -> None:
-    """Estimate from logged decisions what a policy would have earned, with interval, diagnostics and verdict."""
-    from engine.campaign import campaign_from_file
-    from engine.evaluate import Question
-    from engine.evaluate import evaluate as use_case
-
-    question = Question(
-        campaign=None if campaign is None else campaign_from_file(campaign),
-        log=log,
-        target=target,
-        allocation=allocation,
-        outcome_days=outcome_days,
-        as_of=_moment(as_of),
-    )
-    with console.progress(quiet=output is Output.JSON) as report:
-        document = use_case(_open(workspace), question, reporter=report)
-    _answer(document, output, tables.evaluated)
+app.command()(evaluating.evaluate)
 
 
 @app.command()
@@ -288,7 +223,7 @@ def explain(
     """Say why a customer got what they got, and why not each of the other offers."""
     from engine.explain import explain as use_case
 
-    _answer(use_case(_open(workspace), customer, allocation), output, tables.explained)
+    answer(use_case(open_workspace(workspace), customer, allocation), output, tables.explained)
 
 
 @app.command()
@@ -305,13 +240,13 @@ def report(
     from api.report import write
     from api.training_report import write_training
 
-    opened = _open(workspace)
+    opened = open_workspace(workspace)
     with console.progress(quiet=output is Output.JSON) as reporter:
         if about is not None and about.startswith("prior-"):
             document = write_training(opened, about, to, reporter=reporter)
         else:
             document = write(opened, about, to, reporter=reporter)
-    _answer(document, output, tables.reported)
+    answer(document, output, tables.reported)
 
 
 @app.command()
@@ -328,7 +263,7 @@ def simulate(
 
     with console.progress(quiet=output is Output.JSON) as reporter:
         document = use_case(world, seeds, customers=customers, rounds=rounds, write_to=write, reporter=reporter)
-    _answer(document, output, tables.simulated)
+    answer(document, output, tables.simulated)
 
 
 @app.command()

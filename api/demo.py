@@ -74,7 +74,7 @@ def run(folder: Path, *, customers: int, quiet: bool) -> dict[str, Any]:
         rounds = [_round(lab, campaign, turn, reporter) for turn in range(ROUNDS)]
         last = allocate(lab.workspace, _on(campaign, ROUNDS), now=moment(ROUNDS * ROUND_DAYS), reporter=reporter)
         smaller = _smaller(campaign)
-        question = Question(smaller, None, None, rounds[0]["plan"]["allocation_id"], 30.0, moment(OUTCOME_DAYS + 1))
+        question = Question(smaller, None, None, (rounds[0]["plan"]["allocation_id"],), 30.0, moment(OUTCOME_DAYS + 1))
         judged = evaluate(lab.workspace, question, reporter=reporter)
         page = write_report(lab.workspace, rounds[0]["plan"]["allocation_id"], folder / "report", reporter=reporter)
         table = read_decisions(Path(last["decisions"]), ["customer_id", "offer_id"])

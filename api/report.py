@@ -111,7 +111,7 @@ def _curve(summary: dict[str, Any], curve: Frontier) -> tuple[FrontierPoint, ...
 
 def _evaluation(workspace: "Workspace", stored: "StoredAllocation") -> Any:
     """What the allocation realised, once its outcomes are in."""
-    question = Question(None, None, None, stored.allocation_id, 30.0, datetime.now(UTC))
+    question = Question(None, None, None, (stored.allocation_id,), 30.0, datetime.now(UTC))
     try:
         answer = evaluate(workspace, question)
     except DataError:

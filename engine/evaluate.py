@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from allot import CampaignError, DataError
 from engine.campaign import Campaign
 from engine.logs import LoggedRows, log_from_allocation, log_from_file, target_from_file
-from engine.replay import Replayed, replay
+from engine.pooled import pooled
+from engine.replay import Replayed, replay, together
 from engine.stages import Reporter, Stages, silent
 from offline_eval import Estimate, Log, Report, difference
 from offline_eval import evaluate as judge
@@ -28,17 +29,21 @@ class Question:
         campaign: the target is this campaign's policy, replayed on the logged customers.
         log: an exposures file; None = our own decisions.
         target: a file of customer_id, offer_id, probability.
-        allocation: the allocation whose decisions are the log; None = the latest with outcomes.
+        allocations: those whose decisions are the log; empty = those of `since` and `until`, and without these the
+            latest with outcomes.
         outcome_days: with `log`, how long an outcome may take.
         as_of: younger decisions are left out.
+        since, until: the log is all allocations decided from then and before then; with `campaign`, those of its name.
     """
 
     campaign: Campaign | None
     log: Path | None
     target: Path | None
-    allocation: str | None
+    allocations: tuple[str, ...]
     outcome_days: float
     as_of: datetime
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def evaluate(workspace: Workspace, question: Question, *, reporter: Reporter = silent) -> dict[str, Any]:
@@ -60,65 +65,103 @@ def evaluate(workspace: Workspace, question: Question, *, reporter: Reporter = s
     """
     if question.campaign is not None and question.target is not None:
         raise CampaignError("both a campaign and --target are given.", remedy="Give one of them.")
+    if question.log is not None and question.campaign is None and question.target is None:
+        raise CampaignError(
+            "no policy to evaluate on this file.", where="--log", remedy="Give a campaign document or --target."
+        )
     stages = Stages(reporter)
     with Store.open(workspace.store_path) as store:
         with stages("log"):
-            rows = _log(workspace, store, question)
+            logs = logs_of(workspace, store, question)
+        rows = pooled(logs)
         if rows.unknown_propensity:
-            return _without_propensities(rows)
-        replayed = _target(workspace, store, question, rows, stages)
+            return without_propensities(rows)
+        replayed = _target(workspace, store, question, logs, stages)
         with stages("reward model", len(rows.reward)):
             q_hat = rows.reward_model()
     with stages("estimate", len(rows.reward)):
-        log = Log(rows.reward, rows.arm, rows.propensity, rows.cluster)
-        report = judge(
-            log,
-            replayed.probability,
-            q_hat,
-            support=rows.support,
-            chances=rows.probability,
-            planned=_planned(rows, replayed),
-            reasons=replayed.reasons,
-        )
+        report = report_of(rows, replayed, q_hat)
     return {**_answer(report, rows, replayed), "seconds": stages.seconds}
 
 
-def _log(workspace: Workspace, store: Store, question: Question) -> LoggedRows:
-    if question.log is not None:
-        if question.campaign is None and question.target is None:
-            raise CampaignError(
-                "no policy to evaluate on this file.", where="--log", remedy="Give a campaign document or --target."
-            )
-        return log_from_file(workspace, store, question.log, question.outcome_days, question.as_of)
-    return log_from_allocation(workspace, store, _allocation(store, question), question.as_of)
+def report_of(rows: LoggedRows, replayed: Replayed, q_hat: Floats) -> Report:
+    """The evaluation of one policy on logged rows, with the modelled rewards (r, k + 1)."""
+    return judge(
+        Log(rows.reward, rows.arm, rows.propensity, rows.cluster),
+        replayed.probability,
+        q_hat,
+        support=rows.support,
+        chances=rows.probability,
+        planned=_planned(rows, replayed),
+        reasons=replayed.reasons,
+    )
 
 
-def _allocation(store: Store, question: Question) -> StoredAllocation:
-    if question.allocation is not None:
-        return store.allocation(question.allocation)
-    released = store.allocations(status="released")
-    random = [a for a in released if a.summary["mechanism"] != "deterministic"]
+def logs_of(workspace: Workspace, store: Store, question: Question) -> list[LoggedRows]:
+    """What a question asks about: one file, or some of our own allocations in the order of their moments.
+
+    Raises:
+        CampaignError: a file and allocations are asked for together.
+        DataError: there is no such log, or nothing of it can be evaluated yet.
+        NotFoundError: no such allocation.
+    """
+    if question.log is None:
+        chosen = _allocations(store, question)
+        return [log_from_allocation(workspace, store, one, question.as_of) for one in chosen]
+    if question.allocations or question.since or question.until:
+        what = "a file does not go with --allocation, --since or --until, which name our own decisions."
+        raise CampaignError(what, where="--log", remedy="Give one of them.")
+    return [log_from_file(workspace, store, question.log, question.outcome_days, question.as_of)]
+
+
+def _allocations(store: Store, question: Question) -> list[StoredAllocation]:
+    if question.allocations:
+        named = [store.allocation(one) for one in dict.fromkeys(question.allocations)]
+        return sorted(named, key=lambda a: (a.as_of, a.created_at))
+    asked = [a for a in store.allocations(status="released") if _asked(a, question)]
+    random = [a for a in asked if a.summary["mechanism"] != "deterministic"]
     due = [a for a in random if question.as_of - a.as_of >= timedelta(days=a.summary["document"]["outcome_days"])]
     if not due:
         raise DataError(
-            f"none of {len(released)} released allocations is random and has all its outcomes.",
+            f"none of {len(asked)} released allocations{_span(question)} is random and has all its outcomes.",
             where="evaluate",
             remedy="Allocate, feed outcomes back and wait for outcome_days; or give --log with an exposures file.",
         )
     answered = {decision.rpartition("-")[0] for decision in outcomes(store)["decision_id"].to_pylist()}
     heard = [a for a in due if a.allocation_id in answered]
-    return max(heard or due, key=lambda a: (a.as_of, a.created_at))
+    found = sorted(heard or due, key=lambda a: (a.as_of, a.created_at))
+    return found if question.since or question.until else found[-1:]
 
 
-def _target(workspace: Workspace, store: Store, question: Question, rows: LoggedRows, stages: Stages) -> Replayed:
+def _asked(one: StoredAllocation, question: Question) -> bool:
+    """Whether an allocation is in the span that is asked about; within one, only a given campaign's own."""
+    since, until = question.since, question.until
+    if since is None and until is None:
+        return True
+    named = question.campaign is None or one.summary["document"]["name"] == question.campaign.name
+    return named and (since is None or since <= one.as_of) and (until is None or one.as_of < until)
+
+
+def _span(question: Question) -> str:
+    """The span that is asked about, in words; empty without."""
+    parts = [f"{word} {at:%Y-%m-%d}" for word, at in (("since", question.since), ("until", question.until)) if at]
+    if not parts:
+        return ""
+    of = f" of {question.campaign.name!r}" if question.campaign else ""
+    return f"{of} {' '.join(parts)}"
+
+
+def _target(workspace: Workspace, store: Store, question: Question, logs: list[LoggedRows], stages: Stages) -> Replayed:
+    rows = pooled(logs)
     if question.target is not None:
         table = target_from_file(workspace, question.target, rows)
-        return Replayed(table, f"the list {question.target.name}", None, (), {})
+        return Replayed(table, f"the list {question.target.name}", None, ())
     if question.campaign is not None:
-        return replay(workspace, store, question.campaign, rows, stages)
+        parts = [replay(workspace, store, question.campaign, log, stages) for log in logs]
+        return together(parts, logs, rows)
     if rows.probability is None:
         raise CampaignError("no policy to evaluate.", remedy="Give a campaign document or --target.")
-    return Replayed(rows.probability, "", rows.success, (), {})
+    return Replayed(rows.probability, "", rows.success, ())
 
 
 def _planned(rows: LoggedRows, replayed: Replayed) -> float | None:
@@ -148,10 +191,10 @@ def _answer(report: Report, rows: LoggedRows, replayed: Replayed) -> dict[str, A
         "reasons": list(report.reasons),
         "estimator": None if chosen is None else chosen.estimator,
         "chosen_because": report.chosen_because,
-        "estimate": None if chosen is None else _figures(chosen),
-        "estimates": [_figures(e) for e in report.estimates],
-        "logged": _figures(report.logged),
-        "difference": None if chosen is None else _figures(difference(chosen, report.logged)),
+        "estimate": None if chosen is None else figures(chosen),
+        "estimates": [figures(e) for e in report.estimates],
+        "logged": figures(report.logged),
+        "difference": None if chosen is None else figures(difference(chosen, report.logged)),
         "ess": report.ess,
         "largest_weight": report.largest_weight,
         "mean_weight": report.mean_weight,
@@ -181,7 +224,8 @@ def _plus(excess: float | None, chosen: Estimate | None) -> float | None:
     return None if excess is None or chosen is None else excess + chosen.value
 
 
-def _figures(e: Estimate) -> dict[str, Any]:
+def figures(e: Estimate) -> dict[str, Any]:
+    """An estimate in figures, for the answer."""
     return {
         "estimator": e.estimator,
         "value": e.value,
@@ -193,7 +237,7 @@ def _figures(e: Estimate) -> dict[str, Any]:
     }
 
 
-def _without_propensities(rows: LoggedRows) -> dict[str, Any]:
+def without_propensities(rows: LoggedRows) -> dict[str, Any]:
     """Nothing may be estimated; say what to log next time."""
     what = f"{rows.unknown_propensity:,} of {len(rows.reward):,} logged rows have no propensity"
     why = "log with each decision the probability with which it was made"

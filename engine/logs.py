@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +43,7 @@ class LoggedRows:
     Args:
         name: what to call the log.
         offer_ids: the k arms.
-        customer_id: (r,) Arrow texts; `cluster` (r,) integers are the same customers.
+        customer_id, decided_at: (r,) Arrow texts and moments; `cluster` (r,) integers are the same customers.
         arm, outcome, reward, propensity: (r,).
         probability: (r, k + 1) the whole logged row, or None.
         support: (r, k + 1) bool, what could have been chosen, or None.
@@ -52,12 +52,13 @@ class LoggedRows:
         stamp: of the allocation that was logged, or None.
         left_out: rows that are held out, too young or unanswered.
         unknown_propensity: rows without one.
-        reward_model: gives the cross-fitted reward of every arm (r, k + 1).
+        read: gives what was known of each row's customer at the time, r rows, and the offers' table.
     """
 
     name: str
     offer_ids: tuple[str, ...]
     customer_id: pa.Array
+    decided_at: pa.Array
     cluster: NDArray[np.int64]
     arm: NDArray[np.int64]
     outcome: Floats
@@ -71,7 +72,16 @@ class LoggedRows:
     left_out: int
     unknown_propensity: int
     notes: tuple[str, ...]
-    reward_model: Callable[[], Floats]
+    read: Callable[[], tuple[pa.Table, pa.Table]]
+
+    def reward_model(self) -> Floats:
+        """The modelled reward of every arm (r, k + 1), cross-fitted: no row by a model that saw its customer."""
+        table, offers = self.read()
+        spec, _ = learn_spec(table, people=len(np.unique(self.cluster)))
+        matrix, columns = model_inputs(spec, offers)
+        nowhen = np.zeros(len(self.arm))
+        log = Log(spec.encode(table), self.arm, self.outcome, nowhen, self.cluster.astype(np.uint64))
+        return cross_fitted_rewards(log, matrix, columns, self.reward, seed=0)
 
 
 def log_from_file(workspace: Workspace, store: Store, path: Path, outcome_days: float, as_of: datetime) -> LoggedRows:
@@ -99,17 +109,17 @@ def log_from_file(workspace: Workspace, store: Store, path: Path, outcome_days: 
     outcome, _, propensity = _floats(old)
     reward, unpaid = _rewarded(old, arm, np.array(offers["margin"].to_pylist(), np.float64), path)
 
-    def model() -> Floats:
+    def read() -> tuple[pa.Table, pa.Table]:
         with connect(workspace) as own:
             attach(own, workspace, version)
             past = Past(tuple(a.allocation_id for a in store.allocations(status="released")), as_of)
-            table = row_features(own, store, workspace, (customer, at), past)
-        return _rewards(table, offers, (arm, outcome, reward, cluster))
+            return row_features(own, store, workspace, (customer, at), past), offers
 
     return LoggedRows(
         name=path.name,
         offer_ids=offer_ids,
         customer_id=customer,
+        decided_at=at,
         cluster=cluster,
         arm=arm,
         outcome=outcome,
@@ -123,7 +133,7 @@ def log_from_file(workspace: Workspace, store: Store, path: Path, outcome_days: 
         left_out=log.num_rows - old.num_rows,
         unknown_propensity=int(np.isnan(propensity).sum()),
         notes=(*strangers, *unpaid),
-        reward_model=model,
+        read=read,
     )
 
 
@@ -208,12 +218,10 @@ def log_from_allocation(
     ignored = int((~says).sum())
     notes = (f"{ignored:,} decisions without feedback are left out (no_feedback = ignore)",) if ignored else ()
 
-    def model() -> Floats:
+    def read() -> tuple[pa.Table, pa.Table]:
         with connect(workspace) as own:
             attach(own, workspace, read_version(workspace, stamp.data))
-            offers = catalogue(own)
-            table = row_features(own, store, workspace, (customer, at), stamp.past)
-        return _rewards(table, offers, (arm, outcome, reward, cluster))
+            return row_features(own, store, workspace, (customer, at), stamp.past), catalogue(own)
 
     success = np.zeros((len(arm), k + 1))
     success[:, :k] = mean_success(_matrix(kept["mean"], k), _matrix(kept["sd"], k))
@@ -221,6 +229,7 @@ def log_from_allocation(
         name=allocation.allocation_id,
         offer_ids=offer_ids,
         customer_id=customer,
+        decided_at=at,
         cluster=cluster,
         arm=arm,
         outcome=outcome,
@@ -234,7 +243,7 @@ def log_from_allocation(
         left_out=log.num_rows - rows.num_rows,
         unknown_propensity=0,
         notes=notes,
-        reward_model=model,
+        read=read,
     )
 
 
@@ -252,15 +261,6 @@ def _arms(column: pa.ChunkedArray, offer_ids: tuple[str, ...]) -> NDArray[np.int
     position: dict[str | None, int] = {offer_id: arm for arm, offer_id in enumerate(offer_ids)}
     position[None] = len(offer_ids)
     return np.array([position[o] for o in column.to_pylist()], np.int64)
-
-
-def _rewards(table: pa.Table, offers: pa.Table, seen: tuple[NDArray[np.int64], Floats, Floats, NDArray[Any]]) -> Floats:
-    arm, outcome, reward, cluster = seen
-    spec, _ = learn_spec(table, people=len(np.unique(cluster)))
-    customers = spec.encode(table)
-    matrix, columns = model_inputs(spec, offers)
-    log = Log(customers, arm, outcome, np.zeros(len(arm)), cluster.astype(np.uint64))
-    return cross_fitted_rewards(log, matrix, columns, reward, seed=0)
 
 
 def target_from_file(workspace: Workspace, path: Path, rows: LoggedRows) -> Floats:

@@ -166,9 +166,7 @@ def _line(campaign: Campaign, one: _Asked, moved: tuple[str, ...]) -> dict[str, 
         line["price_range"] = _range(one, line["name"]) if line["name"] in moved and one.possible else None
     return {
         "scenario": one.scenario.label,
-        "set": [
-            {"limit": c.limit, "bound": c.side, "before": c.before, "after": c.after} for c in one.scenario.changes
-        ],
+        "set": bounds_set(one.scenario),
         "status": s.status,
         "planned_value": _sum(one.problem.value[picked]) if one.possible else None,
         "planned_cost": _sum(one.problem.cost[picked]) if one.possible else None,
@@ -178,6 +176,11 @@ def _line(campaign: Campaign, one: _Asked, moved: tuple[str, ...]) -> dict[str, 
         "limits": limits if one.possible else [],
         "conflict": conflict,
     }
+
+
+def bounds_set(scenario: Scenario) -> list[dict[str, Any]]:
+    """What a scenario changes, for the answer."""
+    return [{"limit": c.limit, "bound": c.side, "before": c.before, "after": c.after} for c in scenario.changes]
 
 
 def _range(one: _Asked, name: str) -> dict[str, float] | None:

@@ -132,7 +132,7 @@ def visits(test: Test, folder: Path) -> None:
     reference = json.loads((REFERENCE / "hillstrom.json").read_text())["visit"]
     rows = []
     for name, target in _constants(test, folder).items():
-        question = Question(None, log, target, None, 30.0, NOW)
+        question = Question(None, log, target, (), 30.0, NOW)
         report = evaluate(workspace, question)
         for estimate in report["estimates"]:
             theirs = reference[THEIRS[name]].get(estimate["estimator"].upper())
@@ -142,7 +142,7 @@ def visits(test: Test, folder: Path) -> None:
                 )
     columns = ("policy", "estimator", "ours", "reference", "its interval", "verdict")
     table("Visits per customer on the other half: ours beside an outside computation", columns, rows)
-    judged = evaluate(workspace, Question(campaign, log, None, None, 30.0, NOW))
+    judged = evaluate(workspace, Question(campaign, log, None, (), 30.0, NOW))
     estimate = judged["estimate"]
     say(
         f"The campaign itself on that half: planned {judged['planned']:.4f} visits per customer, realised "

@@ -117,7 +117,7 @@ def half_budget(campaign: Campaign) -> Campaign:
 def judge(lab: Lab, one: Round) -> Judged:
     """`allot evaluate` of half the budget on one round's decisions, and the truth for the very same probabilities."""
     target, as_of = half_budget(lab.campaign), moment(one.day + ROUND_DAYS)
-    question = Question(target, None, None, one.plan["allocation_id"], 0.0, as_of)
+    question = Question(target, None, None, (one.plan["allocation_id"],), 0.0, as_of)
     answer: dict[str, Any] = evaluate(lab.workspace, question)
     chosen = answer["estimate"] or dict.fromkeys(("value", "std_error", "low", "high"), float("nan"))
     return Judged(

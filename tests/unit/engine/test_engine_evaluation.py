@@ -20,7 +20,7 @@ from engine.workspaces import init, load
 from sims.files import OUTCOME_DAYS, moment
 from warehouse import Store, Workspace, attach, connect, current_version
 
-NOTHING = Question(None, None, None, None, OUTCOME_DAYS, moment(LATE))
+NOTHING = Question(None, None, None, (), OUTCOME_DAYS, moment(LATE))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def assert_same_policy(found):
 def test_the_logged_policy_is_judged_on_all_rows_that_were_drawn(heard):
     lab, (first, second) = heard
     for plan, day in ((first, 0), (second, SECOND)):
-        found = evaluate(lab.workspace, replace(NOTHING, allocation=plan["allocation_id"]))
+        found = evaluate(lab.workspace, replace(NOTHING, allocations=(plan["allocation_id"],)))
         answers = {row.decision_id: row.reward for row in lab.answers(plan, day)}
         rows = decisions(plan, "decision_id", "held_out")
         drawn = [answers[d] for d, out in zip(*rows.values(), strict=True) if not out]
@@ -86,7 +86,7 @@ def test_the_latest_allocation_that_is_due_is_the_default(heard):
 def test_its_own_campaign_replayed_on_its_own_log_is_the_policy_that_was_logged(heard):
     """Nothing but the headroom that rehearsals may have raised lies between them."""
     lab, (first, _) = heard
-    question = replace(NOTHING, campaign=lab.campaign, allocation=first["allocation_id"])
+    question = replace(NOTHING, campaign=lab.campaign, allocations=(first["allocation_id"],))
     found = evaluate(lab.workspace, question)
     assert found["limits_scaled_by"] == 1.0
     assert found["rows"] == found["logged_in_audience"]
@@ -98,7 +98,7 @@ def test_a_replay_uses_the_models_of_the_log_and_not_what_was_learnt_from_it(cop
     lab, (first, _) = copies(), decided[1]
     lab.feed(lab.answers(first, 0), 4)
     half = replace(lab.campaign, limits=(replace(lab.campaign.limits[0], maximum=40.0), *lab.campaign.limits[1:]))
-    question = replace(NOTHING, campaign=half, allocation=first["allocation_id"])
+    question = replace(NOTHING, campaign=half, allocations=(first["allocation_id"],))
     before = evaluate(lab.workspace, question)
     learn(lab.workspace, as_of=moment(LATE))
     after = evaluate(lab.workspace, question)
@@ -256,7 +256,7 @@ def test_a_list_that_repeats_the_log_earns_what_the_log_earned(heard, tmp_path):
         p = np.asarray(row, np.float64) / np.sum(row, dtype=np.float64)
         listed += [] if out else [(customer, o, repr(float(x))) for o, x in zip(offers, p, strict=True) if x > 0]
     path = target_file(tmp_path / "list.csv", listed)
-    found = evaluate(lab.workspace, replace(NOTHING, target=path, allocation=first["allocation_id"]))
+    found = evaluate(lab.workspace, replace(NOTHING, target=path, allocations=(first["allocation_id"],)))
     assert_same_policy(found)
 
 
@@ -266,10 +266,10 @@ def test_a_list_must_name_every_logged_customer(heard, tmp_path):
     drawn = [c for c, out in zip(*rows.values(), strict=True) if not out]
     path = target_file(tmp_path / "list.csv", [(c, None, 1.0) for c in drawn[1:]])
     with pytest.raises(DataError, match="1 are not listed at all"):
-        evaluate(lab.workspace, replace(NOTHING, target=path, allocation=first["allocation_id"]))
+        evaluate(lab.workspace, replace(NOTHING, target=path, allocations=(first["allocation_id"],)))
     path = target_file(tmp_path / "list.csv", [(c, None, 0.5) for c in drawn])
     with pytest.raises(DataError, match=r"sum to 0\.5, not to 1"):
-        evaluate(lab.workspace, replace(NOTHING, target=path, allocation=first["allocation_id"]))
+        evaluate(lab.workspace, replace(NOTHING, target=path, allocations=(first["allocation_id"],)))
 
 
 def test_questions_that_are_none(trained, logged, tmp_path):
@@ -285,5 +285,5 @@ def test_questions_that_are_none(trained, logged, tmp_path):
 
 def test_the_answer_is_finite_json(heard):
     lab, (first, _) = heard
-    found = evaluate(lab.workspace, replace(NOTHING, campaign=lab.campaign, allocation=first["allocation_id"]))
+    found = evaluate(lab.workspace, replace(NOTHING, campaign=lab.campaign, allocations=(first["allocation_id"],)))
     assert json.loads(json.dumps(found, allow_nan=False))["rows"] == found["rows"]

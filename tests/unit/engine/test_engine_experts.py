@@ -94,7 +94,7 @@ def test_learning_says_who_is_believed(later):
 def test_decisions_are_reproduced_to_the_bit_and_judged(later, story):
     lab, (first, second, _) = later[0], story[2]
     assert reproduce(lab.workspace, second["allocation_id"])["identical"]
-    question = Question(lab.campaign, None, None, first["allocation_id"], OUTCOME_DAYS, moment(LATE))
+    question = Question(lab.campaign, None, None, (first["allocation_id"],), OUTCOME_DAYS, moment(LATE))
     found = evaluate(lab.workspace, question)
     assert found["largest_weight"] == pytest.approx(1.0, abs=1e-5)
 

@@ -62,7 +62,7 @@ def test_a_campaign_is_not_judged_on_decisions_that_its_posterior_has_folded(lab
     lab.feed(answers, 4)
     log = exported(lab, plan, answers, tmp_path / "log.parquet")
     campaign = replace(lab.campaign, name="another", as_of=moment(LATE))
-    question = Question(campaign, log, None, None, OUTCOME_DAYS, moment(LATE))
+    question = Question(campaign, log, None, (), OUTCOME_DAYS, moment(LATE))
     assert not any("learnt" in reason for reason in evaluate(lab.workspace, question)["reasons"])
     learn(lab.workspace, as_of=moment(LATE))
     answer = evaluate(lab.workspace, question)

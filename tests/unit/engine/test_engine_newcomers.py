@@ -205,7 +205,7 @@ def test_a_newcomers_score_is_explained(story):
 def test_a_policy_on_newcomers_is_judged(later, story):
     """Its own campaign, replayed on its own log, is the policy that was logged: every weight is one."""
     lab, first = later[0], story[1][0]
-    question = Question(lab.campaign, None, None, first["allocation_id"], OUTCOME_DAYS, moment(LATE))
+    question = Question(lab.campaign, None, None, (first["allocation_id"],), OUTCOME_DAYS, moment(LATE))
     found = evaluate(lab.workspace, question)
     assert found["largest_weight"] == pytest.approx(1.0, abs=1e-5)
     assert found["rows"] == found["logged_in_audience"]

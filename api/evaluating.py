@@ -1,0 +1,61 @@
+"""The commands that ask what another policy would have earned."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api import console, tables
+from api.hindsight import hindsight
+from api.options import HOME, AsOf, Format, Home, Output, answer, open_workspace, read_moment
+
+
+def evaluate(
+    campaign: Annotated[Path | None, typer.Argument(help="What would this campaign have earned on the log?")] = None,
+    log: Annotated[Path | None, typer.Option(help="An exposures file; default: this workspace's decisions.")] = None,
+    target: Annotated[Path | None, typer.Option(help="A list: customer_id, offer_id, probability.")] = None,
+    allocation: Annotated[
+        list[str] | None, typer.Option(help="The allocation whose decisions are the log. May be given several times.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="The log is all allocations decided from then on.")] = None,
+    until: Annotated[str | None, typer.Option(help="The log is all allocations decided before then.")] = None,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What would other limits have earned? `budget=-20%`, `budget=2x, letters=none`, as for "
+            "`allot allocate`; the campaign is given, or each allocation's own. May be given several times."
+        ),
+    ] = None,
+    outcome_days: Annotated[float, typer.Option(help="With --log: younger rows are left out.")] = 30.0,
+    as_of: AsOf = None,
+    workspace: Home = HOME,
+    output: Format = Output.TABLE,
+) -> None:
+    """Estimate from logged decisions what a policy would have earned, with interval, diagnostics and verdict."""
+    from engine.campaign import campaign_from_file
+    from engine.evaluate import Question
+    from engine.evaluate import evaluate as use_case
+    from engine.hindsight import in_hindsight
+
+    question = Question(
+        campaign=None if campaign is None else campaign_from_file(campaign),
+        log=log,
+        target=target,
+        allocations=tuple(allocation or ()),
+        outcome_days=outcome_days,
+        as_of=read_moment(as_of),
+        since=_moment_or_none(since, "--since"),
+        until=_moment_or_none(until, "--until"),
+    )
+    opened = open_workspace(workspace)
+    with console.progress(quiet=output is Output.JSON) as report:
+        if what_if:
+            document, show = in_hindsight(opened, question, what_if, reporter=report), hindsight
+        else:
+            document, show = use_case(opened, question, reporter=report), tables.evaluated
+    answer(document, output, show)
+
+
+def _moment_or_none(text: str | None, option: str) -> datetime | None:
+    return None if text is None else read_moment(text, option)
