@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from allot import AllotError, CampaignError, DataError, WorkspaceError, __version__
-from api import console, evaluating, tables
+from api import console, evaluating, experiments, tables
 from api.options import HOME, AsOf, Format, Home, Output, answer, open_workspace, read_moment
 
 app = typer.Typer(
@@ -211,6 +211,7 @@ def learn(as_of: AsOf = None, workspace: Home = HOME, output: Format = Output.TA
 
 
 app.command()(evaluating.evaluate)
+app.add_typer(experiments.app, name="experiment")
 
 
 @app.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from allot import WorkspaceError
-from api import console, tables
+from api import console, evaluation_table, evaluation_words, tables
 from api.report import write as write_report
 from engine.allocate import allocate
 from engine.campaign import Campaign, campaign_from_file
@@ -152,7 +152,7 @@ def _tell(
     command = sys.argv[0] if sys.argv[0].endswith("allot") else "allot"
     first = rounds[0]["plan"]
     tables.allocated(first)
-    tables.evaluated(judged)
+    evaluation_table.evaluated(judged)
     tables.explained(why)
     names = ", ".join(number(x) for x in truth)
     say(
@@ -164,8 +164,8 @@ def _tell(
         f"{sum(r['learnt']['folded'] for r in rounds):,} outcomes came back in two rounds. The world's truth, which "
         f"the engine never sees, says the three plans are worth {names}: the last one {truth[-1] / truth[0] - 1:+.1%} "
         "against the first, at the same budget.",
-        f"From the first round's log alone, half the budget would have earned {number(judged['realised'])} per "
-        f"customer instead of {number(judged['logged']['value'])} ({judged['verdict']}).",
+        f"Asked of the first round's log alone, what half the budget would have earned: {judged['verdict']}, "
+        f"{evaluation_words.verdict(judged)}",
         f"The report is {page['html']}; the campaign is {folder / 'campaign.toml'}.",
         "",
         "[bold]Try next[/]",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from api import console, tables
+from api import console, evaluation_table
 from api.hindsight import hindsight
 from api.options import HOME, AsOf, Format, Home, Output, answer, open_workspace, read_moment
 
@@ -27,7 +27,11 @@ def evaluate(
             "`allot allocate`; the campaign is given, or each allocation's own. May be given several times."
         ),
     ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="A customer column by whose segments to compare; default: one of few texts.")
+    ] = None,
     outcome_days: Annotated[float, typer.Option(help="With --log: younger rows are left out.")] = 30.0,
+    page: Annotated[Path | None, typer.Option("--report", help="Folder: also write a page with charts.")] = None,
     as_of: AsOf = None,
     workspace: Home = HOME,
     output: Format = Output.TABLE,
@@ -47,13 +51,18 @@ def evaluate(
         as_of=read_moment(as_of),
         since=_moment_or_none(since, "--since"),
         until=_moment_or_none(until, "--until"),
+        by=by,
     )
     opened = open_workspace(workspace)
     with console.progress(quiet=output is Output.JSON) as report:
         if what_if:
             document, show = in_hindsight(opened, question, what_if, reporter=report), hindsight
         else:
-            document, show = use_case(opened, question, reporter=report), tables.evaluated
+            document, show = use_case(opened, question, reporter=report), evaluation_table.evaluated
+    if page is not None:
+        from api.evaluation_report import write_evaluation
+
+        document |= write_evaluation(document, page)
     answer(document, output, show)
 
 

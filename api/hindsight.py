@@ -34,6 +34,8 @@ def hindsight(d: Document) -> None:
     say(f"The log itself earned {number(d['logged']['value'])} per decision (rewards as reported, before costs).")
     for note in d["warnings"]:
         say(f"[yellow]note:[/] {safe(note)}")
+    if d.get("html"):
+        say(f"Page: {safe(d['html'])}")
 
 
 def _told(more: Document) -> str:

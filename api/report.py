@@ -9,17 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from allot import DataError
+from api.console import plain
 from api.pages.evidence import BEST, THIS, FrontierPoint
 from engine.evaluate import Question, evaluate
 from engine.frontier import Frontier, frontier
+from engine.slices import segment_column, segmented_by
 from engine.stages import Reporter, Stages, silent
 from warehouse import Store, attach, connect, customer_rows, read_decisions, read_version
 
 if TYPE_CHECKING:
     from api.pages.evidence import Heat, ReportEvidence
     from warehouse import StoredAllocation, Workspace
-
-_MOST_SEGMENTS = 20
 
 
 def write(
@@ -116,7 +116,7 @@ def _evaluation(workspace: "Workspace", stored: "StoredAllocation") -> Any:
         answer = evaluate(workspace, question)
     except DataError:
         return None  # no outcomes yet
-    return {key: answer[key] for key in ("estimates", "verdict", "reasons", "ess")}
+    return plain(answer)
 
 
 def _heat(workspace: "Workspace", stored: "StoredAllocation") -> "Heat | None":
@@ -132,31 +132,19 @@ def _heat(workspace: "Workspace", stored: "StoredAllocation") -> "Heat | None":
     with connect(workspace) as connection:
         attach(connection, workspace, version)
         people = customer_rows(connection, pairs)
-    found = [(name != "segment", j, name) for j, name in enumerate(people.column_names) if _few_texts(people[name])]
-    if not found:
+    column = segment_column(people)
+    if column is None:
         return None
-    column = people[min(found)[2]].cast(pa.string()).combine_chunks().fill_null("unknown").dictionary_encode()
-    names = column.dictionary.to_pylist()
-    order = np.argsort(np.array(names, str))
-    rank = np.empty(len(names), int)
-    rank[order] = np.arange(len(names))
-    segment = rank[column.indices.to_numpy()]
+    segments = segmented_by(people, column)
     offers = stored.summary["offer_ids"]
     offer = pc.index_in(table["offer_id"], pa.array(offers)).combine_chunks()
     took = np.asarray(pc.is_valid(offer))
-    place = segment[took] * len(offers) + offer.drop_null().to_numpy()
-    shape = (len(names), len(offers))
-    size = len(names) * len(offers)
+    place = segments.code[took] * len(offers) + offer.drop_null().to_numpy()
+    shape = (len(segments.names), len(offers))
+    size = len(segments.names) * len(offers)
     return Heat(
-        segment_names=tuple(names[i] for i in order),
+        segment_names=segments.names,
         offer_names=tuple(o["name"] for o in stored.summary["offers"]),
         counts=np.bincount(place, minlength=size).reshape(shape),
         value=np.bincount(place, table["value"].to_numpy()[took], size).reshape(shape),
     )
-
-
-def _few_texts(column: pa.ChunkedArray) -> bool:
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        return False
-    return 1 < len(pc.unique(column.cast(pa.string()).drop_null())) <= _MOST_SEGMENTS

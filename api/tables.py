@@ -251,24 +251,6 @@ def _parts(shares: Iterable[tuple[str, float]]) -> str:
     return ", ".join(f"{name} {percent(share)}" for name, share in shares)
 
 
-def evaluated(d: Document) -> None:
-    """The verdict first, then the estimates."""
-    colour = {"supported": "green", "insufficient": "yellow", "invalid": "red"}[d["verdict"]]
-    say(f"Verdict: [bold {colour}]{d['verdict']}[/]" + (f" for {safe(d['target'])}" if d["target"] else ""))
-    for reason in d["reasons"]:
-        say(f"  {safe(reason)}")
-    rows = [(e["estimator"], e["value"], e["low"], e["high"], e["std_error"], e["ess"]) for e in d["estimates"]]
-    columns = ("estimator", "reward per decision", "low", "high", "std error", "effective sample")
-    table(f"{d['rows']:,} logged decisions, 95 % intervals", columns, rows)
-    say(f"The log itself earned {number(d['logged']['value'])} per decision (rewards as reported, before costs).")
-    if d["difference"] is not None:
-        x = d["difference"]
-        say(f"Target minus log: {x['value']:+.4g} per decision, interval {x['low']:+.4g} to {x['high']:+.4g}.")
-    if d["planned"] is not None:
-        say(f"Reward planned {number(d['planned'])} per decision, realised {number(d['realised'])}.")
-    _warn(d)
-
-
 def explained(d: Document) -> None:
     """One customer, every offer: probability and money, or the rules that exclude it."""
     who = f"Customer {safe(d['customer_id'])} in allocation {d['allocation_id']}"

@@ -79,9 +79,7 @@ def find_audience(
     version, past = known
     offers = catalogue(connection)
     columns = {name: version.tables[name].columns for name in ("customers", "offers")}
-    plain = Vocabulary(columns["customers"], columns["offers"])
-    everybody = Rule("audience", "Not in the audience", campaign.audience, scope="audience")
-    audience = compile_rule(everybody, plain, as_of=campaign.as_of).sql
+    audience = _audience_rule(campaign, version)
     ids = audience_ids(connection, audience_sql=audience, as_of=campaign.as_of)
     memory = memory_of(connection, store, workspace, (ids, campaign.as_of), (past, (campaign.contact.days,)))
     remembered: dict[str, str] = {}
@@ -93,6 +91,22 @@ def find_audience(
     relation = "memory" if memory is not None else None
     people = candidates(connection, plan, audience_sql=audience, as_of=campaign.as_of, memory=relation)
     return Audience(people, plan, offers, people.reasons == 0, np.zeros(len(people.key), bool))
+
+
+def addressed(connection: "DuckDBPyConnection", campaign: Campaign, version: DataVersion) -> pa.Array:
+    """The ids of a campaign's audience.
+
+    Raises:
+        RuleError: the audience's rule is wrong.
+        DataError: nobody is in it.
+    """
+    return audience_ids(connection, audience_sql=_audience_rule(campaign, version), as_of=campaign.as_of)
+
+
+def _audience_rule(campaign: Campaign, version: DataVersion) -> str:
+    plain = Vocabulary(*(version.tables[name].columns for name in ("customers", "offers")))
+    everybody = Rule("audience", "Not in the audience", campaign.audience, scope="audience")
+    return compile_rule(everybody, plain, as_of=campaign.as_of).sql
 
 
 def _plan(campaign: Campaign, offers: pa.Table, vocabulary: Vocabulary) -> CandidatePlan:

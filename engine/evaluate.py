@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from allot import CampaignError, DataError
 from engine.campaign import Campaign
+from engine.evaluation_detail import detail
 from engine.logs import LoggedRows, log_from_allocation, log_from_file, target_from_file
 from engine.pooled import pooled
 from engine.replay import Replayed, replay, together
+from engine.slices import by_segment, segments_of
 from engine.stages import Reporter, Stages, silent
 from offline_eval import Estimate, Log, Report, difference
 from offline_eval import evaluate as judge
@@ -34,6 +36,8 @@ class Question:
         outcome_days: with `log`, how long an outcome may take.
         as_of: younger decisions are left out.
         since, until: the log is all allocations decided from then and before then; with `campaign`, those of its name.
+        by: a customer column, in whose segments the policy is compared with what was done; None = a column that the
+            campaign's limits speak of, or another of a few texts.
     """
 
     campaign: Campaign | None
@@ -44,6 +48,7 @@ class Question:
     as_of: datetime
     since: datetime | None = None
     until: datetime | None = None
+    by: str | None = None
 
 
 def evaluate(workspace: Workspace, question: Question, *, reporter: Reporter = silent) -> dict[str, Any]:
@@ -81,7 +86,9 @@ def evaluate(workspace: Workspace, question: Question, *, reporter: Reporter = s
             q_hat = rows.reward_model()
     with stages("estimate", len(rows.reward)):
         report = report_of(rows, replayed, q_hat)
-    return {**_answer(report, rows, replayed), "seconds": stages.seconds}
+        told = detail(report, rows, replayed.success)
+        told["slices"] = _slices(workspace, question, (report, rows, replayed.probability, q_hat))
+    return {**_answer(report, rows, replayed), **told, "seconds": stages.seconds}
 
 
 def report_of(rows: LoggedRows, replayed: Replayed, q_hat: Floats) -> Report:
@@ -95,6 +102,18 @@ def report_of(rows: LoggedRows, replayed: Replayed, q_hat: Floats) -> Report:
         planned=_planned(rows, replayed),
         reasons=replayed.reasons,
     )
+
+
+def _slices(
+    workspace: Workspace, question: Question, judged: tuple[Report, LoggedRows, Floats, Floats]
+) -> dict[str, Any] | None:
+    """The difference to what was done by segment; None where that is the same policy, or nothing may be said."""
+    if question.campaign is None and question.target is None and question.by is None:
+        return None
+    limits = () if question.campaign is None else question.campaign.limits
+    preferred = dict.fromkeys(column for limit in limits for column, _ in limit.part.customers)
+    segments = segments_of(workspace, judged[1], question.by, preferred)
+    return None if segments is None else by_segment(*judged, segments)
 
 
 def logs_of(workspace: Workspace, store: Store, question: Question) -> list[LoggedRows]:

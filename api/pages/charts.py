@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from api.pages.evidence import THIS, Array, Evaluation, FrontierPoint, FunnelLine, Heat
+from api.pages.evidence import THIS, Array, FrontierPoint, FunnelLine, Heat
 from api.pages.figures import count
 
 INK: Final = "#1f2933"
@@ -176,22 +176,6 @@ def _slope(curve: list[FrontierPoint], now: float) -> list[dict[str, float]]:
         return []
     reach = 0.12 * (max(p["maximum"] for p in curve) - min(p["maximum"] for p in curve))
     return [{"maximum": now + dx, "value": float(at["value"]) + at["price"] * dx} for dx in (-reach, reach)]
-
-
-def evaluation_chart(evaluation: Evaluation) -> Chart:
-    """Estimates with their intervals."""
-    import altair as alt
-
-    order = [line["estimator"] for line in evaluation["estimates"]]
-    base = alt.Chart(alt.InlineData(values=[dict(line) for line in evaluation["estimates"]])).encode(
-        y=alt.Y("estimator:N", sort=order, title=None)
-    )
-    x = alt.X("low:Q", title="value per decision, with interval", scale=alt.Scale(zero=False))
-    chart = base.mark_rule(color=STRONG, strokeWidth=2).encode(x=x, x2="high:Q") + base.mark_point(
-        color=STRONG, filled=True, size=70
-    ).encode(x="value:Q")
-    chart = chart.properties(width=WIDTH, height=alt.Step(26))
-    return Chart("estimates", f"{len(order)} off-policy estimates with their intervals.", finished(chart))
 
 
 def svg(chart: Chart) -> str:

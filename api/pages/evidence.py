@@ -106,24 +106,6 @@ class OfferLine(TypedDict):
     temperature: NotRequired[float | None]
 
 
-class EstimateLine(TypedDict):
-    """One off-policy estimate with its interval."""
-
-    estimator: str
-    value: float
-    low: float
-    high: float
-
-
-class Evaluation(TypedDict):
-    """What an evaluation may claim."""
-
-    estimates: list[EstimateLine]
-    verdict: str
-    reasons: list[str]
-    ess: float
-
-
 @dataclass(frozen=True, slots=True)
 class Heat:
     """Where the offers went: `counts` and planned `value`, (segments, k) each."""
@@ -154,7 +136,7 @@ class ReportEvidence:
         frontier: planned value against the maximum of the limit named `frontier_limit`; may be empty.
         price_holds: an estimate of the maxima between which that limit's price stays within a tenth.
         offers: one line for each offer.
-        evaluation: None where nothing was evaluated yet.
+        evaluation: what an evaluation answered, finite JSON; None where nothing was evaluated yet.
     """
 
     summary: Summary
@@ -167,5 +149,5 @@ class ReportEvidence:
     frontier: tuple[FrontierPoint, ...]
     frontier_limit: str
     offers: tuple[OfferLine, ...]
-    evaluation: Evaluation | None = None
+    evaluation: dict[str, Any] | None = None
     price_holds: tuple[float, float] | None = None

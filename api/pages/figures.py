@@ -20,11 +20,6 @@ STATUS: Final = {
     "headroom_too_small": "Draws broke a limit too often. Give that limit more room.",
     "infeasible": "No plan keeps all limits. Relax one of them.",
 }
-VERDICT: Final = {
-    "supported": "The log supports these estimates.",
-    "insufficient": "The log is too thin for a conclusion: no winner is named.",
-    "invalid": "These estimates must not be used.",
-}
 
 
 def text(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from api.pages import blocks, charts, sections
+from api.pages import blocks, charts, evaluation, sections
 from api.pages.blocks import ReportFiles
 from api.pages.charts import Chart
 from api.pages.evidence import ReportEvidence
@@ -34,8 +34,8 @@ def draw_charts(evidence: ReportEvidence) -> dict[str, Chart]:
         now = next((x["maximum"] for x in summary["limits"] if x["name"] == evidence.frontier_limit), None)
         name = evidence.frontier_limit
         drawn["frontier"] = charts.frontier_chart(evidence.frontier, name, now, planned(summary))
-    if evidence.evaluation is not None and evidence.evaluation["estimates"]:
-        drawn["evaluation"] = charts.evaluation_chart(evidence.evaluation)
+    if evidence.evaluation is not None:
+        drawn |= evaluation.draw_charts(evidence.evaluation)
     return drawn
 
 
@@ -65,7 +65,7 @@ def _sections(evidence: ReportEvidence, drawn: dict[str, Chart]) -> list[str]:
         bins = charts.probability_bins(evidence.chosen_probability, evidence.option_probability)
         out.append(sections.probabilities(bins, drawn["probabilities"]))
     if evidence.evaluation is not None:
-        out.append(sections.evaluation(evidence.evaluation, drawn.get("evaluation")))
+        out += evaluation.sections(evidence.evaluation, drawn)
     out.append(sections.reproduce(summary))
     return out
 

@@ -4,10 +4,9 @@ from typing import Final
 
 from api.pages import blocks
 from api.pages.charts import Bins, Chart
-from api.pages.evidence import Evaluation, Heat, LimitLine, ReportEvidence, Summary
+from api.pages.evidence import Heat, LimitLine, ReportEvidence, Summary
 from api.pages.figures import (
     NONE,
-    VERDICT,
     count,
     decimal,
     given_up,
@@ -202,19 +201,6 @@ def frontier(evidence: ReportEvidence, chart: Chart) -> str:
         low, high = (size(end) for end in evidence.price_holds)
         note += f" About the same price holds for maxima from {low} to {high} (an estimate, within a tenth)."
     return blocks.section("What more or less room would bring", note, blocks.figure(chart) + details)
-
-
-def evaluation(result: Evaluation, chart: Chart | None) -> str:
-    """Off-policy estimates and what they may claim."""
-    verdict = result["verdict"]
-    reasons = "".join(f"<li>{text(reason)}</li>" for reason in result["reasons"])
-    rows = [(text(e["estimator"]), *(decimal(e[key]) for key in ("value", "low", "high"))) for e in result["estimates"]]
-    kind = "" if verdict == "supported" else ' class="warning"'
-    words = f"<p{kind}><strong>{text(verdict)}</strong>. {text(VERDICT.get(verdict, ''))}</p>"
-    words += f"<ul>{reasons}</ul>" if reasons else ""
-    note = f"Effective sample size {count(result['ess'])}."
-    table = blocks.table(("estimator", "value", "low", "high"), rows)
-    return blocks.section("What it earned", note, words + (blocks.figure(chart) if chart else "") + table)
 
 
 def reproduce(summary: Summary) -> str:

@@ -124,9 +124,11 @@ def test_people_read_sentences_and_tables_and_see_progress_beside_them(
     learnt = allot("learn", "--as-of", "2026-06-01", *here)
     assert "Folded 600 outcomes" in learnt.out
     assert "Folded 0 outcomes and 0 decisions" in allot("learn", "--as-of", "2026-06-01", *here).out
-    evaluated = allot("evaluate", "--as-of", "2026-05-01", *here)
+    evaluated = allot("evaluate", "--as-of", "2026-05-01", "--report", workspace / "page", *here)
     assert evaluated.out.startswith("Verdict: ")
-    assert "reward per decision" in evaluated.out
+    assert "logged decisions: reward per 1,000, 95 % intervals" in evaluated.out
+    assert f"Page: {workspace / 'page' / 'report.html'}" in evaluated.out
+    assert (workspace / "page" / "report.html").read_text().startswith("<!doctype html>")
 
 
 def test_the_same_request_is_the_same_allocation_and_its_bytes_can_be_made_again(

@@ -133,7 +133,7 @@ def test_an_audience_of_nobody_divides_nothing():
 def test_an_insufficient_evaluation_is_a_warning():
     given = {**evidence().evaluation, "verdict": "insufficient", "reasons": ["Effective sample size 12 is below 500."]}
     page = page_of(evidence(evaluation=given))
-    assert '<p class="warning"><strong>insufficient</strong>' in page
+    assert '<p class="warning"><strong>Insufficient</strong>' in page
     assert "Effective sample size 12 is below 500." in page
 
 

@@ -283,6 +283,16 @@ def test_questions_that_are_none(trained, logged, tmp_path):
         evaluate(trained.workspace, question)
 
 
+def test_the_answer_says_what_it_rests_on(heard):
+    lab, (first, _) = heard
+    found = evaluate(lab.workspace, replace(NOTHING, campaign=lab.campaign, allocations=(first["allocation_id"],)))
+    assert [x["offer_id"] for x in found["propensities"]] == [*first["offer_ids"], None]
+    assert sum(x["taken"] for x in found["propensities"]) == found["rows"]
+    assert not any(x["alarm"] for x in found["propensities"])
+    assert sum(x["rows"] for x in found["weights"]) == pytest.approx(1.0)
+    assert found["calibration_error"] < 0.2
+
+
 def test_the_answer_is_finite_json(heard):
     lab, (first, _) = heard
     found = evaluate(lab.workspace, replace(NOTHING, campaign=lab.campaign, allocations=(first["allocation_id"],)))
