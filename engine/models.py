@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from allot import CampaignError, NotFoundError, WorkspaceError
+from allot import CampaignError, NotFoundError, ShapeError, WorkspaceError
 from bandit import Basis, Learnt, Margins, Prior, learnt_from_arrays
 from engine.features import FeatureSpec
 from engine.kin import kin_keys
@@ -207,9 +207,14 @@ def load_posterior(store: "Store", model_id: str) -> tuple[Learnt, str]:
     """A posterior by its id, and the id of its prior.
 
     Raises:
-        WorkspaceError: the snapshot is gone.
+        WorkspaceError: the snapshot is gone, or an earlier version of the program made it.
     """
     model = store.model("posterior", model_id)
     if model.blob is None:
         raise WorkspaceError(f"posterior {model_id} is gone.", remedy="Run `allot train` to make a new one.")
-    return learnt_from_arrays(unpack_arrays(model.blob)), model.parents[0]
+    try:
+        return learnt_from_arrays(unpack_arrays(model.blob)), model.parents[0]
+    except ShapeError as error:
+        raise WorkspaceError(
+            "was made by an earlier version of allot.", where=model_id, remedy="Run `allot train` to make a new one."
+        ) from error

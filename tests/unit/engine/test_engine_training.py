@@ -1,6 +1,7 @@
 """Training answers for what it made, and a model that is worse does not take the place of a better one."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -11,11 +12,11 @@ import pytest
 from engine_workspace import LATE, Lab
 
 from allot import DataError, WorkspaceError
-from engine.models import current_posterior_id, load_foundation
+from engine.models import current_posterior_id, load_foundation, load_posterior
 from engine.train import Wishes, train
 from engine.workspaces import load
 from sims.files import OUTCOME_DAYS, moment
-from warehouse import Store
+from warehouse import Store, pack_arrays, unpack_arrays
 
 
 def again(lab: Lab, day: int = 0, **wishes):
@@ -113,6 +114,19 @@ def test_an_offer_that_came_since_does_not_spare_a_model_the_comparison(lab):
     assert made["predecessor"]["rows"] == made["holdout_rows"]
     assert not made["in_use"] and "more than chance explains" in made["refused"]
     assert in_use(lab) == before
+
+
+def test_a_posterior_of_an_earlier_version_is_said_to_be_one_and_training_replaces_it(lab):
+    with Store.open(lab.workspace.store_path) as store:
+        kept = store.model("posterior", current_posterior_id(store))
+        arrays = unpack_arrays(kept.blob)
+        store.put_model(replace(kept, blob=pack_arrays({n: a for n, a in arrays.items() if n != "width"})))
+        with pytest.raises(WorkspaceError, match="earlier version") as refused:
+            load_posterior(store, kept.model_id)
+    assert "allot train" in refused.value.remedy
+    assert again(lab)["in_use"]
+    with Store.open(lab.workspace.store_path) as store:
+        load_posterior(store, current_posterior_id(store))
 
 
 def test_a_model_of_an_earlier_version_is_said_to_be_one_and_training_replaces_it(lab):
