@@ -14,7 +14,9 @@ NEVER: Final = -1e300  # the score of an arm that may not be played
 
 _LOW, _UP = range(2)  # rows of the table of bounds
 _STEPS: Final = 2  # towards the bottom
+_HALVINGS: Final = 6  # of a step
 _ENOUGH: Final = 1.05  # a bottom that is less too low than this is good
+_TOO_FAR: Final = 0.9  # one that is more too high than this is not
 _RESOLUTION: Final = 1e-8  # spans below this share of the distance to the coordinate's ends drown in rounding
 
 
@@ -116,15 +118,22 @@ def _surprise(score: Any, wide: Any, row: Any) -> Any:
 def find_bottom(reach: Any, wide: Any, best: Any, row: Any) -> Any:
     """A score that the best arm exceeds as surely as a single one exceeds its lower bound.
 
-    From the best of these bounds Newton's method climbs the root of the surprise, which is nearly straight.
+    From the best of these bounds Newton's method climbs the root of the surprise, which is nearly straight. It is not
+    where scores come near the most that they can be; a step that went too far is halved until it has not.
     """
     enough = (reach * 0.46 + 0.6) * reach + 0.69
     bottom = best
+    surprise, slope = _surprise(bottom, wide, row)
     for _ in range(_STEPS):
-        surprise, slope = _surprise(bottom, wide, row)
         if not surprise > _ENOUGH * enough or not slope < 0.0:
             break
-        bottom += 2.0 * (np.sqrt(enough * surprise) - surprise) / slope
+        step = 2.0 * (np.sqrt(enough * surprise) - surprise) / slope
+        for _half in range(_HALVINGS):
+            there, steeper = _surprise(bottom + step, wide, row)
+            if there >= _TOO_FAR * enough:
+                bottom, surprise, slope = bottom + step, there, steeper
+                break
+            step *= 0.5
     return bottom
 
 

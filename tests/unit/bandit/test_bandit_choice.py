@@ -158,6 +158,18 @@ def test_one_arm_against_none_is_a_normal_cdf():
     np.testing.assert_allclose(chance, [1 - none, none], atol=1e-9)
 
 
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-5])
+@pytest.mark.parametrize("sd", [0.05, 0.5, 0.9, 2.0])
+@pytest.mark.parametrize("mean", [3.0, 6.0, 8.3, 12.0])
+def test_arms_that_nearly_always_succeed_share_as_dense_integration_says(mean, sd, tolerance):
+    """Where all scores come near the most that they can be, the range must not start above all of them."""
+    means = mean + np.array([0.0, 0.01, -0.01])
+    for price in (0.1, 18.0, 19.0 * expit(mean)):
+        found = one_row(means, [sd] * 3, [19.0] * 3, [price] * 3, tolerance=tolerance)
+        expected, _ = dense([*means, 0.0], [sd] * 3 + [0.0], [19.0] * 3 + [0.0], [-price] * 3 + [0.0])
+        np.testing.assert_allclose(found, expected, atol=tolerance)
+
+
 def test_identical_uncertain_arms_share_alike():
     for sd in (1e-8, 1e-3, 1.0, 10.0):
         chance = one_row([-1.0] * 5, [sd] * 5, [2.0] * 5, [0.1] * 5)
