@@ -3,7 +3,7 @@
 from typing import Any
 
 from api import evaluation_words as words
-from api.console import change, number, plain, safe, say, table
+from api.console import number, plain, safe, say, table
 
 Document = dict[str, Any]
 
@@ -34,7 +34,7 @@ def evaluated(d: Document) -> None:
 def _estimates(d: Document) -> None:
     lines = [(words.DONE, d["logged"])]
     if d["target"]:
-        lines.append((f"{words.policy(d)}, by {d['estimator']}", d["estimate"]))
+        lines.append((f"{words.policy(d)}, by {d['estimator']}", {**d["estimate"], "ess": d["ess"]}))
     lines += [(f"  by {e['estimator']}", e) for e in d["estimates"]]
     rows = [
         (
@@ -77,7 +77,7 @@ def _ranking(d: Document) -> None:
 
 
 def _difference(line: Document, key: str) -> str:
-    return "-" if line["verdict"] != "supported" else change(words.THOUSAND * line[key])
+    return "-" if line["verdict"] != "supported" else words.signed(line[key])
 
 
 def _sum(value: float | None, rows: int) -> str:

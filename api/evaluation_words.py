@@ -1,5 +1,6 @@
 """An evaluation in words, the same in a terminal and on a page. Plain text; below the floors nobody is said to win."""
 
+import math
 from typing import Any, Final
 
 from api.console import change, number, percent
@@ -60,7 +61,7 @@ def gap(d: Document) -> str:
     if x is None or d["verdict"] != "supported":
         return ""
     size = f"{money(abs(x['value']))} {'more' if x['value'] >= 0 else 'less'} per 1,000 decisions"
-    reach = f"{change(THOUSAND * x['low'])} to {change(THOUSAND * x['high'])}"
+    reach = f"{signed(x['low'])} to {signed(x['high'])}"
     known = x["low"] > 0 or x["high"] < 0
     return f"That is {size} ({reach}): " + ("more than chance explains." if known else "chance explains that.")
 
@@ -169,8 +170,16 @@ def offer(offer_id: str | None) -> str:
 
 
 def money(value: float | None) -> str:
-    """A reward per decision as money per 1,000 of them."""
-    return number(None if value is None else round(THOUSAND * value, 2))
+    """A reward per decision as money per 1,000 of them, to the cent."""
+    if value is None or not math.isfinite(value):
+        return number(value)
+    return f"{round(THOUSAND * value, 2) + 0.0:,.2f}".removesuffix(".00")  # + 0.0: minus zero is zero
+
+
+def signed(value: float) -> str:
+    """The same for a difference, always with its sign."""
+    written = money(value)
+    return written if written.startswith("-") or written == "0" else f"+{written}"
 
 
 def level(e: Document) -> str:

@@ -87,7 +87,7 @@ def _lift(d: Document) -> None:
     finding = {"more": "earns more", "less": "earns less", None: "may or may not earn more"}[d["finding"]]
     value, low, high = (change(round(d["in_all"][key], 2)) for key in ("value", "low", "high"))
     say(
-        f"With the campaign a decision {finding} than without: {change(round(words.THOUSAND * found['value'], 2))} per "
+        f"With the campaign a decision {finding} than without: {words.signed(found['value'])} per "
         f"1,000 ({words.level(found)} interval {words.span(found)}, at every look), {value} in all ({low} to {high}), "
         f"at an expected cost of {words.money(d['cost'])} per 1,000. Those held out earn "
         f"{words.money(d['held_out_mean'])}."

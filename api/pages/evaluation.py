@@ -34,7 +34,7 @@ def draw_charts(d: Document) -> dict[str, Chart]:
         drawn["estimates"] = evaluation_charts.forest_chart(d)
         if any(x["verdict"] == "supported" for x in _segments(d)):
             drawn["segments"] = evaluation_charts.segment_chart(d)
-    if d.get("weights"):
+    if d["target"] and d.get("weights"):  # those of what was done are all 1
         drawn["weights"] = evaluation_charts.weight_chart(d)
     if any(x["z"] for x in d.get("propensities", ())):
         drawn["propensities"] = evaluation_charts.propensity_chart(d)
@@ -109,7 +109,7 @@ def _earned(d: Document, drawn: dict[str, Chart], story: Iterable[str]) -> str:
 def _estimates(d: Document) -> str:
     lines = [(words.DONE, d["logged"])]
     if d["target"] and d["estimate"] is not None:
-        lines.append((words.policy(d), d["estimate"]))
+        lines.append((words.policy(d), {**d["estimate"], "ess": d["ess"]}))
     lines += [(f"by {e['estimator']}", e) for e in d["estimates"]]
     rows = [
         (
@@ -137,7 +137,7 @@ def _slices(d: Document, drawn: dict[str, Chart]) -> str:
     for x in lines:
         known = x["verdict"] == "supported"
         shown = [words.money(x[key]) if known else NONE for key in ("difference", "low", "high")]
-        told = (x["finding"] or "beyond nothing but chance") if known else "insufficient: " + " ".join(x["reasons"])
+        told = (x["finding"] or "chance explains it") if known else "insufficient: " + " ".join(x["reasons"])
         rows.append((text(x["segment"]), count(x["rows"]), count(x["ess"]), *shown, text(told)))
     heads = (text(found["column"]), "decisions", "effective sample", "difference", "low", "high", "")
     told = "".join(f"<p>{text(line)}</p>" for line in words.segments(d))

@@ -17,7 +17,7 @@ def forest_chart(d: Document) -> Chart:
     """What was done, the policy, and the same by every estimator: value, interval and effective sample size."""
     kinds = [(DONE, d["logged"], "done")]
     if d["target"]:
-        kinds.append((policy(d), d["estimate"] or _NOTHING, "policy"))
+        kinds.append((policy(d), {**(d["estimate"] or _NOTHING), "ess": d["ess"]}, "policy"))
     kinds += [(f"by {e['estimator']}", e, "estimator") for e in d["estimates"]]
     lines = [
         {

@@ -46,6 +46,7 @@ def test_without_another_policy_the_story_is_of_what_was_done():
     own = evaluation(target="", estimate=estimate("dr", 0.5), difference=None)
     assert words.story(own)[0].startswith("What was done earned 420 per 1,000")
     assert "4,200 (3,700 to 4,700), rewards" in words.story(own)[1]
+    assert "weights" not in draw_charts(own) and "weights" in draw_charts(evaluation())
 
 
 @pytest.mark.parametrize("value", [0.45, 0.2])
@@ -65,6 +66,7 @@ def test_below_the_floors_no_winner_is_named_anywhere(verdict, capsys):
         assert not [phrase for phrase in COMPARING if phrase in text]
         assert "The effective sample size is 12." in text
     assert "Difference" not in page_of(found)
+    assert words.gap(found) == words.promise(found) == ""
 
 
 def test_an_invalid_evaluation_shows_no_estimate(capsys):

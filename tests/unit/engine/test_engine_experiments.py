@@ -163,3 +163,16 @@ def test_a_past_that_differs_between_the_groups_is_not_adjusted_for():
     found = experiments._lifts(rows, 4000, "supported")
     assert found["lift"]["low"] < 1.0 < found["lift"]["high"]
     assert found["variance_removed"] == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_customer_counts_once_in_the_split_however_often_decided_on():
+    """Ten allocations to the same people, 45 % of them held out where 40 % were planned, are no more news than one."""
+    treated = np.arange(400) >= 180
+
+    def found(times):
+        n = 400 * times
+        rows = (np.repeat(np.arange(times), 400), np.tile(np.arange(400), times), np.tile(treated, times))
+        return experiments._split(experiments._Rows(*rows, np.zeros(n), np.zeros((n, 0)), 0), 0.4)
+
+    assert found(10) == found(1)
+    assert found(1)["held_out"] == 180 and found(1)["chance"] > 0.05
