@@ -211,6 +211,7 @@ def learn(as_of: AsOf = None, workspace: Home = HOME, output: Format = Output.TA
 
 
 app.command()(evaluating.evaluate)
+app.command()(evaluating.backtest)
 app.add_typer(experiments.app, name="experiment")
 
 

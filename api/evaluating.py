@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from api import console, evaluation_table
-from api.hindsight import hindsight
+from api.hindsight import backtested, hindsight
 from api.options import HOME, AsOf, Format, Home, Output, answer, open_workspace, read_moment
 
 
@@ -64,6 +64,35 @@ def evaluate(
 
         document |= write_evaluation(document, page)
     answer(document, output, show)
+
+
+def backtest(
+    campaign: Annotated[Path, typer.Argument(help="Would this campaign have worked?")],
+    origins: Annotated[int, typer.Option(help="To how many moments to train, one after the other.")] = 4,
+    known: Annotated[
+        list[str] | None,
+        typer.Option(help="A column that was surely known before each decision: customer.grade. Several times."),
+    ] = None,
+    outcome_days: Annotated[float, typer.Option(help="How long an outcome may take.")] = 30.0,
+    seed: Annotated[int, typer.Option(help="Of the models.")] = 0,
+    as_of: AsOf = None,
+    workspace: Home = HOME,
+    output: Format = Output.TABLE,
+) -> None:
+    """Train to a moment of the past, decide for the time after it, and judge by what was logged then; several times.
+
+    Nothing from after a moment is used for it. A column that holds what came after is named, and the verdict is then
+    `invalid`.
+    """
+    from engine.backtest import Rolling
+    from engine.backtest import backtest as use_case
+    from engine.campaign import campaign_from_file
+
+    how = Rolling(origins, outcome_days, read_moment(as_of), seed, tuple(known or ()))
+    read, opened = campaign_from_file(campaign), open_workspace(workspace)
+    with console.progress(quiet=output is Output.JSON) as report:
+        document = use_case(opened, read, how, reporter=report)
+    answer(document, output, backtested)
 
 
 def _moment_or_none(text: str | None, option: str) -> datetime | None:

@@ -1,8 +1,8 @@
-"""`allot evaluate --what-if` as a person reads it: the difference in words first, then the policies side by side."""
+"""Answers about the past as a person reads them: what other limits would have earned, and what a backtest found."""
 
 from typing import Any
 
-from api.console import number, safe, say, table
+from api.console import change, number, safe, say, table
 
 Document = dict[str, Any]
 
@@ -74,3 +74,36 @@ def _limits(line: Document) -> list[tuple[Any, ...]]:
         for limit in replay["limits"]
         if not changed or limit["name"] in changed
     ]
+
+
+def backtested(d: Document) -> None:
+    """The verdict over all moments, then moment by moment."""
+    colour = {"supported": "green", "insufficient": "yellow", "invalid": "red"}[d["verdict"]]
+    say(f"Verdict: [bold {colour}]{d['verdict']}[/]" + (f" for {safe(d['target'])}" if d["target"] else ""))
+    for reason in d["reasons"]:
+        say(f"  {safe(reason)}")
+    if d["origins"]:
+        names = ("trained to", "rows", "then until", "rows", "reward per decision", "low", "high", "logged", "planned")
+        lines = _moments(d)
+        table("Trained, decided, judged by what was logged next", (*names, "effective sample", "verdict"), lines)
+    more = d["difference"]
+    if more is not None:
+        span = f"{change(more['low'])} to {change(more['high'])}"
+        say(f"Over all {d['rows']:,} decisions, policy minus log: {change(more['value'])} each, interval {span}.")
+    if d.get("plan_missed"):
+        say(f"[yellow]note:[/] it planned {number(d['planned'])} and found {number(d['realised'])}")
+    for note in d["warnings"]:
+        say(f"[yellow]note:[/] {safe(note)}")
+
+
+def _moments(d: Document) -> list[tuple[Any, ...]]:
+    """One row for each moment, the whole last."""
+    rows = [(x["from"][:10], x["trained_on"], x["until"][:10], *_found(x)) for x in d["origins"]]
+    return [*rows, ("in all", "", "", *_found(d))]
+
+
+def _found(x: Document) -> tuple[Any, ...]:
+    found = x["estimate"] or dict.fromkeys(("value", "low", "high"), "-")
+    planned = "-" if x["planned"] is None else x["planned"]
+    shown = (found["value"], found["low"], found["high"], x["logged"]["value"], planned)
+    return (x["rows"], *shown, x["ess"], x["verdict"])

@@ -16,6 +16,7 @@ from engine.models import Foundation, load_foundation, load_posterior, taking_in
 from engine.objective import Worth, worth_of
 from engine.oracle import some_scores
 from engine.plan import Draws, Plan, best_plan, check_feasible, drawn_plan
+from engine.rows import Past
 from engine.segments import Segmented, segmented
 from engine.stages import Stages
 from engine.stamp import Stamp
@@ -111,8 +112,20 @@ def set_up(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: St
     Raises:
         CampaignError, RuleError, DataError: what is wrong with the campaign or its data.
     """
-    version = read_version(workspace, stamp.data)
     model = load_models(workspace, store, stamp.posterior)
+    return set_up_with(workspace, store, campaign, (read_version(workspace, stamp.data), stamp.past), model, stages)
+
+
+def set_up_with(
+    workspace: "Workspace",
+    store: "Store",
+    campaign: Campaign,
+    known: tuple[DataVersion, Past],
+    model: tuple[Foundation, Learnt],
+    stages: Stages,
+) -> Setup:
+    """`set_up` with a model at hand, from a version of the data and the part of our own log that is known."""
+    version, past = known
     if campaign.objective == "incremental" and model[1].count[-1] < 1.0:
         raise CampaignError(
             "objective 'incremental' needs a control group, and the model has seen nobody without an offer.",
@@ -122,7 +135,7 @@ def set_up(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: St
     with connect(workspace, user_sql=True) as connection:
         attach(connection, workspace, version)
         with stages("candidates"):
-            audience = find_audience(connection, store, workspace, campaign, (version, stamp.past))
+            audience = find_audience(connection, store, workspace, campaign, (version, past))
         held = held_out(workspace, audience.people.key, campaign.exploration.holdout)
         audience = Audience(audience.people, audience.rules, audience.offers, audience.eligible, held)
         segments = segmented(campaign.limits, audience.offers, audience.people.columns, _domain(connection, version))

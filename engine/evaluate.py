@@ -100,7 +100,7 @@ def report_of(rows: LoggedRows, replayed: Replayed, q_hat: Floats) -> Report:
         support=rows.support,
         chances=rows.probability,
         planned=_planned(rows, replayed),
-        reasons=replayed.reasons,
+        reasons=(*rows.reasons, *replayed.reasons),
     )
 
 

@@ -1,7 +1,7 @@
 """Logs as arrays: decisions with their propensities and rewards, from our own allocations or from a file."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -14,6 +14,7 @@ from allot import DataError
 from bandit import Log, cross_fitted_rewards, mean_success
 from engine.audience import catalogue
 from engine.features import learn_spec, model_inputs
+from engine.odd_rows import late, repeated
 from engine.rows import Past, column_keys, released, row_features
 from engine.stamp import Stamp
 from governance import CONTRACTS
@@ -52,6 +53,7 @@ class LoggedRows:
         stamp: of the allocation that was logged, or None.
         left_out: rows that are held out, too young or unanswered.
         unknown_propensity: rows without one.
+        reasons: why nothing may be judged by these rows; empty when it may.
         read: gives what was known of each row's customer at the time, r rows, and the offers' table.
     """
 
@@ -72,20 +74,47 @@ class LoggedRows:
     left_out: int
     unknown_propensity: int
     notes: tuple[str, ...]
+    reasons: tuple[str, ...]
     read: Callable[[], tuple[pa.Table, pa.Table]]
 
     def reward_model(self) -> Floats:
         """The modelled reward of every arm (r, k + 1), cross-fitted: no row by a model that saw its customer."""
-        table, offers = self.read()
+        return self.modelled(*self.read())
+
+    def modelled(self, table: pa.Table, offers: pa.Table) -> Floats:
+        """`reward_model` of what `read` gave."""
         spec, _ = learn_spec(table, people=len(np.unique(self.cluster)))
         matrix, columns = model_inputs(spec, offers)
         nowhen = np.zeros(len(self.arm))
         log = Log(spec.encode(table), self.arm, self.outcome, nowhen, self.cluster.astype(np.uint64))
         return cross_fitted_rewards(log, matrix, columns, self.reward, seed=0)
 
+    def some(self, rows: NDArray[np.bool_]) -> "LoggedRows":
+        """Some of the rows (r,) bool, as a log."""
+        mask = pa.array(rows)
 
-def log_from_file(workspace: Workspace, store: Store, path: Path, outcome_days: float, as_of: datetime) -> LoggedRows:
-    """Read an exposures file without loading it.
+        def read() -> tuple[pa.Table, pa.Table]:
+            table, offers = self.read()
+            return table.filter(mask), offers
+
+        arrays = ("cluster", "arm", "outcome", "reward", "propensity", "row_key")
+        return replace(
+            self,
+            customer_id=self.customer_id.filter(mask),
+            decided_at=self.decided_at.filter(mask),
+            probability=None if self.probability is None else self.probability[rows],
+            support=None if self.support is None else self.support[rows],
+            success=None if self.success is None else self.success[rows],
+            unknown_propensity=int(np.isnan(self.propensity[rows]).sum()),
+            read=read,
+            **{name: getattr(self, name)[rows] for name in arrays},
+        )
+
+
+def log_from_file(
+    workspace: Workspace, store: Store, path: Path | None, outcome_days: float, as_of: datetime
+) -> LoggedRows:
+    """Read an exposures file without loading it, or (None) the exposures that are loaded.
 
     A success without a reward counts at its offer's margin.
 
@@ -94,12 +123,13 @@ def log_from_file(workspace: Workspace, store: Store, path: Path, outcome_days: 
             have no reward and the offers' margins differ.
     """
     version = current_version(workspace)
+    name = "exposures" if path is None else path.name
     offers, log, strangers = _checked_log(workspace, version, path, outcome_days, as_of)
     old = log.filter(log["matured"])
     if old.num_rows == 0:
         raise DataError(
             f"no row is older than {outcome_days:g} days as of {as_of:%Y-%m-%d}.",
-            where=path.name,
+            where=name,
             remedy="Give a smaller --outcome-days, or wait.",
         )
     offer_ids = tuple(offers["offer_id"].to_pylist())
@@ -107,7 +137,8 @@ def log_from_file(workspace: Workspace, store: Store, path: Path, outcome_days: 
     cluster = np.unique(column_keys(customer), return_inverse=True)[1].astype(np.int64)
     arm = _arms(old["offer_id"], offer_ids)
     outcome, _, propensity = _floats(old)
-    reward, unpaid = _rewarded(old, arm, np.array(offers["margin"].to_pylist(), np.float64), path)
+    key = column_keys(old["row_key"])
+    reward, unpaid = _rewarded(old, arm, np.array(offers["margin"].to_pylist(), np.float64), name)
 
     def read() -> tuple[pa.Table, pa.Table]:
         with connect(workspace) as own:
@@ -116,7 +147,7 @@ def log_from_file(workspace: Workspace, store: Store, path: Path, outcome_days: 
             return row_features(own, store, workspace, (customer, at), past), offers
 
     return LoggedRows(
-        name=path.name,
+        name=name,
         offer_ids=offer_ids,
         customer_id=customer,
         decided_at=at,
@@ -128,27 +159,31 @@ def log_from_file(workspace: Workspace, store: Store, path: Path, outcome_days: 
         probability=None,
         support=None,
         success=None,
-        row_key=column_keys(old["row_key"]),
+        row_key=key,
         stamp=None,
         left_out=log.num_rows - old.num_rows,
         unknown_propensity=int(np.isnan(propensity).sum()),
-        notes=(*strangers, *unpaid),
+        notes=(*strangers, *unpaid, *repeated(key)),
+        reasons=late(offer_ids, arm, _delays(old), outcome_days),
         read=read,
     )
 
 
 def _checked_log(
-    workspace: Workspace, version: DataVersion, path: Path, outcome_days: float, as_of: datetime
+    workspace: Workspace, version: DataVersion, path: Path | None, outcome_days: float, as_of: datetime
 ) -> tuple[pa.Table, pa.Table, tuple[str, ...]]:
     """The offers, the file's rows as they were known at a moment, and what is odd about them."""
-    for needed in ("customers", "offers"):
+    for needed in ("customers", "offers", *(("exposures",) if path is None else ())):
         if needed not in version.tables:
             remedy = f"Run `allot load --{needed} FILE`."
             raise DataError(f"no {needed} are loaded.", where="workspace", remedy=remedy)
     with connect(workspace) as connection:
         attach(connection, workspace, version)
         offers = catalogue(connection)
-        table = read_checked(connection, path, CONTRACTS["exposures"], offers["offer_id"].to_pylist())
+        if path is None:
+            table = connection.sql("FROM exposures").to_arrow_table()
+        else:
+            table = read_checked(connection, path, CONTRACTS["exposures"], offers["offer_id"].to_pylist())
         connection.register("logged", table)
         named = "FROM logged ANTI JOIN customers USING (customer_id) SELECT count(*)"
         strangers = connection.execute(named).fetchall()[0][0]
@@ -159,7 +194,7 @@ def _checked_log(
     return offers, log, notes
 
 
-def _rewarded(rows: pa.Table, arm: NDArray[np.int64], margin: Floats, path: Path) -> tuple[Floats, tuple[str, ...]]:
+def _rewarded(rows: pa.Table, arm: NDArray[np.int64], margin: Floats, name: str) -> tuple[Floats, tuple[str, ...]]:
     """What each row brought, and a note: where a success has no reward, its offer's margin stands in.
 
     A success without an offer is worth the margin that all offers share; where they differ nobody knows.
@@ -174,7 +209,7 @@ def _rewarded(rows: pa.Table, arm: NDArray[np.int64], margin: Floats, path: Path
         what = f"{len(unknown):,} successes without an offer have no reward, and the offers' margins differ"
         raise DataError(
             f"{what}, e.g. {example}.",
-            where=f"{path.name}, column reward",
+            where=f"{name}, column reward",
             remedy="Write what each of these successes brought.",
         )
     if not unpaid.any():
@@ -243,6 +278,7 @@ def log_from_allocation(
         left_out=log.num_rows - rows.num_rows,
         unknown_propensity=0,
         notes=notes,
+        reasons=late(offer_ids, arm, _delays(rows), allocation.summary["document"]["outcome_days"]),
         read=read,
     )
 
@@ -250,6 +286,10 @@ def log_from_allocation(
 def _floats(rows: pa.Table) -> tuple[Floats, Floats, Floats]:
     outcome, reward, propensity = (rows[c].to_numpy().astype(np.float64) for c in ("outcome", "reward", "propensity"))
     return outcome, reward, propensity
+
+
+def _delays(rows: pa.Table) -> Floats:
+    return np.asarray(rows["delay_us"].combine_chunks().to_numpy(zero_copy_only=False), np.float64)
 
 
 def _matrix(column: pa.ChunkedArray, width: int) -> Floats:

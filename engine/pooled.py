@@ -50,6 +50,7 @@ def pooled(logs: Sequence[LoggedRows]) -> LoggedRows:
         left_out=sum(log.left_out for log in logs),
         unknown_propensity=sum(log.unknown_propensity for log in logs),
         notes=tuple(f"{log.name}: {note}" for log in logs for note in log.notes),
+        reasons=tuple(f"{log.name}: {reason}" for log in logs for reason in log.reasons),
         read=lambda: _read(logs, offer_ids),
     )
 

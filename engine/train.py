@@ -63,7 +63,9 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trained:
+class Trained:
+    """A model before it is put to use: its report, its files, its posterior, and the log that it was fitted to."""
+
     fitted: FittedPrior
     foundation: Foundation
     posterior: Learnt
@@ -116,7 +118,7 @@ def train(
                 past = Past(everything, as_of)
                 features = row_features(connection, store, workspace, (exposed.customer_id, exposed.at), past)
         spec, notes = learn_spec(features, people=pc.count_distinct(exposed.customer_id).as_py())
-        made = _fit(exposed, (spec, features, offers), (seed, outcome_days), wanted, stages)
+        made = fit(exposed, (spec, features, offers), (seed, outcome_days), wanted, stages)
         with stages("comparison", len(exposed.arm)):
             ids = made.foundation.offer_ids
             judged = succession(workspace, store, Candidate(made.fitted, exposed, features, made.log, ids))
@@ -137,7 +139,7 @@ def train(
 
 
 def _document(
-    made: _Trained, judged: Succession, wishes: Wishes, as_of: datetime, log: tuple[Exposed, pa.Table]
+    made: Trained, judged: Succession, wishes: Wishes, as_of: datetime, log: tuple[Exposed, pa.Table]
 ) -> dict[str, Any]:
     exposed, offers = log
     weighted = ~np.isnan(exposed.propensity)
@@ -154,7 +156,7 @@ def _document(
     }
 
 
-def _warnings(made: _Trained, wishes: Wishes, exposed: Exposed, customer_columns: dict[str, str]) -> list[str]:
+def _warnings(made: Trained, wishes: Wishes, exposed: Exposed, customer_columns: dict[str, str]) -> list[str]:
     report = made.fitted.report
     out = [f"the prior is constant: {report.constant}"] if report.constant else []
     if report.forced:
@@ -172,7 +174,7 @@ def _warnings(made: _Trained, wishes: Wishes, exposed: Exposed, customer_columns
     return out
 
 
-def _left_behind(store: Store, made: _Trained) -> list[str]:
+def _left_behind(store: Store, made: Trained) -> list[str]:
     """Experts of the model in use that the new one does without."""
     current = store.current("posterior")
     had = () if current is None else current.manifest.get("experts", ())
@@ -184,13 +186,22 @@ def _left_behind(store: Store, made: _Trained) -> list[str]:
     )
 
 
-def _fit(
+def fit(
     exposed: Exposed,
     known: tuple[FeatureSpec, pa.Table, pa.Table],
     settings: tuple[int, float],
     wishes: Wishes,
     stages: Stages,
-) -> _Trained:
+) -> Trained:
+    """Prior, basis and posterior from a log alone.
+
+    Args:
+        exposed: the log, r rows.
+        known: the columns to read, their table (r rows), and the offers.
+        settings: seed of the prior, and how many days an outcome may take.
+        wishes: how to train.
+        stages: told about progress.
+    """
     (spec, table, offers), (seed, outcome_days) = known, settings
     customers = spec.encode(table)
     matrix, columns = model_inputs(spec, offers)
@@ -229,7 +240,7 @@ def _fit(
             paid = np.isfinite(exposed.reward)
             margins = fit_margins(log.some(paid), matrix, columns, exposed.reward[paid], seed=seed)
         foundation = replace(foundation, margins=margins)
-    return _Trained(fitted, foundation, posterior, log)
+    return Trained(fitted, foundation, posterior, log)
 
 
 def _begun(
@@ -269,7 +280,7 @@ def _directions(wishes: Wishes, numbers: tuple[str, ...]) -> dict[str, int]:
     return signs
 
 
-def _save(workspace: Workspace, store: Store, made: _Trained, document: dict[str, Any]) -> None:
+def _save(workspace: Workspace, store: Store, made: Trained, document: dict[str, Any]) -> None:
     """Model folder first, then one transaction that makes both current; of a refused model only the report."""
     now = datetime.now(UTC)
     manifest = {name: document[name] for name in ("rows", "log_loss", "as_of")}

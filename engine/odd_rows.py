@@ -1,0 +1,52 @@
+"""What is odd about the rows of a log, in words: rows that are there twice, offers whose outcomes come too late."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+LATE = 0.05
+"""Share of an offer's successes that may come later than outcome_days before its young rows count as incomplete."""
+
+_FEWEST = 10  # late successes, before a share of them is believed
+_DAY_US = 86_400_000_000
+
+
+def repeated(row_key: NDArray[np.uint64], rows: str = "logged decisions") -> tuple[str, ...]:
+    """A note if decisions are in a log more than once: the same id, or the same customer, offer and moment."""
+    times = len(row_key) - len(np.unique(row_key))
+    if not times:
+        return ()
+    return (
+        f"{times:,} of {len(row_key):,} {rows} repeat another: they count as one customer's, so they narrow no "
+        "interval, but they weigh twice",
+    )
+
+
+def late(
+    offer_ids: Sequence[str], arm: NDArray[np.int64], delay_us: NDArray[np.float64], outcome_days: float
+) -> tuple[str, ...]:
+    """Sentences about offers whose outcomes take longer than outcome_days, while those of others do not.
+
+    Rows that are just old enough then look like failures of that offer, and every comparison with it is wrong. Where
+    all offers are late alike, nothing is said.
+
+    Args:
+        offer_ids: the k offers; arm k is no offer.
+        arm: (r,) what was decided.
+        delay_us: (r,) microseconds that the success took; NaN without a success or where its time is not known.
+        outcome_days: how long an outcome may take.
+    """
+    known = np.isfinite(delay_us)
+    count = np.bincount(arm[known], minlength=len(offer_ids) + 1)
+    slow = np.bincount(arm[known & (delay_us > outcome_days * _DAY_US)], minlength=len(offer_ids) + 1)
+    share = slow / np.maximum(count, 1)
+    guilty = (share > LATE) & (slow >= _FEWEST)
+    if guilty[count > 0].all():
+        return ()
+    names = [*offer_ids, "no offer"]
+    return tuple(
+        f"The outcomes of {names[a]} come late: {share[a]:.0%} of its {count[a]:,} successes took longer than "
+        f"{outcome_days:g} days, so its younger rows look like failures; give a larger outcome_days."
+        for a in np.flatnonzero(guilty)
+    )

@@ -1,0 +1,148 @@
+"""Logs that lie, given to `allot evaluate --log`: each lie is caught and named, and the honest log is believed."""
+
+import csv
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Commands, House
+
+ARMS = ("family", "late", "pass", "tour", "")
+MARGIN = {"family": 25, "late": 12, "pass": 60, "tour": 8, "": 10}
+CHANCE = {"family": 0.12, "late": 0.2, "pass": 0.08, "tour": 0.1, "": 0.05}
+OFTEN = {"family": 0.4, "late": 0.15, "pass": 0.15, "tour": 0.15, "": 0.15}
+START = datetime(2026, 2, 1, tzinfo=UTC)
+NOW = "2026-04-15"
+Row = dict[str, Any]
+
+
+def rows(policy: dict[str, float], n: int = 3_000) -> list[Row]:
+    """Exposures of February and March, drawn by a policy and logged with its chances."""
+    draw = random.Random(8)
+    out = []
+    for i in range(n):
+        offer = draw.choices(list(policy), list(policy.values()))[0]
+        at, won = START + timedelta(minutes=draw.randint(0, 80_000)), draw.random() < CHANCE[offer]
+        out.append(
+            {
+                "customer_id": f"c{i % 600:04d}",
+                "offer_id": offer,
+                "decided_at": at,
+                "propensity": policy[offer],
+                "outcome": int(won),
+                "reward": MARGIN[offer] * won,
+                "outcome_at": at + timedelta(days=2) if won else "",
+            }
+        )
+    return out
+
+
+def swapped() -> list[Row]:
+    """Sorted apart and joined again: each row has the propensity of another."""
+    log = rows(OFTEN)
+    chances = [row["propensity"] for row in log]
+    random.Random(1).shuffle(chances)
+    return [row | {"propensity": p} for row, p in zip(log, chances, strict=True)]
+
+
+def stale() -> list[Row]:
+    """The policy changed; the table of propensities did not."""
+    now = OFTEN | {"family": 0.15, "tour": 0.4}
+    return [row | {"propensity": OFTEN[row["offer_id"]]} for row in rows(now)]
+
+
+def without_an_offer() -> list[Row]:
+    return rows({"family": 0.4, "late": 0.2, "tour": 0.2, "": 0.2})
+
+
+def one_huge_weight() -> list[Row]:
+    log = rows(OFTEN)
+    log[1_000]["propensity"] = 2e-6
+    return log
+
+
+def twice() -> list[Row]:
+    return [row for row in rows(OFTEN) for _ in range(2)]
+
+
+def late_for_one() -> list[Row]:
+    """Half of the successes of one offer are only reported after three weeks."""
+    log = rows(OFTEN)
+    for i, row in enumerate(log):
+        if row["offer_id"] == "late" and row["outcome"] and i % 2:
+            row["outcome_at"] = row["decided_at"] + timedelta(days=21)
+    return log
+
+
+@pytest.fixture
+def ask(allot: Commands, house: House, tmp_path: Path) -> Callable[[list[Row]], dict[str, Any]]:
+    """What is said of an even policy on a log."""
+    log, even = tmp_path / "log.csv", tmp_path / "even.csv"
+    even.write_text(
+        "customer_id,offer_id,probability\n" + "".join(f"c{i:04d},{o},0.2\n" for i in range(600) for o in ARMS)
+    )
+
+    def evaluate(table: list[Row]) -> dict[str, Any]:
+        with log.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(table[0]))
+            writer.writeheader()
+            writer.writerows(table)
+        files = ("--log", log, "--target", even, "--outcome-days", "14", "--as-of", NOW)
+        ran = allot("evaluate", *files, "--output", "json", "--workspace", house.workspace)
+        assert ran.code == 0, ran.err
+        document: dict[str, Any] = ran.document
+        return document
+
+    return evaluate
+
+
+def test_the_honest_log_is_believed(ask: Callable[[list[Row]], dict[str, Any]]) -> None:
+    found = ask(rows(OFTEN))
+    assert found["verdict"] == "supported", found["reasons"]
+    assert not any("repeat" in warning for warning in found["warnings"])
+    truth = sum(0.2 * CHANCE[offer] * MARGIN[offer] for offer in ARMS)
+    assert abs(found["estimate"]["value"] - truth) < 4 * found["estimate"]["std_error"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "verdict", "named"),
+    [
+        (swapped, "invalid", "times as often as its propensities say"),
+        (stale, "invalid", "times as often as its propensities say"),
+        (without_an_offer, "insufficient", "20.0% of the target's probability is on actions that the log cannot"),
+        (one_huge_weight, "insufficient", "alone carries"),
+        (late_for_one, "invalid", "The outcomes of late come late: "),
+    ],
+)
+def test_a_spoilt_log_is_caught_and_named(
+    ask: Callable[[list[Row]], dict[str, Any]], spoil: Callable[[], list[Row]], verdict: str, named: str
+) -> None:
+    found = ask(spoil())
+    assert found["verdict"] == verdict, found["reasons"]
+    assert any(named in reason for reason in found["reasons"]), found["reasons"]
+
+
+def test_rows_that_are_there_twice_are_named_and_narrow_nothing(ask: Callable[[list[Row]], dict[str, Any]]) -> None:
+    once, again = ask(rows(OFTEN)), ask(twice())
+    assert any(warning.startswith("3,000 of 6,000 logged decisions repeat another") for warning in again["warnings"])
+    plain = [next(e for e in found["estimates"] if e["estimator"] == "ips") for found in (once, again)]
+    assert plain[1]["value"] == pytest.approx(plain[0]["value"])
+    assert plain[1]["std_error"] == pytest.approx(plain[0]["std_error"])
+
+
+def test_a_backtest_is_asked_for_on_the_command_line(
+    allot: Commands, house: House, campaign: Callable[..., Path]
+) -> None:
+    """January alone is too short for outcomes of a month, and long enough for those of five days."""
+    here = ("--as-of", NOW, "--workspace", house.workspace)
+    document = campaign()
+    allot("backtest", document, *here).refused(3, "the log spans")
+    asked = ("backtest", document, "--origins", "2", "--outcome-days", "5", *here)
+    found = allot(*asked, "--output", "json").document
+    assert [line["rows"] > 0 for line in found["origins"]] == [True, True]
+    told = allot(*asked).out
+    assert told.startswith("Verdict: ")
+    assert "trained to" in told and "in all" in told
