@@ -8,9 +8,10 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from allot import ConvergenceError, ShapeError
-from bandit.quadrature import COARSEST, Draws, solve_block
+from bandit.quadrature import Draws, solve_block
 from bandit.quadrature_math import SUMS, normal_cdf, sigmoid
 from bandit.quadrature_panel import Grid, make_grid
+from bandit.quadrature_pieces import COARSEST
 from bandit.quadrature_range import Arms
 from bandit.scores import Floats, Outside, Scores, block_arms, in_blocks
 

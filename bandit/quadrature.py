@@ -10,7 +10,8 @@ and L + W over every score that matters, so that both ends keep their digits and
 normal cdf. What certifies a grid is integration by parts, `∫φ dG = [φG] − ∫φ' G` for φ = 1, x and 2x² − 1 on the same
 nodes (and for φ = t, which vouches for E max); the first alone, that probabilities sum to one, also holds on grids that
 are wrong. They speak of all arms together: that a probability far below one is right, its own integrand has to show, by
-changing little from node to node. A grid that fails is refined up to 96 nodes and then bisected, panel by panel.
+changing little from node to node. A grid that fails is refined up to 96 nodes and then bisected, panel by panel;
+where rounding stands in the way, the range is cut into pieces (`bandit.quadrature_pieces`).
 
 Where only sums over many customers are wanted, a tolerance of `LOOSE` or more asks for less: a shorter range, a coarser
 first grid, no look at small chances.
@@ -22,17 +23,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bandit.quadrature_panel import ALL, LEVELS, PANEL, SMALLEST, TOP, add_panel, evaluate, make_scratch, resolved
-from bandit.quadrature_range import (
-    bound_scores,
-    collect,
-    copy_row,
-    find_bottom,
-    find_floor,
-    find_knees,
-    place,
-    score_range,
-)
+from bandit.quadrature_panel import ALL, LEVELS, LOOSE, PANEL, TOP, add_panel, evaluate, make_scratch, resolved
+from bandit.quadrature_pieces import add_floor, bisect, clear, fine_enough, solve_in_pieces
+from bandit.quadrature_range import bound_scores, collect, copy_row, find_bottom, find_floor, place, score_range
 
 # How many standard deviations an arm is followed: Φ(−6.3) = 2e-10, Φ(−5.2) = 1e-7.
 _REACH: Final = 6.3
@@ -41,12 +34,7 @@ _REACH_LOOSELY: Final = 5.2
 _SHARPEST: Final = (8.0, 10.9, 11.3, 17.4, 22.0, 26.0, 31.0, 52.0)
 _SHARPEST_LOOSELY: Final = (9.8, 15.0, 20.0, 24.0, 40.0, 60.0, 90.0, 150.0)
 _TRIES: Final = 3  # of levels, each time two further, before bisection
-_MOST_PANELS: Final = 1500
-_DEPTH: Final = 46  # halvings
-COARSEST: Final = 1e-6  # accepted from rows at the limits of float64, where a smaller tolerance was asked for
-_FINE: Final = 1e-4 * SMALLEST  # what a bisected panel may miss, so that all together do not spoil a small probability
 _SAFETY: Final = 0.1  # a grid is believed when its residual is below this share of the tolerance
-LOOSE: Final = 1e-5  # from this tolerance on, sums over many customers are wanted: small chances are not looked at
 
 
 class Draws(NamedTuple):
@@ -58,57 +46,6 @@ class Draws(NamedTuple):
     weight: NDArray[np.float64]  # (rows,)
     curvature: NDArray[np.int64]  # (cells, k, k, 2t) coarse, then fine parts of t = 1, 3 or 6 tables; no cells: none
     scale: NDArray[np.float64]  # (8,) of the six tables, how much finer the fine part is, the steepest rate counted
-
-
-@njit(cache=True, nogil=True)
-def _add_floor(n: Any, scratch: Any) -> None:
-    """What the floor gives to each live arm for a little more score: the density at the start of the range."""
-    for j in range(n):
-        scratch.cross[j, j] += scratch.table[ALL, 0] * scratch.hazards[scratch.starts[j]]
-
-
-@njit(cache=True, nogil=True)
-def _clear(n: Any, curved: Any, scratch: Any) -> None:
-    chance, cross = scratch.chance, scratch.cross
-    for j in range(n):
-        chance[j] = 0.0
-        if curved:
-            for other in range(j + 1):
-                cross[j, other] = 0.0
-
-
-@njit(cache=True, nogil=True)
-def _bisect(ends: Any, width: Any, n: Any, rule: Any, tolerance: Any, curved: Any, scratch: Any) -> Any:
-    """Halve panels until each meets the tolerance; return G at the start, ∫ (1 − G) dt and the residuals' sum.
-
-    The sum is infinite where too many panels were needed: rounding then stands in the way, not the grid.
-    """
-    _clear(n, curved, scratch)
-    scratch.constants[TOP, :n] = np.inf  # where an arm is dropped, small errors would keep panels from being believed
-    stack = scratch.stack
-    stack[0, 0], stack[0, 1] = ends
-    waiting, panels = 1, 0
-    floor = gain = residual = 0.0
-    while waiting > 0:
-        waiting -= 1
-        start, end = stack[waiting, 0], stack[waiting, 1]
-        error = evaluate((start, end), width, n, rule, scratch)
-        panels += 1
-        if panels > _MOST_PANELS:
-            return 0.0, 0.0, np.inf
-        if error <= tolerance or waiting >= _DEPTH:
-            if start == ends[0]:
-                floor = scratch.table[ALL, 0]
-                if curved:
-                    _add_floor(n, scratch)
-            gain += add_panel(n, rule[2], curved, scratch)
-            residual += error
-            continue
-        middle = 0.5 * (start + end)
-        stack[waiting, 0], stack[waiting, 1] = middle, end
-        stack[waiting + 1, 0], stack[waiting + 1, 1] = start, middle
-        waiting += 2
-    return floor, gain, residual
 
 
 @njit(cache=True, nogil=True)
@@ -124,28 +61,20 @@ def _integrate(
     for _ in range(_TRIES):
         residual = evaluate(ends, width, n, (grid, 1 + at, LEVELS[at]), scratch)
         if residual <= limit:
-            _clear(n, curved, scratch)
+            clear(n, curved, scratch)
             if curved:
-                _add_floor(n, scratch)
+                add_floor(n, scratch)
             floor, gain = scratch.table[ALL, 0], add_panel(n, LEVELS[at], curved, scratch)
-            if loose or resolved(n, residual, scratch):
+            if loose or resolved(n, sharpness / LEVELS[at], residual, scratch):
                 return floor, gain, residual
         if at == last:
             break
         at = min(at + 2, last)
-    # Small probabilities want small errors. Where rounding forbids them, less must do, at worst COARSEST.
-    floor = gain = 0.0
-    residual = np.inf
-    coarsest = max(tolerance, COARSEST)
-    for each, goal in (
-        (0.1 * tolerance if loose else min(0.01 * tolerance, _FINE), tolerance),
-        (0.1 * tolerance, tolerance),
-        (0.1 * coarsest, coarsest),
-    ):
-        floor, gain, residual = _bisect(ends, width, n, (grid, 0, PANEL), each, curved, scratch)
-        if residual <= goal:
-            break
-    return floor, gain, residual
+    constants = scratch.constants
+    constants[TOP, :n] = np.inf  # where an arm is dropped, small errors would keep panels from being believed
+    clear(n, curved, scratch)
+    fine = fine_enough(tolerance)
+    return bisect(ends, width, n, (grid, 0, PANEL), fine, True, curved, scratch)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -153,34 +82,34 @@ def _solve_row(arms: Any, i: Any, grid: Any, tolerance: Any, curved: Any, scratc
     """One customer: the number of live arms, the certain arm that is the floor (−1: none), its probability, E max and
     the residual. The live arms' probabilities stand in `scratch.chance`, in the order of `scratch.live`.
     """
-    count = arms.mean.shape[1]
     reach = _REACH if tolerance < LOOSE else _REACH_LOOSELY
-    while True:
-        copy_row(arms, i, scratch.row)
-        wide = find_knees(scratch.row, scratch.knees)
-        best = bound_scores(reach, wide, scratch)
-        owner, floor = find_floor(count - 1, scratch.bounds)
-        bottom = find_bottom(reach, wide, best, scratch.row)
-        n = collect(scratch.bounds, bottom, scratch.live)
-        if n == 0:
-            return 0, owner, 1.0, floor, 0.0
-        lower, width, drowned = place(n, scratch)
-        if drowned < 0:
+    copy_row(arms, i, scratch.row)
+    best = bound_scores(reach, scratch)
+    owner, floor, blurred = find_floor(arms.mean.shape[1] - 1, best, scratch)
+    start = find_bottom(reach, best, scratch.row)
+    n = collect(scratch.bounds, start, scratch.live)
+    if n == 0 and not blurred:
+        return 0, owner, 1.0, floor, 0.0
+    rest = gain = 0.0
+    residual = np.inf
+    lower, width, rounded = place(n, start, scratch)
+    for cut in range(2):
+        if cut:
+            n, start, rest, gain, residual = solve_in_pieces(floor, best, grid, tolerance, curved, scratch)
+        elif not (blurred or rounded):
+            first, last, sharpness = score_range(start, (lower, width), n, reach, scratch)
+            rest, gain, residual = _integrate((first, last), width, n, sharpness, grid, tolerance, curved, scratch)
+        total = rest = rest if floor >= start else 0.0
+        for j in range(n):
+            total += scratch.chance[j]
+        residual = max(residual, abs(total - 1.0))
+        if residual <= tolerance:
             break
-        arms.sd[i, drowned] = 0.0
-    first, last, sharpness = score_range(bottom, (lower, width), n, reach, wide, scratch)
-    rest, gain, residual = _integrate((first, last), width, n, sharpness, grid, tolerance, curved, scratch)
-    if floor < bottom:
-        owner, rest = -1, 0.0
-    total = rest
-    for j in range(n):
-        total += scratch.chance[j]
-    residual = max(residual, abs(total - 1.0))
     if not residual < 1.0:  # not a number, above all
         residual = np.inf
     for j in range(n):
         scratch.chance[j] /= total
-    return n, owner, rest / total, bottom + gain, residual
+    return n, owner if floor >= start else -1, rest / total, start + gain, residual
 
 
 @njit(cache=True, nogil=True)
@@ -262,7 +191,7 @@ def _add_exactly(tables: Any, g: Any, a: Any, b: Any, at: Any, x: Any, scale: An
 def solve_block(arms: Any, draws: Any, grid: Any, tolerance: Any, probability: Any, expected: Any) -> Any:
     """Every customer of a block: probabilities (rows, arms), expected maxima (rows,), curvature where asked for.
 
-    Spans that drown in rounding have their `sd` set to 0 in place. Returns the largest residual and its row.
+    Returns the largest residual and its row.
     """
     rows, count = arms.mean.shape
     scratch = make_scratch(count)

@@ -15,7 +15,6 @@ from bandit.quadrature_lanes import split, times_power, where
 FAST = {"nsz", "arcp", "contract"}
 SUMS = {"nsz", "arcp", "contract", "reassoc"}
 
-KNEE, SQUEEZE = 18.0, 6.0  # logits beyond 18 may be squeezed into the next 6, see `bounded`
 FARTHEST = 8.5  # standard normal quantiles are clamped here: the density is 8e-17
 
 _LOG2_E = 1.4426950408889634
@@ -130,30 +129,6 @@ def normal_cdf(x: Any) -> Any:
     tail, base = _mills(abs(x))
     tail = _density(x) * tail / base
     return where(x > 0.0, 1.0 - tail, tail)
-
-
-@njit(nogil=True, fastmath=FAST, error_model="numpy")
-def bounded(x: Any, low: Any, high: Any) -> Any:
-    """A logit squeezed by at most 6 beyond its knees −low and high, unchanged between them.
-
-    Between value·σ(37) and value, float64 holds no score; a wide belief may have much of its mass there. Squeezed
-    beyond ±18, that mass keeps its order and stays apart; no score moves by more than 2e-8 of its value.
-    """
-    excess = where(x > 0.0, x - high, -x - low)
-    excess = where(excess > 0.0, excess, 0.0)
-    less = excess - excess / (excess * (1.0 / SQUEEZE) + 1.0)
-    return where(x > 0.0, x - less, x + less)
-
-
-@njit(nogil=True, fastmath=FAST, error_model="numpy")
-def stretched(x: Any, low: Any, high: Any) -> Any:
-    """Undo `bounded`: the logit, and its derivative."""
-    excess = where(x > 0.0, x - high, -x - low)
-    excess = where(excess > 0.0, excess, 0.0)
-    excess = where(excess < 0.9999 * SQUEEZE, excess, 0.9999 * SQUEEZE)
-    growth = 1.0 / (1.0 - excess * (1.0 / SQUEEZE))
-    more = excess * growth - excess
-    return where(x > 0.0, x + more, x - more), growth * growth
 
 
 def lobatto(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -10,12 +10,10 @@ from bandit.quadrature_lanes import WIDTH, load, spread, store, total, where
 from bandit.quadrature_math import (
     FARTHEST,
     FAST,
-    KNEE,
     cdf_and_hazard,
     exponential,
     lobatto,
     logarithm,
-    stretched,
 )
 
 LEVELS: Final = (16, 24, 32, 40, 48, 56, 64, 80, 96)  # nodes of the grids that are tried before bisection
@@ -24,16 +22,21 @@ _MOST: Final = max(LEVELS)
 
 # Small probabilities: each is right within a thousandth of itself, or of SMALLEST where it is smaller.
 SMALLEST: Final = 1e-6
+LOOSE: Final = 1e-5  # from this tolerance on, sums over many customers are wanted: small chances are not looked at
 _DOUBTFUL: Final = 1e-4  # residuals below this share of a probability leave it in no doubt
+_MORE_DOUBTFUL: Final = 9e-4
 _VERY_DOUBTFUL: Final = 1e-2
 # Mean change from node to node that is still resolved; exp(Δ²) for a normal density at nodes Δ apart, when Δ is not
-# small. Where an arm ends at once, two nodes may by chance lie in the fall: much doubt allows but little change.
+# small. Where an arm ends at once, two nodes may by chance lie in the fall: much doubt allows but little change, and
+# arms that may end so, no more than smooth ones have at this distance of nodes.
 _STEEP: Final = 10.0
 _LESS_STEEP: Final = 2.2
+_SMOOTH: Final = 23.0  # times sharpness per node, squared: how much steeper than 1 smooth arms are at most
 _STEEPEST: Final = 3000.0  # one step counts as no steeper
 
 # Rows of the table of nodes and columns of the live arms' constants.
 STEP, ABOVE, BELOW, ALL, HAZARD = range(5)
+LOW, UP = range(2)  # rows of the table of bounds
 MEAN, PRECISION, VALUE, SHIFT, RISE, FALL, TOP = range(7)
 SD: Final = PRECISION  # in a row that is not yet placed
 
@@ -58,7 +61,6 @@ class Scratch(NamedTuple):
     live: NDArray[np.int64]  # (arms in whole vectors,) the live arms
     chance: NDArray[np.float64]  # (arms in whole vectors,) by live arm
     cross: NDArray[np.float64]  # (arms, arms) by live arm: ∫ h_a h_b G dt for b < a; the floor's part on the diagonal
-    knees: NDArray[np.float64]  # (2,) where the row's logits are squeezed, see `bounded`
     stack: NDArray[np.float64]  # (64, 2) panels that wait
 
 
@@ -91,7 +93,6 @@ def make_scratch(arms: Any) -> Any:
         np.zeros(whole_vectors(arms), np.int64),
         np.zeros(whole_vectors(arms)),
         np.zeros((arms, arms)),
-        np.zeros(2),
         np.zeros((64, 2)),
     )
 
@@ -129,16 +130,11 @@ def _quantiles(j: Any, first: Any, reach: Any, scratch: Any) -> None:
     mean, precision, value = constants[MEAN, j], constants[PRECISION, j], constants[VALUE, j]
     rise, fall = constants[RISE, j], constants[FALL, j]
     tiny, steepness = value * 1e-140, precision * value
-    wide = abs(mean) * precision + FARTHEST > KNEE * precision
     for q in range(0, reach, WIDTH):
         won, lost = load(table, (ABOVE, q)) + rise, load(table, (BELOW, q)) + fall
         won, lost = where(won > tiny, won, tiny), where(lost > tiny, lost, tiny)
         inverse = 1.0 / (won * lost)
-        logit = logarithm(won * won * inverse)
-        if wide:
-            logit, growth = stretched(logit, scratch.knees[0], scratch.knees[1])
-            inverse = inverse * growth
-        x = (logit - mean) * precision
+        x = (logarithm(won * won * inverse) - mean) * precision
         x = where(x < FARTHEST, x, FARTHEST)
         store(z, first + q, where(x > -FARTHEST, x, -FARTHEST))
         store(slope, first + q, inverse * steepness)
@@ -261,17 +257,22 @@ def _steepness(j: Any, scratch: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def resolved(n: Any, residual: Any, scratch: Any) -> Any:
+def resolved(n: Any, spacing: Any, residual: Any, scratch: Any) -> Any:
     """Whether small probabilities are right too, after `add_panel` of a panel that is the whole range.
 
     The residual is that of all arms together: what is large beside it is right. What is not is right where the nodes
     resolve the arm's integrand. They fail where its score comes near the most that it can be: there it ends at once.
+    `spacing` is the range's sharpness by the number of nodes.
     """
+    constants, bounds = scratch.constants, scratch.bounds
     for j in range(n):
         chance = scratch.chance[j]
         doubt = residual / max(chance, SMALLEST)
         if chance > 0.5 * SMALLEST and doubt > _DOUBTFUL:
             steep = _STEEP if doubt < _VERY_DOUBTFUL else _LESS_STEEP
+            room = constants[SHIFT, j] + constants[VALUE, j] - bounds[UP, scratch.live[j]]
+            if doubt > _MORE_DOUBTFUL and room < -0.1 * constants[FALL, j]:
+                steep = min(steep, 1.0 + _SMOOTH * spacing * spacing)
             if _steepness(j, scratch) > steep * chance:
                 return False
     return True

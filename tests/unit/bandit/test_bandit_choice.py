@@ -8,14 +8,12 @@ from allot import ConvergenceError, ShapeError
 from bandit import Outside, choice, choice_probabilities, mean_success
 from bandit.choice import no_draws, solve_arms
 from bandit.quadrature_math import (
-    bounded,
     cdf_and_hazard,
     exponential,
     lobatto,
     logarithm,
     normal_cdf,
     sigmoid,
-    stretched,
 )
 from bandit.scores import Scores, block_arms
 
@@ -87,23 +85,6 @@ def test_logarithm_and_normal_cdf_have_the_absolute_accuracy_they_state():
     points = np.concatenate([np.logspace(-140, 140, 2001), np.linspace(0.5, 2, 2001)])
     assert max(abs(logarithm(x) - np.log(x)) / max(1, abs(np.log(x))) for x in points) < 1e-15
     assert max(abs(normal_cdf(x) - ndtr(x)) for x in np.linspace(-8, 8, 1001)) < 4e-11
-
-
-def test_squeezing_keeps_order_and_moves_no_score_noticeably():
-    points = np.linspace(-200, 200, 4001)
-    squeezed = np.array([bounded(x, 18.0, 18.0) for x in points])
-    assert (np.diff(squeezed) > 0).all()
-    assert np.abs(squeezed).max() < 24
-    assert np.abs(expit(squeezed) - expit(points)).max() < 2e-8
-
-
-def test_stretching_undoes_squeezing():
-    for x in np.linspace(-50, 50, 401):
-        back, rate = stretched(bounded(x, 18.0, 18.0), 18.0, 18.0)
-        assert back == pytest.approx(x, rel=1e-9)
-        step = 1e-4
-        squeezed = bounded(x + step, 18.0, 18.0) - bounded(x - step, 18.0, 18.0)
-        assert 2 * step / squeezed == pytest.approx(rate, rel=1e-3 if abs(abs(x) - 18) > 2 * step else 1)
 
 
 @pytest.mark.parametrize("count", [16, 32, 48, 64])

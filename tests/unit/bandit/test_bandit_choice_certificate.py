@@ -4,7 +4,7 @@ import numpy as np
 
 from bandit import choice_probabilities
 from bandit.quadrature_panel import LEVELS, add_panel, evaluate, make_grid, make_scratch
-from bandit.quadrature_range import bound_scores, collect, copy_row, find_bottom, find_knees, place, score_range
+from bandit.quadrature_range import bound_scores, collect, copy_row, find_bottom, place, score_range
 from bandit.scores import Scores, block_arms
 
 
@@ -20,12 +20,11 @@ def test_a_row_that_a_coarse_grid_certifies_is_right():
     rule, scratch = (make_grid(), 1 + LEVELS.index(count), count), make_scratch(offers + 1)
     for i in range(rows):
         copy_row(arms, i, scratch.row)
-        wide = find_knees(scratch.row, scratch.knees)
-        best = bound_scores(reach, wide, scratch)
-        bottom = find_bottom(reach, wide, best, scratch.row)
+        best = bound_scores(reach, scratch)
+        bottom = find_bottom(reach, best, scratch.row)
         n = collect(scratch.bounds, bottom, scratch.live)
-        lower, width, _ = place(n, scratch)
-        first, last, _ = score_range(bottom, (lower, width), n, reach, wide, scratch)
+        lower, width, _ = place(n, bottom, scratch)
+        first, last, _ = score_range(bottom, (lower, width), n, reach, scratch)
         if evaluate((first, last), width, n, rule, scratch) <= 1e-6:
             scratch.chance[:] = 0.0
             add_panel(n, count, False, scratch)
