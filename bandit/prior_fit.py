@@ -30,6 +30,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 _SMALLEST_LOG = 50
 _MOST_TREES = 400
+_NOT_BETTER = "trees do not beat the rate of successes on held-out rows"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,24 +99,30 @@ def fit_prior(
     data = training_data(log, offers, columns, seed=seed, threads=threads, monotone=monotone)
     warm = np.bincount(log.arm, minlength=len(offers)) >= WARM_ROWS
     say("hold-out", 0.0)
-    choice = _choose(data, force=force)
-    say("all rows", 0.2)
-    everything = np.arange(len(log.arm))
-    text = text_of(_no_trees(data) if choice.constant else data.train(everything, choice.trees))
-    level, slope = (np.full(len(offers), x) for x in (choice.calibration.intercept, choice.calibration.slope))
-    prior = Prior(text, np.array(offers, np.float64), columns, warm, level, slope, choice.calibration.intercept)
-    shown, held = np.full(len(log.arm), choice.calibration.intercept), choice.held
-    as_cold = shown
+    choice, crossed = _choose(data, force=force), None
     if not choice.constant:
         crossed = cross_fit(data, choice.trees, choice.calibration, say)
+        choice = _with_own_lines(data, warm, choice, crossed, force=force)
+    say("all rows", 0.9)
+    everything = np.arange(len(log.arm))
+    grown = _no_trees(data) if choice.constant else data.train(everything, choice.trees)
+    prior = _common(data, warm, grown, choice.calibration)
+    shown = as_cold = np.full(len(log.arm), choice.calibration.intercept)
+    if crossed is not None and not choice.constant:
         shown, as_cold = served(data, prior, choice.calibration, crossed)
-        held = _held_out(data, prior, choice, crossed)
         prior = with_lines(prior, choice.calibration, arm_lines(data, crossed, warm, np.ones(len(shown), np.bool_)))
     if len(shown):
         prior = replace(prior, mean_logit=float(shown.mean()))
     say("report", 1.0)
-    found = prior_report(log, prior, held, trees=choice.trees, constant=choice.constant, forced=choice.forced)
-    return FittedPrior(prior, shown, as_cold, held, found)
+    found = prior_report(log, prior, choice.held, trees=choice.trees, constant=choice.constant, forced=choice.forced)
+    return FittedPrior(prior, shown, as_cold, choice.held, found)
+
+
+def _common(data: TrainingData, warm: NDArray[np.bool_], booster: Any, calibration: Calibration) -> Prior:
+    """The prior with one calibration for all arms."""
+    level, slope = (np.full(len(data.offers), x) for x in (calibration.intercept, calibration.slope))
+    offers = np.array(data.offers, np.float64)
+    return Prior(text_of(booster), offers, data.columns, warm, level, slope, calibration.intercept)
 
 
 def _check(log: Log, offers: Floats, columns: Columns) -> None:
@@ -145,12 +152,22 @@ def _choose(data: TrainingData, *, force: bool) -> _Choice:
     raw = np.asarray(booster.predict(data.matrix[held], raw_score=True), np.float64)
     calibration = fit_calibration(raw, y[held], w[held])
     logit = _half_calibrated(raw, y[held], w[held], half)
-    beaten = log_loss(logit, y[held], w[held]) < log_loss(base, y[held], w[held])
-    why = "" if beaten and calibration.slope > 0.0 else "trees do not beat the rate of successes on held-out rows"
-    if why and (not force or calibration.slope <= 0.0):
-        return _Choice(0, constant, Holdout(held, base, base, rival, logit), constant=why)
     found = Holdout(held, logit, base, rival, logit)
+    why = _NOT_BETTER if calibration.slope <= 0.0 or not _beats_the_rate(log, found) else ""
+    if why and (not force or calibration.slope <= 0.0):
+        return _without_trees(log, found)
     return _Choice(int(booster.best_iteration), calibration, found, booster, forced=why)
+
+
+def _beats_the_rate(log: Log, held: Holdout) -> bool:
+    y, w = log.outcome[held.rows], log.weights[held.rows]
+    return log_loss(held.logit, y, w) < log_loss(held.base, y, w)
+
+
+def _without_trees(log: Log, held: Holdout) -> _Choice:
+    """The rate of the log for everybody; what the trees would have said stays for the report."""
+    constant = Calibration(smoothed_logit(log.outcome, log.weights), 0.0)
+    return _Choice(0, constant, replace(held, logit=held.base, scores=None), constant=_NOT_BETTER)
 
 
 def _half_calibrated(raw: Floats, outcome: Floats, weight: Floats, half: NDArray[np.int64]) -> Floats:
@@ -171,23 +188,35 @@ def _no_trees(data: TrainingData) -> Any:
     return lightgbm.train(data.parameters, train, 1)
 
 
-def _held_out(data: TrainingData, prior: Prior, choice: _Choice, crossed: Crossed) -> Holdout:
-    """The held-out rows as the other rows' lines would have served them.
+def _with_own_lines(
+    data: TrainingData, warm: NDArray[np.bool_], choice: _Choice, crossed: Crossed, *, force: bool
+) -> _Choice:
+    """The choice with held-out rows as the other rows' lines would have served them; without trees where these lose.
 
-    With the scores of all offers for the successes among them.
+    The lines are fitted to the other rows alone. The common calibration, which half of the held-out customers tell,
+    knows better how often they succeed: trees may beat the rate with it, and not as they would be served.
     """
     log, rows = data.log, choice.held.rows
     others = np.ones(len(log.arm), np.bool_)
     others[rows] = False
-    lines = arm_lines(data, crossed, prior.warm, others)
-    blind = with_lines(prior, choice.calibration, lines)
+    lines = arm_lines(data, crossed, warm, others)
     logit = lines(choice.held.logit, log.arm[rows])
+    held = replace(choice.held, logit=logit, trees=logit)
+    why = "" if _beats_the_rate(log, held) else _NOT_BETTER
+    if why and not force:
+        return _without_trees(log, held)
+    blind = with_lines(_common(data, warm, choice.booster, choice.calibration), choice.calibration, lines)
+    scores = _offer_scores(data, blind, choice.booster, rows)
+    return replace(choice, held=replace(held, scores=scores), forced=choice.forced or why)
+
+
+def _offer_scores(data: TrainingData, prior: Prior, booster: Any, rows: NDArray[np.int64]) -> Floats:
+    """Logits of all offers for the successes among some rows."""
     arms = len(data.offers)
-    took = successes(log, rows, arms - 1)
+    took = successes(data.log, rows, arms - 1)
     raw = np.zeros((len(took), arms))
     threads = int(data.parameters["num_threads"])
     raw[:, prior.scored] = pair_scores(
-        choice.booster, log.customers[took], data.offers, data.columns, arms=prior.scored, threads=threads
+        booster, data.log.customers[took], data.offers, data.columns, arms=prior.scored, threads=threads
     )
-    scores = blind.calibrated(raw)[:, :-1].astype(np.float64)
-    return replace(choice.held, logit=logit, trees=logit, scores=scores)
+    return prior.calibrated(raw)[:, :-1].astype(np.float64)

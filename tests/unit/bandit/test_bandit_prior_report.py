@@ -164,3 +164,15 @@ def test_trees_that_lose_to_the_base_rate_are_used_only_when_forced():
     assert forced.report.log_loss == forced.report.tree_log_loss
     assert kept.report.tree_log_loss > kept.report.base_log_loss
     assert forced.report.log_loss >= forced.report.base_log_loss
+
+
+def test_trees_that_beat_the_rate_only_by_knowing_the_latest_rate_are_not_used():
+    """More successes of late: half of the held-out customers tell the common line, and the arms' lines take it back."""
+    log = log_of(12)
+    late = log.decided_at > np.quantile(log.decided_at, 0.8)
+    chance = np.where(late, 0.16, 0.1)
+    for seed in range(4):
+        noise = replace(log, outcome=(np.random.default_rng(seed).random(4000) < chance).astype(float))
+        kept, forced = (fit_prior(noise, OFFERS, COLUMNS, seed=3, threads=1, force=force) for force in (False, True))
+        assert kept.report.constant and kept.report.log_loss == kept.report.base_log_loss
+        assert forced.report.forced and forced.report.log_loss >= forced.report.base_log_loss
