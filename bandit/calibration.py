@@ -1,4 +1,4 @@
-"""Do predicted chances come true? Lines on the logit scale that mend them, and the figures that show it."""
+"""Do predicted chances come true? A line on the logit scale that mends them, and the figures that show it."""
 
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -6,8 +6,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit.basis import INTERCEPT, SLOPE
-from bandit.hierarchy import fit_group, initial, moments
 from bandit.laplace import Batch, mode
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -27,18 +25,6 @@ class Calibration:
     def __call__(self, raw: NDArray[Any] | float) -> Floats:
         """Calibrated logits of raw scores, same shape, float64."""
         return self.intercept + self.slope * np.asarray(raw, np.float64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Lines:
-    """Each arm's own line over a common logit: `intercept` (K,) + `slope` (K,) · logit."""
-
-    intercept: Floats
-    slope: Floats
-
-    def __call__(self, logit: NDArray[Any], arm: NDArray[np.int64]) -> Floats:
-        """Logits (r,) of rows, each with an arm (r,)."""
-        return np.asarray(self.intercept[arm] + self.slope[arm] * logit, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +54,6 @@ def fit_calibration(raw: NDArray[Any], outcome: NDArray[Any], weight: Floats | N
     )
     w, _ = mode(batch, np.zeros(2), np.diag([_INTERCEPT_SD**-2, _SLOPE_SD**-2]))
     return Calibration(intercept=float(w[0]), slope=float(1.0 + w[1]))
-
-
-def fit_lines(logit: Floats, outcome: Floats, arm: NDArray[np.int64], weight: Floats, own: NDArray[np.bool_]) -> Lines:
-    """A line for each arm, shrunk to what the arms have in common by as much as they prove alike.
-
-    Level and slope of an arm differ from the common logit's by w_a ~ N(μ, diag σ²), μ and σ² learnt from the arms by EM
-    (`bandit.hierarchy`).
-
-    Args:
-        logit: (r,) calibrated in common, of rows that the model was not fitted to.
-        outcome: (r,) 0 or 1.
-        arm: (r,) of the rows.
-        weight: (r,) how much each row counts.
-        own: (K,) which arms have a line of their own; the others keep the common logit.
-    """
-    centre = float(np.average(logit, weights=weight)) if len(logit) else 0.0
-    batches = []
-    for a in np.flatnonzero(own):
-        rows = np.flatnonzero(arm == a)
-        level = np.ones((len(rows), 1), np.float32)
-        batches.append(Batch(level, logit[rows] - centre, logit[rows], outcome[rows], weight[rows]))
-    block = np.array([INTERCEPT, SLOPE])
-    group, sites = fit_group(batches, block, initial(block, cold=False))
-    found = np.zeros((len(own), 2))
-    found[own] = moments(group, sites)[0]
-    slope = np.maximum(1.0 + found[:, 1], 0.0)
-    return Lines(found[:, 0] + (1.0 - slope) * centre, slope)
 
 
 def sigmoid(logit: NDArray[Any]) -> Floats:

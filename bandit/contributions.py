@@ -18,7 +18,7 @@ class Contributions:
     """Terms of n logits; each row of `level`, `columns` and `residual` adds up to the posterior mean.
 
     Attributes:
-        level: (n,) what the prior says of everybody with that arm.
+        level: (n,) what the prior says of everybody.
         columns: (n, d) what each column adds in the prior, in the order of `Columns.names`.
         residual: (n, d) what has been learnt since: ψ_j·w_j for each column that the posterior sees, then for the slope
             on the prior's logit.
@@ -73,7 +73,7 @@ def _of_trees(prior: Prior, customers: Floats, arm: NDArray[np.int64]) -> Floats
     n, width = len(customers), len(prior.columns.names)
     out = np.zeros((n, width + 1))
     if prior.constant:
-        out[:, -1] = prior.intercept[0]
+        out[:, -1] = prior.intercept
         return out
     scored = prior.scored
     offers = scored[scored < len(prior.offers) - 1]
@@ -82,7 +82,7 @@ def _of_trees(prior: Prior, customers: Floats, arm: NDArray[np.int64]) -> Floats
         own = arm[row : row + 1] if prior.warm[arm[row]] else offers
         crossed = prior.columns.of_pairs(customers[row : row + 1], own)[0]
         pairs = np.column_stack([np.tile(seen[row], (len(own), 1)), prior.offers[own], crossed])
-        parts = parse(prior.text).predict(pairs, pred_contrib=True) * prior.slope[own, None]
-        parts[:, -1] += prior.intercept[own]
-        out[row] = parts.mean(0)
+        out[row] = parse(prior.text).predict(pairs, pred_contrib=True).mean(0)
+    out *= prior.slope
+    out[:, -1] += prior.intercept
     return out

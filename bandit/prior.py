@@ -23,7 +23,7 @@ WARM_ROWS = 200
 
 _PAIRS_AT_ONCE = 500_000  # calibrated together: bounds the memory
 _FORMAT = 2
-_FIRST_FORMAT = 1  # of a model without cross columns whose arms share one calibration
+_WITHOUT_CROSS = 1  # the format of a model without cross columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +78,7 @@ class Prior:
         offers: (k + 1, do) offer features; the last row is no offer. Those of newcomers are NaN and never read.
         columns: what the columns are.
         warm: (k + 1,) bool.
-        intercept, slope: (k + 1,) calibration of each arm, logit = intercept + slope · raw. All slopes 0: the log could
-            not beat its base rate. Those of newcomers are never read, but where all slopes are 0.
+        intercept, slope: calibration, logit = intercept + slope · raw. Slope 0: the log could not beat its base rate.
         mean_logit: mean cross-fitted logit of the shown arm over the log's rows, a constant of the residual's basis.
         newcomers: how many offers came after training.
     """
@@ -88,8 +87,8 @@ class Prior:
     offers: Floats
     columns: Columns
     warm: NDArray[np.bool_]
-    intercept: Floats
-    slope: Floats
+    intercept: float
+    slope: float
     mean_logit: float
     newcomers: int = 0
 
@@ -98,8 +97,6 @@ class Prior:
             raise ShapeError(f"Offers of shape {self.offers.shape} do not have {len(self.columns.offer)} columns.")
         if self.warm.shape != (len(self.offers),) or len(self.offers) < 2:
             raise ShapeError(f"Warm flags of shape {self.warm.shape} do not fit {len(self.offers)} arms.")
-        if any(line.shape != self.warm.shape for line in (self.intercept, self.slope)):
-            raise ShapeError("There is not one calibration for each arm.", where="intercept, slope")
         if not 0 <= self.newcomers < len(self.offers) or self.warm[len(self.warm) - 1 - self.newcomers : -1].any():
             raise ShapeError(f"{self.newcomers} newcomers of {len(self.offers)} arms are not cold offers.")
         if any(len(cross.own) != len(self.offers) - 1 - self.newcomers for cross in self.columns.cross):
@@ -108,7 +105,7 @@ class Prior:
     @property
     def constant(self) -> bool:
         """Whether every pair has the same logit."""
-        return not self.slope.any()
+        return self.slope == 0.0
 
     @property
     def scored(self) -> NDArray[np.int64]:
@@ -121,14 +118,8 @@ class Prior:
     def widened(self, count: int) -> "Prior":
         """With `count` more newcomers, last before no offer. Nobody else's logit changes by a bit."""
         at = np.full(count, len(self.offers) - 1)
-        return replace(
-            self,
-            offers=np.insert(self.offers, at, np.nan, axis=0),
-            warm=np.insert(self.warm, at, False),
-            intercept=np.insert(self.intercept, at, self.intercept[-1]),
-            slope=np.insert(self.slope, at, self.slope[-1]),
-            newcomers=self.newcomers + count,
-        )
+        offers, warm = np.insert(self.offers, at, np.nan, axis=0), np.insert(self.warm, at, False)
+        return replace(self, offers=offers, warm=warm, newcomers=self.newcomers + count)
 
     def booster(self) -> Any:
         """The LightGBM booster; its columns are the customer's, the offer's, then those of the pair."""
@@ -179,8 +170,7 @@ class Prior:
 
     def _finish(self, raw: NDArray[Any], out: NDArray[np.float32]) -> None:
         """From raw scores of the scored arms (n, len(scored)) to calibrated logits of all arms."""
-        scored = self.scored
-        own = self.intercept[scored] + self.slope[scored] * raw.astype(np.float64)
+        scored, own = self.scored, self.intercept + self.slope * raw.astype(np.float64)
         if len(scored) == len(self.offers):
             out[:] = own
         else:
@@ -197,20 +187,18 @@ class Prior:
 
         Only what was trained: newcomers are left out.
         """
-        columns, lines = self.columns, (self.intercept, self.slope)
+        columns = self.columns
         trained = np.ones(len(self.offers), np.bool_)
         trained[len(trained) - 1 - self.newcomers : -1] = False
-        intercept, slope = (_one_or_all(line[trained]) for line in lines)
-        alike = isinstance(intercept, float) and isinstance(slope, float)
-        table: dict[str, Any] = {
-            "format": _FIRST_FORMAT if not columns.cross and alike else _FORMAT,
+        table = {
+            "format": _FORMAT if columns.cross else _WITHOUT_CROSS,
             "customer": columns.customer,
             "offer": columns.offer,
             "categorical": columns.categorical,
             "offers": [[None if np.isnan(x) else float(x) for x in row] for row in self.offers[trained]],
             "warm": self.warm[trained].tolist(),
-            "intercept": intercept,
-            "slope": slope,
+            "intercept": self.intercept,
+            "slope": self.slope,
             "mean_logit": self.mean_logit,
         }
         if columns.cross:
@@ -229,7 +217,7 @@ class Prior:
         if missing:
             raise DataError("The model is incomplete.", where=min(missing), remedy="Train again.")
         table = json.loads(files["prior.json"])
-        if table.get("format") not in (_FORMAT, _FIRST_FORMAT):
+        if table.get("format") not in (_FORMAT, _WITHOUT_CROSS):
             raise DataError(f"Format {table.get('format')} is unknown.", where="prior.json", remedy="Train again.")
         columns = Columns(
             tuple(table["customer"]),
@@ -244,16 +232,10 @@ class Prior:
             offers=np.array(rows, np.float64).reshape(len(rows), len(columns.offer)),
             columns=columns,
             warm=np.array(table["warm"], np.bool_),
-            intercept=np.array(np.broadcast_to(table["intercept"], len(rows)), np.float64),
-            slope=np.array(np.broadcast_to(table["slope"], len(rows)), np.float64),
+            intercept=table["intercept"],
+            slope=table["slope"],
             mean_logit=table["mean_logit"],
         )
-
-
-def _one_or_all(line: Floats) -> float | list[float]:
-    """One number where all arms share it."""
-    values: list[float] = line.tolist()
-    return values[0] if len(set(values)) == 1 else values
 
 
 @lru_cache(maxsize=4)

@@ -1,6 +1,6 @@
 """Fit the prior: how many trees, how well calibrated, and what it would have said of rows it had not seen."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -13,24 +13,16 @@ from bandit.columns import Columns
 from bandit.folds import holdout, time_folds
 from bandit.logistic import fit_logistic
 from bandit.prior import WARM_ROWS, Log, Prior, pair_scores
-from bandit.prior_crossed import (
-    Crossed,
-    Progress,
-    arm_lines,
-    cross_fit,
-    one_class,
-    served,
-    smoothed_logit,
-    with_lines,
-)
 from bandit.prior_trees import TrainingData, text_of, training_data
 from bandit.training_report import Holdout, PriorReport, prior_report, successes
 
 Floats: TypeAlias = NDArray[np.float64]
+Progress: TypeAlias = Callable[[str, float], None]
 
 _SMALLEST_LOG = 50
 _MOST_TREES = 400
-_NOT_BETTER = "trees do not beat the rate of successes on held-out rows"
+_FOLDS = 5
+_PAIRS_AT_ONCE = 200_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +64,7 @@ def fit_prior(
     threads: int = 2,
     progress: Progress | None = None,
 ) -> FittedPrior:
-    """Boosted trees on the log, calibrated on its latest fifth, then refitted on all of it; each arm with its own line.
+    """Boosted trees on the log, calibrated on its latest fifth, then refitted on all of it.
 
     A log of fewer than 50 rows, of one class, or one on which trees do not beat the rate of successes on held-out rows,
     gives a constant prior: the log's rate with one success and one failure added (Laplace). Successes may be rare: rows
@@ -99,30 +91,25 @@ def fit_prior(
     data = training_data(log, offers, columns, seed=seed, threads=threads, monotone=monotone)
     warm = np.bincount(log.arm, minlength=len(offers)) >= WARM_ROWS
     say("hold-out", 0.0)
-    choice, crossed = _choose(data, force=force), None
-    if not choice.constant:
-        crossed = cross_fit(data, choice.trees, choice.calibration, say)
-        choice = _with_own_lines(data, warm, choice, crossed, force=force)
-    say("all rows", 0.9)
+    choice = _choose(data, force=force)
+    say("all rows", 0.2)
     everything = np.arange(len(log.arm))
-    grown = _no_trees(data) if choice.constant else data.train(everything, choice.trees)
-    prior = _common(data, warm, grown, choice.calibration)
-    shown = as_cold = np.full(len(log.arm), choice.calibration.intercept)
-    if crossed is not None and not choice.constant:
-        shown, as_cold = served(data, prior, choice.calibration, crossed)
-        prior = with_lines(prior, choice.calibration, arm_lines(data, crossed, warm, np.ones(len(shown), np.bool_)))
-    if len(shown):
-        prior = replace(prior, mean_logit=float(shown.mean()))
+    text = text_of(_no_trees(data) if choice.constant else data.train(everything, choice.trees))
+    prior = Prior(
+        text=text,
+        offers=np.array(offers, np.float64),
+        columns=columns,
+        warm=warm,
+        intercept=choice.calibration.intercept,
+        slope=choice.calibration.slope,
+        mean_logit=0.0,
+    )
+    shown, as_cold = _cross_fit(data, prior, choice, say)
+    prior = replace(prior, mean_logit=float(shown.mean()) if len(shown) else prior.intercept)
     say("report", 1.0)
-    found = prior_report(log, prior, choice.held, trees=choice.trees, constant=choice.constant, forced=choice.forced)
-    return FittedPrior(prior, shown, as_cold, choice.held, found)
-
-
-def _common(data: TrainingData, warm: NDArray[np.bool_], booster: Any, calibration: Calibration) -> Prior:
-    """The prior with one calibration for all arms."""
-    level, slope = (np.full(len(data.offers), x) for x in (calibration.intercept, calibration.slope))
-    offers = np.array(data.offers, np.float64)
-    return Prior(text_of(booster), offers, data.columns, warm, level, slope, calibration.intercept)
+    held = _with_scores(data, prior, choice)
+    found = prior_report(log, prior, held, trees=choice.trees, constant=choice.constant, forced=choice.forced)
+    return FittedPrior(prior, shown, as_cold, held, found)
 
 
 def _check(log: Log, offers: Floats, columns: Columns) -> None:
@@ -134,16 +121,26 @@ def _check(log: Log, offers: Floats, columns: Columns) -> None:
         raise ShapeError(f"An arm of the log is not in 0..{len(offers) - 1}.", where="arm")
 
 
+def _smoothed_logit(outcome: Floats, weight: Floats) -> float:
+    """Logit of the rate of successes with one success and one failure added."""
+    successful = float((weight * outcome).sum()) + 1.0
+    return float(np.log(successful / (float(weight.sum()) + 2.0 - successful)))
+
+
+def _one_class(outcome: Floats) -> bool:
+    return len(outcome) == 0 or bool(outcome.min() == outcome.max())
+
+
 def _choose(data: TrainingData, *, force: bool) -> _Choice:
     """Number of trees and calibration, from rows later than those trained on."""
     log, y, w = data.log, data.log.outcome, data.log.weights
     late = holdout(log.decided_at, log.customer_key)
     train, held = np.flatnonzero(~late), np.flatnonzero(late)
-    base = np.full(len(held), smoothed_logit(y[train], w[train]))
-    constant = Calibration(smoothed_logit(y, w), 0.0)
+    base = np.full(len(held), _smoothed_logit(y[train], w[train]))
+    constant = Calibration(_smoothed_logit(y, w), 0.0)
     if len(y) < _SMALLEST_LOG:
         return _Choice(0, constant, Holdout(held, base, base), constant=f"the log has fewer than {_SMALLEST_LOG} rows")
-    if one_class(y[train]) or len(held) == 0:
+    if _one_class(y[train]) or len(held) == 0:
         return _Choice(0, constant, Holdout(held, base, base), constant="the log has outcomes of one kind only")
     half = time_folds(np.zeros(len(held)), log.customer_key[held], folds=2)
     linear = fit_logistic(log, train, data.columns, len(data.offers)).logits(log.customers[held], log.arm[held])
@@ -152,22 +149,12 @@ def _choose(data: TrainingData, *, force: bool) -> _Choice:
     raw = np.asarray(booster.predict(data.matrix[held], raw_score=True), np.float64)
     calibration = fit_calibration(raw, y[held], w[held])
     logit = _half_calibrated(raw, y[held], w[held], half)
-    found = Holdout(held, logit, base, rival, logit)
-    why = _NOT_BETTER if calibration.slope <= 0.0 or not _beats_the_rate(log, found) else ""
+    beaten = log_loss(logit, y[held], w[held]) < log_loss(base, y[held], w[held])
+    why = "" if beaten and calibration.slope > 0.0 else "trees do not beat the rate of successes on held-out rows"
     if why and (not force or calibration.slope <= 0.0):
-        return _without_trees(log, found)
+        return _Choice(0, constant, Holdout(held, base, base, rival, logit), constant=why)
+    found = Holdout(held, logit, base, rival, logit)
     return _Choice(int(booster.best_iteration), calibration, found, booster, forced=why)
-
-
-def _beats_the_rate(log: Log, held: Holdout) -> bool:
-    y, w = log.outcome[held.rows], log.weights[held.rows]
-    return log_loss(held.logit, y, w) < log_loss(held.base, y, w)
-
-
-def _without_trees(log: Log, held: Holdout) -> _Choice:
-    """The rate of the log for everybody; what the trees would have said stays for the report."""
-    constant = Calibration(smoothed_logit(log.outcome, log.weights), 0.0)
-    return _Choice(0, constant, replace(held, logit=held.base, scores=None), constant=_NOT_BETTER)
 
 
 def _half_calibrated(raw: Floats, outcome: Floats, weight: Floats, half: NDArray[np.int64]) -> Floats:
@@ -179,6 +166,46 @@ def _half_calibrated(raw: Floats, outcome: Floats, weight: Floats, half: NDArray
     return out
 
 
+def _cross_fit(data: TrainingData, prior: Prior, choice: _Choice, say: Progress) -> tuple[Floats, Floats]:
+    """Logits (shown, as_cold) of every row from trees that saw only the other folds, calibrated by the same map."""
+    rows = len(data.log.arm)
+    shown, as_cold = np.full(rows, prior.intercept), np.full(rows, prior.intercept)
+    if choice.constant:
+        return shown, as_cold
+    fold = time_folds(data.log.decided_at, data.log.customer_key, folds=_FOLDS)
+    for f in range(_FOLDS):
+        say("cross-fitting", 0.3 + 0.7 * f / _FOLDS)
+        inside = np.flatnonzero(fold == f)
+        outside = np.flatnonzero(fold != f)
+        if _one_class(data.log.outcome[outside]):
+            rate = _smoothed_logit(data.log.outcome[outside], data.log.weights[outside])
+            shown[inside] = as_cold[inside] = choice.calibration(rate)
+            continue
+        booster = data.train(outside, choice.trees)
+        size = max(1, _PAIRS_AT_ONCE // len(prior.scored))
+        for first in range(0, len(inside), size):
+            piece = inside[first : first + size]
+            shown[piece], as_cold[piece] = _as_served(data, prior, booster, piece)
+    return shown, as_cold
+
+
+def _as_served(data: TrainingData, prior: Prior, booster: Any, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Logits of the shown arm and of the other warm offers on average, as `Prior.logits` gives them."""
+    scored = prior.scored
+    threads = int(data.parameters["num_threads"])
+    raw = pair_scores(booster, data.log.customers[rows], data.offers, data.columns, arms=scored, threads=threads)
+    own = prior.intercept + prior.slope * raw
+    offer = scored < len(data.offers) - 1
+    total, count = own[:, offer].sum(1), int(offer.sum())
+    mean = total / count
+    place = np.full(len(data.offers), -1)
+    place[scored] = np.arange(len(scored))
+    at = place[data.log.arm[rows]]
+    mine = np.where(prior.warm[data.log.arm[rows]], own[np.arange(len(rows)), at], mean)
+    counted = prior.warm[data.log.arm[rows]] & (data.log.arm[rows] < len(data.offers) - 1) & (count > 1)
+    return mine, np.where(counted, (total - mine) / max(count - 1, 1), mean)
+
+
 def _no_trees(data: TrainingData) -> Any:
     """A booster of one leaf with the right columns: a constant prior is a model like any other."""
     import lightgbm
@@ -188,35 +215,16 @@ def _no_trees(data: TrainingData) -> Any:
     return lightgbm.train(data.parameters, train, 1)
 
 
-def _with_own_lines(
-    data: TrainingData, warm: NDArray[np.bool_], choice: _Choice, crossed: Crossed, *, force: bool
-) -> _Choice:
-    """The choice with held-out rows as the other rows' lines would have served them; without trees where these lose.
-
-    The lines are fitted to the other rows alone. The common calibration, which half of the held-out customers tell,
-    knows better how often they succeed: trees may beat the rate with it, and not as they would be served.
-    """
-    log, rows = data.log, choice.held.rows
-    others = np.ones(len(log.arm), np.bool_)
-    others[rows] = False
-    lines = arm_lines(data, crossed, warm, others)
-    logit = lines(choice.held.logit, log.arm[rows])
-    held = replace(choice.held, logit=logit, trees=logit)
-    why = "" if _beats_the_rate(log, held) else _NOT_BETTER
-    if why and not force:
-        return _without_trees(log, held)
-    blind = with_lines(_common(data, warm, choice.booster, choice.calibration), choice.calibration, lines)
-    scores = _offer_scores(data, blind, choice.booster, rows)
-    return replace(choice, held=replace(held, scores=scores), forced=choice.forced or why)
-
-
-def _offer_scores(data: TrainingData, prior: Prior, booster: Any, rows: NDArray[np.int64]) -> Floats:
-    """Logits of all offers for the successes among some rows."""
-    arms = len(data.offers)
-    took = successes(data.log, rows, arms - 1)
-    raw = np.zeros((len(took), arms))
-    threads = int(data.parameters["num_threads"])
-    raw[:, prior.scored] = pair_scores(
-        booster, data.log.customers[took], data.offers, data.columns, arms=prior.scored, threads=threads
-    )
-    return prior.calibrated(raw)[:, :-1].astype(np.float64)
+def _with_scores(data: TrainingData, prior: Prior, choice: _Choice) -> Holdout:
+    """The held-out rows with the scores of all offers for the successes among them, as a customer would be served."""
+    arms, log = len(data.offers), data.log
+    took = successes(log, choice.held.rows, arms - 1)
+    scores = np.zeros((len(took), arms - 1))
+    if choice.booster is not None and len(took):
+        raw = np.zeros((len(took), arms))
+        threads = int(data.parameters["num_threads"])
+        raw[:, prior.scored] = pair_scores(
+            choice.booster, log.customers[took], data.offers, data.columns, arms=prior.scored, threads=threads
+        )
+        scores = prior.calibrated(raw)[:, :-1].astype(np.float64)
+    return replace(choice.held, scores=scores)

@@ -97,10 +97,7 @@ def test_trust_in_the_prior_is_what_it_deserves(signal):
 
 
 def test_cross_fitted_trees_are_not_trusted_for_what_they_memorised():
-    """End to end: the slope learnt on the log is the slope that new customers bear out, and rather less than more.
-
-    It is learnt from trees and lines of four fifths of the rows; those that serve have seen all of them.
-    """
+    """End to end: the slope learnt on the log is the slope that new customers bear out."""
     r = np.random.default_rng(4)
     k, rows = 6, 9000
 
@@ -124,7 +121,7 @@ def test_cross_fitted_trees_are_not_trusted_for_what_they_memorised():
     who, shown, result = draw(30_000)
     deserved = slope(who, fitted.prior.logits(who)[np.arange(30_000), shown].astype(float), shown, result)
     served = fitted.prior.logits(customers)[np.arange(rows), arm].astype(float)
-    assert -0.25 < learnt - deserved < 0.1
+    assert abs(learnt - deserved) < 0.15
     assert slope(customers, served, arm, outcome) > deserved + 0.25
 
 

@@ -69,7 +69,7 @@ def test_the_column_that_matters_most_adds_most(learnt):
     prior, state, basis, customers, _ = learnt
     found = contributions(prior, state, customers[:300], basis(customers[:300]), np.zeros(300, np.int64))
     size = np.abs(found.columns).mean(0)
-    assert size[0] == size.max() > 2 * size[2]
+    assert size[0] == size.max() > 0.3 > 2 * size[2]
 
 
 def test_arms_and_shapes_are_checked(learnt):

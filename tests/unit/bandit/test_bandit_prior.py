@@ -7,7 +7,7 @@ import pytest
 
 from allot import DataError, ShapeError
 from bandit import prior as prior_module
-from bandit import prior_crossed, prior_fit, prior_trees
+from bandit import prior_fit, prior_trees
 from bandit.calibration import log_loss, sigmoid
 from bandit.columns import Columns
 from bandit.prior import Log, Prior
@@ -60,7 +60,7 @@ def test_a_logit_is_the_calibrated_score_of_its_pair(log, fitted):
         for arm in (0, 1, 2, 3, OFFERS):
             pair = np.concatenate([customers[i], TABLE[arm]])[None]
             raw = prior.booster().predict(pair, raw_score=True)[0]
-            assert abs(logits[i, arm] - (prior.intercept[arm] + prior.slope[arm] * raw)) < 1e-6
+            assert abs(logits[i, arm] - (prior.intercept + prior.slope * raw)) < 1e-6
 
 
 def test_a_cold_arm_gets_the_mean_of_the_warm_offers_and_not_of_no_offer(log, fitted):
@@ -127,14 +127,14 @@ def test_damaged_files_are_refused(fitted):
     with pytest.raises(DataError, match=r"model\.txt"):
         Prior.from_files({"prior.json": files["prior.json"]})
     with pytest.raises(DataError, match="Format"):
-        Prior.from_files({**files, "prior.json": files["prior.json"].replace(b'"format": 2', b'"format": 9')})
+        Prior.from_files({**files, "prior.json": files["prior.json"].replace(b'"format": 1', b'"format": 9')})
 
 
 def test_the_log_is_served_as_a_customer_would_be(log, fitted):
     """Shown and as-cold logits come from the same map as `Prior.logits`; only the trees differ."""
     prior, rows = fitted.prior, np.arange(400)
     data = prior_trees.training_data(log, TABLE, COLUMNS, seed=3, threads=1)
-    shown, as_cold = prior_crossed.as_served(data, prior, prior.booster(), rows)
+    shown, as_cold = prior_fit._as_served(data, prior, prior.booster(), rows)
     logits = prior.logits(log.customers[rows])
     arm = log.arm[rows]
     np.testing.assert_allclose(shown, logits[rows, arm], atol=1e-5)

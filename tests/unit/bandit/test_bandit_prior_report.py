@@ -46,7 +46,7 @@ def test_the_rivals_are_the_base_rate_and_a_logistic_regression(fitted):
 
 
 def test_no_rival_and_no_ranking_knows_the_held_out_rows(fitted):
-    """Calibration aside, which is a line for each half and arm, they come from models of the other rows."""
+    """Calibration aside, which is a line for each half, they come from models of the other rows."""
     log, held = log_of(1), fitted.held
     train = np.setdiff1d(np.arange(len(log.arm)), held.rows)
     linear = fit_logistic(log, train, COLUMNS, ARMS).logits(log.customers[held.rows], log.arm[held.rows])
@@ -55,9 +55,7 @@ def test_no_rival_and_no_ranking_knows_the_held_out_rows(fitted):
     ranked_by = held.scores[np.arange(won.sum()), log.arm[held.rows][won]]
     for side in (half == 0, half == 1):
         assert np.corrcoef(linear[side], held.logistic[side])[0, 1] > 1 - 1e-9
-        for arm in range(ARMS - 1):
-            mine = log.arm[held.rows] == arm
-            assert np.corrcoef(ranked_by[(side & mine)[won]], held.logit[won & side & mine])[0, 1] > 1 - 1e-6
+        assert np.corrcoef(ranked_by[side[won]], held.logit[won & side])[0, 1] > 1 - 1e-6
 
 
 def test_where_the_truth_is_a_line_the_logistic_regression_finds_it():
@@ -161,18 +159,5 @@ def test_trees_that_lose_to_the_base_rate_are_used_only_when_forced():
     assert kept.prior.constant and not forced.prior.constant
     assert kept.report.constant == forced.report.forced == "trees do not beat the rate of successes on held-out rows"
     assert kept.report.log_loss == kept.report.base_log_loss
-    assert forced.report.log_loss == forced.report.tree_log_loss
-    assert kept.report.tree_log_loss > kept.report.base_log_loss
+    assert forced.report.log_loss == forced.report.tree_log_loss == kept.report.tree_log_loss
     assert forced.report.log_loss >= forced.report.base_log_loss
-
-
-def test_trees_that_beat_the_rate_only_by_knowing_the_latest_rate_are_not_used():
-    """More successes of late: half of the held-out customers tell the common line, and the arms' lines take it back."""
-    log = log_of(12)
-    late = log.decided_at > np.quantile(log.decided_at, 0.8)
-    chance = np.where(late, 0.16, 0.1)
-    for seed in range(4):
-        noise = replace(log, outcome=(np.random.default_rng(seed).random(4000) < chance).astype(float))
-        kept, forced = (fit_prior(noise, OFFERS, COLUMNS, seed=3, threads=1, force=force) for force in (False, True))
-        assert kept.report.constant and kept.report.log_loss == kept.report.base_log_loss
-        assert forced.report.forced and forced.report.log_loss >= forced.report.base_log_loss
