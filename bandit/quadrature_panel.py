@@ -226,19 +226,19 @@ def _integrand(j: Any, scratch: Any) -> Any:
 def add_panel(n: Any, count: Any, curved: Any, scratch: Any) -> Any:
     """Add one certified panel to the probabilities (and to the cross terms); return its ∫ (1 − G) dt."""
     table = scratch.table
-    area = table[ABOVE, count - 1] - table[ABOVE, 0]
-    covered = spread(0.0)
+    area, end = table[ABOVE, count - 1] - table[ABOVE, 0], table[ALL, count - 1]
+    missing = spread(0.0)  # ∫ (G_end − G) dt, for which the residual vouches: ∫ dt alone the nodes may get wrong
     for q in range(0, count, WIDTH):
-        mass = load(table, (STEP, q)) * load(table, (ALL, q))
-        covered = covered + mass
-        store(table, (ABOVE, q), mass)  # t − L is no longer needed
+        step, below = load(table, (STEP, q)), load(table, (ALL, q))
+        missing = missing + step * (end - below)
+        store(table, (ABOVE, q), step * below)  # t − L is no longer needed
     for j in range(n):
         scratch.chance[j] += _weigh(j, ABOVE, scratch)
         if curved:
             _integrand(j, scratch)
             for other in range(j):
                 scratch.cross[j, other] += _weigh(other, HAZARD, scratch)
-    return area - total(covered)
+    return area * (1.0 - end) + total(missing)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")

@@ -43,7 +43,10 @@ def logit_of(arm, score_arm, x):
 
 
 def referee(arms):
-    """∫ φ(z) Π F_b(score_a(z)) dz for each arm, in panels cut at every arm's quantiles: no densities, no coordinate."""
+    """∫ φ(z) Π F_b(score_a(z)) dz for each arm, and the expected best score: in panels cut at every arm's quantiles.
+
+    No densities, no coordinate.
+    """
     row = list(zip(*(table[0] for table in arms), strict=True))
     last, floor, owner = len(row) - 1, -np.inf, -1
     for a in (last, *range(last)):
@@ -51,7 +54,7 @@ def referee(arms):
         if sd == 0 and shift + value * expit(mean) > floor:
             floor, owner = shift + value * expit(mean), a
     live = [a for a in range(last + 1) if row[a][1] > 0]
-    exact = np.zeros(last + 1)
+    exact, best = np.zeros(last + 1), 0.0
 
     def quantile(b, logit):
         return (logit - row[b][0]) / row[b][1]
@@ -68,19 +71,24 @@ def referee(arms):
         for b in live:
             if b != a:
                 mass = mass * ndtr(quantile(b, logit_of(row[b], row[a], mean + sd * z)))
-        exact[a] = mass.sum() if floors[a] < 8.5 else 0.0
+        if floors[a] < 8.5:
+            exact[a] = mass.sum()
+            best += (mass * (row[a][3] + row[a][2] * expit(mean + sd * z))).sum()
     if owner >= 0:
         exact[owner] = np.prod([ndtr(floors[b]) for b in live])
-    return exact
+        best += exact[owner] * floor
+    return exact, best
 
 
 def check(seed, rows):
     rng = np.random.default_rng(seed)
     for i in range(rows):
         scores = hostile(rng)
-        exact = referee(block_arms(scores, slice(0, 1)))
+        exact, best = referee(block_arms(scores, slice(0, 1)))
         assert abs(exact.sum() - 1) < 1e-7, f"the referee of row {i}"
-        found = solve_arms(block_arms(scores, slice(0, 1)), no_draws(), 1e-6, 0).probability[0]
+        solved = solve_arms(block_arms(scores, slice(0, 1)), no_draws(), 1e-6, 0)
+        found = solved.probability[0]
+        assert abs(solved.expected_maximum[0] - best) < 1e-5 * np.abs(scores.value).max(), f"the best score of row {i}"
         np.testing.assert_allclose(found, exact, rtol=0, atol=1e-6, err_msg=f"row {i}")
         counted = exact >= 1e-6
         np.testing.assert_allclose(found[counted], exact[counted], rtol=1e-3, err_msg=f"row {i}")
