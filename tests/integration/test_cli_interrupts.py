@@ -70,7 +70,7 @@ def requests(house: House) -> dict[str, tuple[object, ...]]:
     campaign.write_text(CAMPAIGN + '[[limits]]\nname = "cap"\nmeasure = "count"\nmaximum = 300\n')
     return {
         "load": ("load", "--exposures", fewer),
-        "train": ("train", "--as-of", "2026-04-01", "--seed", 3),
+        "train": ("train", "--as-of", "2026-04-01", "--seed", 3, "--force"),
         "allocate": ("allocate", campaign),
         "learn": ("learn", "--as-of", "2026-06-01"),
         "evaluate": ("evaluate", "--as-of", "2026-06-01"),
