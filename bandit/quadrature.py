@@ -30,6 +30,7 @@ from bandit.quadrature_range import bound_scores, collect, copy_row, find_bottom
 # How many standard deviations an arm is followed: Φ(−6.3) = 2e-10, Φ(−5.2) = 1e-7.
 _REACH: Final = 6.3
 _REACH_LOOSELY: Final = 5.2
+_CLOSELY: Final = 1e-6  # asked for where a loose answer does not meet its own tolerance
 # Up to what sharpness (see `score_range`) each level is tried first: least work on random posteriors.
 _SHARPEST: Final = (8.0, 10.9, 11.3, 17.4, 22.0, 26.0, 31.0, 52.0)
 _SHARPEST_LOOSELY: Final = (9.8, 15.0, 20.0, 24.0, 40.0, 60.0, 90.0, 150.0)
@@ -199,6 +200,8 @@ def solve_block(arms: Any, draws: Any, grid: Any, tolerance: Any, probability: A
     worst, where = -1.0, 0
     for i in range(rows):
         n, owner, rest, maximum, residual = _solve_row(arms, i, grid, tolerance, curved, scratch)
+        if tolerance >= LOOSE and not residual <= tolerance:  # what a shorter range leaves out may be too much
+            n, owner, rest, maximum, residual = _solve_row(arms, i, grid, _CLOSELY, curved, scratch)
         probability[i] = 0.0
         expected[i] = maximum
         for j in range(n):

@@ -28,3 +28,16 @@ def test_loose_rows_are_within_their_tolerance_and_their_sums_far_closer(toleran
     assert np.abs(error.sum(0) / exact.probability.sum(0))[often].max() < tolerance
     worth = np.abs(loose.expected_maximum - exact.expected_maximum).sum() / exact.expected_maximum.sum()
     assert worth < 0.01 * tolerance
+
+
+@pytest.mark.parametrize("tolerance", [LOOSE, 1e-4])
+def test_wide_beliefs_are_not_refused_where_less_is_asked(tolerance):
+    rng = np.random.default_rng(5)
+    rows, offers = 3000, 20
+    mean, sd = rng.normal(-2, 2, (rows, offers)), np.exp(rng.uniform(np.log(0.5), np.log(6), (rows, offers)))
+    value = rng.uniform(5, 100, (rows, offers))
+    fee = rng.uniform(0, 0.3, (rows, offers)) * value
+    scores = Scores(mean, sd, value, fee, np.ones((rows, offers), bool), 0.0)
+    exact, loose = (solve_arms(block_arms(scores, slice(0, rows)), no_draws(), t, 0) for t in (1e-7, tolerance))
+    assert loose.residual <= tolerance
+    assert np.abs(loose.probability - exact.probability).max() < 3 * tolerance
