@@ -10,6 +10,7 @@ from typing import Any
 from allot import WorkspaceError
 from api import console, evaluation_table, evaluation_words, tables
 from api.report import write as write_report
+from api.withheld import withheld
 from engine.allocate import allocate
 from engine.campaign import Campaign, campaign_from_file
 from engine.evaluate import Question, evaluate
@@ -75,7 +76,7 @@ def run(folder: Path, *, customers: int, quiet: bool) -> dict[str, Any]:
         last = allocate(lab.workspace, _on(campaign, ROUNDS), now=moment(ROUNDS * ROUND_DAYS), reporter=reporter)
         smaller = _smaller(campaign)
         question = Question(smaller, None, None, (rounds[0]["plan"]["allocation_id"],), 30.0, moment(OUTCOME_DAYS + 1))
-        judged = evaluate(lab.workspace, question, reporter=reporter)
+        judged = withheld(evaluate(lab.workspace, question, reporter=reporter))
         page = write_report(lab.workspace, rounds[0]["plan"]["allocation_id"], folder / "report", reporter=reporter)
         table = read_decisions(Path(last["decisions"]), ["customer_id", "offer_id"])
         someone = next(c for c, o in zip(*table.to_pydict().values(), strict=True) if o is not None)

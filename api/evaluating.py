@@ -60,9 +60,9 @@ def evaluate(
         else:
             document, show = use_case(opened, question, reporter=report), evaluation_table.evaluated
     if page is not None:
-        from api.evaluation_report import write_evaluation
+        from api.evaluation_report import write_page
 
-        document |= write_evaluation(document, page)
+        document |= write_page("hindsight" if document.get("scenarios") else "evaluation", document, page)
     answer(document, output, show)
 
 
@@ -75,6 +75,7 @@ def backtest(
     ] = None,
     outcome_days: Annotated[float, typer.Option(help="How long an outcome may take.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Of the models.")] = 0,
+    page: Annotated[Path | None, typer.Option("--report", help="Folder: also write a page with charts.")] = None,
     as_of: AsOf = None,
     workspace: Home = HOME,
     output: Format = Output.TABLE,
@@ -92,6 +93,10 @@ def backtest(
     read, opened = campaign_from_file(campaign), open_workspace(workspace)
     with console.progress(quiet=output is Output.JSON) as report:
         document = use_case(opened, read, how, reporter=report)
+    if page is not None:
+        from api.evaluation_report import write_page
+
+        document |= write_page("backtest" if document["origins"] else "evaluation", document, page)
     answer(document, output, backtested)
 
 

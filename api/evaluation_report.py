@@ -1,26 +1,26 @@
-"""The page about an evaluation."""
+"""The pages about what a policy would have earned, did earn, or adds."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from api.console import plain
 
 
-def write_evaluation(document: dict[str, Any], folder: Path) -> dict[str, Any]:
+def write_page(
+    kind: Literal["evaluation", "hindsight", "backtest", "experiment"], document: dict[str, Any], folder: Path
+) -> dict[str, Any]:
     """Write the page and its charts into a folder, and say where they are.
 
-    One policy has one page; limits beside one another, as `--what-if` asks, have another.
-
     Args:
-        document: what the evaluation answered.
+        kind: of page: one policy, limits beside one another, moments one after the other, or treated against control.
+        document: what the command answered.
         folder: made where it is missing.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    from api.pages.evaluation import write_evaluation_report
-    from api.pages.hindsight import write_hindsight_report
+    from api.pages import backtest, blocks, evaluation, experiment, hindsight
 
-    write = write_hindsight_report if document.get("scenarios") else write_evaluation_report
-    written = write(plain(document), folder)
+    page = {"evaluation": evaluation, "hindsight": hindsight, "backtest": backtest, "experiment": experiment}[kind]
+    written = blocks.publish(plain(document), folder, page.draw_charts, page.render)
     return {"html": str(written.html), "charts": [str(path) for path in written.charts]}

@@ -33,7 +33,7 @@ def evaluated(d: Document) -> None:
 
 def _estimates(d: Document) -> None:
     lines = [(words.DONE, d["logged"])]
-    if d["target"]:
+    if d["target"] and d["estimate"]:
         lines.append((f"{words.policy(d)}, by {d['estimator']}", {**d["estimate"], "ess": d["ess"]}))
     lines += [(f"  by {e['estimator']}", e) for e in d["estimates"]]
     rows = [

@@ -29,10 +29,8 @@ def verdict(d: Document) -> str:
 def story(d: Document) -> list[str]:
     """What the policy would have earned against what was done, a sentence each; nothing where that may not be said."""
     found = d["estimate"]
-    if d["verdict"] == "invalid" or found is None or found["value"] is None:
+    if found is None or found["value"] is None:
         return []
-    if d["verdict"] == "insufficient":
-        return [f"For orientation only: {policy(d)} might earn {span(found)} per 1,000 decisions."]
     if not d["target"]:
         return [f"What was done earned {earned(d['logged'])}.", total(d)]
     return [f"{policy(d)} would have earned {earned(found)}; {DONE} earned {earned(d['logged'])}.", total(d), gap(d)]
@@ -58,7 +56,7 @@ def total(d: Document) -> str:
 def gap(d: Document) -> str:
     """The paired difference, and whether chance explains it; empty where there is none or nothing may be said."""
     x = d["difference"]
-    if x is None or d["verdict"] != "supported":
+    if x is None:
         return ""
     size = f"{money(abs(x['value']))} {'more' if x['value'] >= 0 else 'less'} per 1,000 decisions"
     reach = f"{signed(x['low'])} to {signed(x['high'])}"
@@ -68,7 +66,7 @@ def gap(d: Document) -> str:
 
 def promise(d: Document) -> str:
     """What the policy's own beliefs promised, beside what it realised; empty where there is nothing to hold to it."""
-    if d["planned"] is None or d["realised"] is None or d["verdict"] != "supported":
+    if d["planned"] is None or d["realised"] is None:
         return ""
     off = d["planned"] - d["realised"]
     words = (
@@ -83,7 +81,7 @@ def promise(d: Document) -> str:
 
 def diagnosis(d: Document) -> list[str]:
     """How much the log says about this policy, a sentence each."""
-    if d["estimate"] is None:
+    if d["verdict"] == "invalid":
         return []
     if not d["target"]:
         return [checked] if (checked := propensities(d)) else []

@@ -39,15 +39,15 @@ def hindsight(d: Document) -> None:
 
 
 def _told(more: Document) -> str:
-    """A difference in a sentence; no better or worse is named where the interval or the verdict does not."""
+    """A difference in a sentence; no better or worse is named where the interval does not."""
     if more["verdict"] == "invalid":
         return "[red]cannot be judged on this log[/]; the reasons are below."
+    if more["verdict"] == "insufficient":
+        return "[yellow]the log is too thin to tell the two apart[/]; the reasons are below."
     cost = "" if more["planned_cost"] is None else f", planned cost {more['planned_cost']:+,.0f}"
     all_of_it = more["in_all"]
     span = f"{all_of_it['low']:+,.0f} to {all_of_it['high']:+,.0f}"
     figures = f"rewards {all_of_it['value']:+,.0f} in all (between {span}{cost})"
-    if more["verdict"] == "insufficient":
-        return f"{figures}; [yellow]the log is too thin to rely on that[/]."
     if all_of_it["low"] <= 0.0 <= all_of_it["high"]:
         return f"{figures}; the log does not tell the two apart."
     return f"{figures}."
@@ -94,6 +94,8 @@ def backtested(d: Document) -> None:
         say(f"[yellow]note:[/] it planned {number(d['planned'])} and found {number(d['realised'])}")
     for note in d["warnings"]:
         say(f"[yellow]note:[/] {safe(note)}")
+    if d.get("html"):
+        say(f"Page: {safe(d['html'])}")
 
 
 def _moments(d: Document) -> list[tuple[Any, ...]]:

@@ -10,6 +10,7 @@ import typer
 
 from allot import DataError
 from api import console
+from api.withheld import withheld
 
 if TYPE_CHECKING:
     from warehouse import Workspace
@@ -57,7 +58,11 @@ def read_moment(text: str | None, option: str = "--as-of") -> datetime:
 
 
 def answer(document: dict[str, Any], output: Output, show: Callable[[dict[str, Any]], None]) -> None:
-    """Print a use case's answer: for programs as one JSON document, for people as it is `show`n."""
+    """Print a use case's answer: for programs as one JSON document, for people as it is `show`n.
+
+    Figures that its verdict does not bear are left out of both.
+    """
+    document = withheld(document)
     if output is Output.JSON:
         console.print_json(document)
     else:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from allot import DataError
 from api.console import plain
 from api.pages.evidence import BEST, THIS, FrontierPoint
+from api.withheld import withheld
 from engine.evaluate import Question, evaluate
 from engine.frontier import Frontier, frontier
 from engine.slices import segment_column, segmented_by
@@ -113,10 +114,9 @@ def _evaluation(workspace: "Workspace", stored: "StoredAllocation") -> Any:
     """What the allocation realised, once its outcomes are in."""
     question = Question(None, None, None, (stored.allocation_id,), 30.0, datetime.now(UTC))
     try:
-        answer = evaluate(workspace, question)
+        return plain(withheld(evaluate(workspace, question)))
     except DataError:
         return None  # no outcomes yet
-    return plain(answer)
 
 
 def _heat(workspace: "Workspace", stored: "StoredAllocation") -> "Heat | None":

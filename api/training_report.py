@@ -25,7 +25,7 @@ def write_training(
     Raises:
         NotFoundError: no such model, or nothing was kept of its training.
     """
-    from api.pages.training import write_training_report
+    from api.pages import blocks, training
 
     stages = Stages(reporter)
     with Store.open(workspace.store_path) as store:
@@ -33,7 +33,8 @@ def write_training(
     if document is None:
         raise NotFoundError("its training left no report.", where=prior_id, remedy="Run `allot train` again.")
     with stages("page"):
-        written = write_training_report(document, folder or workspace.reports / prior_id)
+        to = folder or workspace.reports / prior_id
+        written = blocks.publish(document, to, training.draw_charts, training.render)
     return {
         "prior": prior_id,
         "html": str(written.html),

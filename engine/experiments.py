@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
@@ -37,6 +37,7 @@ FEWEST: Final = 50  # decisions of each group that earned something; below, inte
 BROKEN: Final = 0.01  # chance value of the split, at any look
 ROWS_A_COVARIATE: Final = 20
 UNEVEN: Final = 4.0  # standard errors between the groups' means of a covariate
+MOST_LOOKS: Final = 40  # of which the answer tells; the first and the last are among them
 _REGISTERED: Final = "register experiment"
 
 
@@ -115,6 +116,12 @@ class _Rows:
     past: Floats
     waiting: int
 
+    def up_to(self, look: int) -> "_Rows":
+        """What was there after that many allocations, counted from 0."""
+        then = self.look <= look
+        arrays = {name: getattr(self, name)[then] for name in ("look", "customer", "treated", "reward", "past")}
+        return replace(self, **arrays)
+
 
 def read(workspace: Workspace, name: str, *, as_of: datetime) -> dict[str, Any]:
     """What the allocations of a registered experiment have added so far; may be read as often as one likes.
@@ -128,7 +135,8 @@ def read(workspace: Workspace, name: str, *, as_of: datetime) -> dict[str, Any]:
         as_of: younger decisions, and outcomes after it, are left out.
 
     Returns:
-        verdict, reasons, the lift with interval, per decision and in all, the plain lift, the check of the split.
+        verdict, reasons, the lift with interval, per decision and in all, the plain lift, the check of the split; and
+        lift and check as they were after each allocation (`looks`, at most 40 of them).
 
     Raises:
         NotFoundError: no plan of this name is registered.
@@ -166,6 +174,7 @@ def read(workspace: Workspace, name: str, *, as_of: datetime) -> dict[str, Any]:
         "reasons": [*reasons, *thin],
         "split": split,
         **_lifts(rows, int(registered["plan"]["customers"]), verdict),
+        "looks": [] if verdict == "invalid" else _looks(rows, runs, registered["plan"]),
         "cost": _cost(runs),
     }
 
@@ -188,6 +197,27 @@ def _lifts(rows: _Rows, planned: int, verdict: str) -> dict[str, Any]:
         "held_out_mean": float(rows.reward[~rows.treated].mean()),
         "finding": ("more" if adjusted.low > 0 else "less" if adjusted.high < 0 else None) if known else None,
     }
+
+
+def _looks(rows: _Rows, runs: Sequence[StoredAllocation], plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Lift and split after each allocation, whose decisions were then as old as they are now; in order."""
+    last = int(rows.look.max())
+    chance = _chances(rows, float(plan["holdout"]))
+    out = []
+    for look in np.unique(np.linspace(0, last, min(last + 1, MOST_LOOKS)).round().astype(int)):
+        then = rows.up_to(look)
+        known = not _thin(then)
+        out.append(
+            {
+                "at": runs[look].as_of.isoformat(),
+                "rows": len(then.reward),
+                "held_out": int((~then.treated).sum()),
+                "verdict": "supported" if known else "insufficient",
+                "lift": _lifts(then, int(plan["customers"]), "supported")["lift"] if known else None,
+                "chance": float(chance[look]),
+            }
+        )
+    return out
 
 
 def _even(rows: _Rows) -> NDArray[np.bool_]:
@@ -220,17 +250,23 @@ def _thin(rows: _Rows) -> list[str]:
 def _split(rows: _Rows, share: float) -> dict[str, Any]:
     """Whether as many were held out as planned, each customer counted when first seen."""
     first = np.unique(rows.customer, return_index=True)[1]
-    looks = int(rows.look.max()) + 1
-    counts = np.stack(
-        [np.bincount(rows.look[first], rows.treated[first] == kind, looks) for kind in (True, False)], axis=1
-    )
-    chance = sample_ratio(np.cumsum(counts, axis=0).astype(np.int64), np.array([1 - share, share]))
     return {
         "customers": len(first),
         "held_out": int((~rows.treated[first]).sum()),
         "planned": share,
-        "chance": float(chance[-1]),
+        "chance": float(_chances(rows, share)[-1]),
+        "broken": BROKEN,
     }
+
+
+def _chances(rows: _Rows, share: float) -> Floats:
+    """(looks,) the chance value of the split after each allocation."""
+    first = np.unique(rows.customer, return_index=True)[1]
+    looks = int(rows.look.max()) + 1
+    counts = np.stack(
+        [np.bincount(rows.look[first], rows.treated[first] == kind, looks) for kind in (True, False)], axis=1
+    )
+    return sample_ratio(np.cumsum(counts, axis=0).astype(np.int64), np.array([1 - share, share]))
 
 
 def _broken_promises(registered: dict[str, Any], runs: Sequence[StoredAllocation]) -> list[str]:

@@ -2,13 +2,15 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from api.pages.charts import Chart, png, svg
-from api.pages.figures import text
+from api.pages.figures import sentence, text
+from api.withheld import withheld
 
 
 def page(title: str, header: str, body: str) -> str:
@@ -30,16 +32,31 @@ class ReportFiles:
     charts: tuple[Path, ...]
 
 
-def publish(folder: Path, page: str, drawn: Iterable[Chart]) -> ReportFiles:
-    """Write report.html and one PNG for each chart into a folder, which is made where it is missing.
+def publish(
+    about: Any,
+    folder: Path,
+    draw_charts: Callable[[Any], dict[str, Chart]],
+    render: Callable[[Any, dict[str, Chart]], str],
+) -> ReportFiles:
+    """Write report.html and one PNG for each chart into a folder; about the same there is the same page.
 
-    Each file is written under a temporary name and renamed, so that nobody reads half a page. The page comes last.
+    Figures that a verdict does not bear are left out. Each file is written under a temporary name and renamed, so that
+    nobody reads half a page. The page comes last.
+
+    Args:
+        about: what the page is about: what a use case answered, or evidence.
+        folder: made where it is missing.
+        draw_charts: gives the charts that there is something for, by section.
+        render: gives the page.
 
     Raises:
         OSError: the folder cannot be written.
     """
+    shown = withheld(about)
+    drawn = draw_charts(shown)
+    page = render(shown, drawn)
     folder.mkdir(parents=True, exist_ok=True)
-    images = tuple(_renamed(folder / f"{chart.name}.png", png(chart)) for chart in drawn)
+    images = tuple(_renamed(folder / f"{chart.name}.png", png(chart)) for chart in drawn.values())
     return ReportFiles(_renamed(folder / "report.html", page.encode()), images)
 
 
@@ -72,6 +89,20 @@ def section(title: str, note: str, body: str) -> str:
     """A section with a title and a note."""
     words = f'<p class="note">{note}</p>' if note else ""
     return f"<section><h2>{text(title)}</h2>{words}{body}</section>\n"
+
+
+def verdict(d: dict[str, Any], words: str) -> str:
+    """The verdict in words, and its reasons."""
+    kind = "" if d["verdict"] == "supported" else ' class="warning"'
+    first = f"<p{kind}><strong>{text(sentence(d['verdict']))}</strong>: {text(words)}</p>"
+    reasons = "".join(f"<li>{text(reason)}</li>" for reason in d["reasons"])
+    return first + (f"<ul>{reasons}</ul>" if reasons else "")
+
+
+def notes(facts: Sequence[str]) -> str:
+    """What else to know, a line each; nothing without."""
+    lines = "".join(f"<li>{text(fact)}</li>" for fact in facts)
+    return section("Notes", "", f"<ul>{lines}</ul>") if lines else ""
 
 
 def figure(chart: Chart) -> str:

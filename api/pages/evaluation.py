@@ -1,36 +1,20 @@
 """The pages about an evaluation: one of its own, and the sections of it that an allocation's report ends with."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from api import evaluation_words as words
 from api.pages import blocks, evaluation_charts
-from api.pages.blocks import ReportFiles
 from api.pages.charts import Chart
 from api.pages.figures import NONE, count, decimal, sentence, text
 
 Document = dict[str, Any]
 
 
-def write_evaluation_report(document: Document, folder: Path) -> ReportFiles:
-    """Write the page and its charts into a folder; the same document gives the same page.
-
-    Args:
-        document: what the evaluation answered.
-        folder: made where it is missing.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    drawn = draw_charts(document)
-    return blocks.publish(folder, render(document, drawn), drawn.values())
-
-
 def draw_charts(d: Document) -> dict[str, Chart]:
-    """The charts that there is something for, by section. An invalid evaluation shows no values."""
+    """The charts that there is something for, by section."""
     drawn: dict[str, Chart] = {}
-    if d["verdict"] != "invalid" and d["estimates"]:
+    if d["estimates"]:
         drawn["estimates"] = evaluation_charts.forest_chart(d)
         if any(x["verdict"] == "supported" for x in _segments(d)):
             drawn["segments"] = evaluation_charts.segment_chart(d)
@@ -72,7 +56,7 @@ def _sections(d: Document, drawn: dict[str, Chart], story: Iterable[str] = ()) -
 def cards(d: Document) -> str:
     """Key figures; nothing where no value may be shown."""
     found = d["estimate"]
-    if d["verdict"] != "supported" or found is None:
+    if found is None:
         return ""
     figures = [
         ("Reward per 1,000 decisions", words.money(found["value"]), f"{words.level(found)}: {words.span(found)}"),
@@ -95,10 +79,7 @@ def _figure(drawn: dict[str, Chart], name: str) -> str:
 
 def _earned(d: Document, drawn: dict[str, Chart], story: Iterable[str]) -> str:
     """The verdict, and every estimate unless they would not mean what they say."""
-    kind = "" if d["verdict"] == "supported" else ' class="warning"'
-    body = f"<p{kind}><strong>{text(sentence(d['verdict']))}</strong>: {text(words.verdict(d))}</p>"
-    if d["reasons"]:
-        body += f"<ul>{''.join(f'<li>{text(reason)}</li>' for reason in d['reasons'])}</ul>"
+    body = blocks.verdict(d, words.verdict(d))
     if d["verdict"] != "invalid":
         body += "".join(f"<p>{text(sentence(line))}</p>" for line in (*story, words.promise(d)) if line)
         body += _figure(drawn, "estimates") + _estimates(d)
@@ -125,7 +106,7 @@ def _estimates(d: Document) -> str:
 
 def _slices(d: Document, drawn: dict[str, Chart]) -> str:
     lines = _segments(d)
-    if not lines or d["verdict"] == "invalid":
+    if not lines:
         return ""
     found = d["slices"]
     note = (
@@ -196,6 +177,4 @@ def _notes(d: Document) -> str:
     facts = list(d["warnings"])
     if d["left_out"]:
         facts.append(f"{count(d['left_out'])} decisions are left out: held out, too young or unanswered")
-    if not facts:
-        return ""
-    return blocks.section("Notes", "", "<ul>" + "".join(f"<li>{text(fact)}</li>" for fact in facts) + "</ul>")
+    return blocks.notes(facts)

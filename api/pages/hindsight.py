@@ -1,29 +1,13 @@
 """The page about what other limits would have earned: policies side by side, and what each changes."""
 
-from pathlib import Path
 from typing import Any
 
 from api import evaluation_words as words
 from api.pages import blocks, evaluation_charts
-from api.pages.blocks import ReportFiles
 from api.pages.charts import Chart
 from api.pages.figures import NONE, count, money, text
 
 Document = dict[str, Any]
-
-
-def write_hindsight_report(document: Document, folder: Path) -> ReportFiles:
-    """Write the page and its charts into a folder; the same document gives the same page.
-
-    Args:
-        document: what `allot evaluate --what-if` answered, with at least one scenario.
-        folder: made where it is missing.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    drawn = draw_charts(document)
-    return blocks.publish(folder, render(document, drawn), drawn.values())
 
 
 def draw_charts(d: Document) -> dict[str, Chart]:
@@ -46,7 +30,12 @@ def render(d: Document, drawn: dict[str, Chart]) -> str:
         "Every policy is solved anew for the customers who were logged, limits scaled to their number, so that they "
         "differ in the limits only. Differences are paired, decision by decision."
     )
-    parts = [blocks.section("What would change", note, first), _policies(d, drawn), _limits(d), _notes(d)]
+    parts = [
+        blocks.section("What would change", note, first),
+        _policies(d, drawn),
+        _limits(d),
+        blocks.notes(d["warnings"]),
+    ]
     return blocks.page("What other limits would have earned", header, "".join(parts))
 
 
@@ -86,9 +75,3 @@ def _limits(d: Document) -> str:
         return ""
     heads = ("limits", "limit", "minimum", "maximum", "price", "of the campaign's")
     return blocks.section("Limits", "", blocks.details("As scaled and solved", blocks.table(heads, rows)))
-
-
-def _notes(d: Document) -> str:
-    if not d["warnings"]:
-        return ""
-    return blocks.section("Notes", "", "<ul>" + "".join(f"<li>{text(note)}</li>" for note in d["warnings"]) + "</ul>")

@@ -15,8 +15,7 @@ def write_report(evidence: ReportEvidence, folder: Path) -> ReportFiles:
     Raises:
         OSError: the folder cannot be written.
     """
-    drawn = draw_charts(evidence)
-    return blocks.publish(folder, render(evidence, drawn), drawn.values())
+    return blocks.publish(evidence, folder, draw_charts, render)
 
 
 def draw_charts(evidence: ReportEvidence) -> dict[str, Chart]:

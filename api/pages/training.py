@@ -1,10 +1,8 @@
 """The training report: one self-contained page about a prior, and its charts as PNG."""
 
-from pathlib import Path
 from typing import Any, Final
 
 from api.pages import blocks, training_charts
-from api.pages.blocks import ReportFiles
 from api.pages.charts import Chart
 from api.pages.figures import NONE, count, decimal, moment, percent, text
 
@@ -15,20 +13,6 @@ _RIVALS: Final = (
     ("logistic regression", "logistic_log_loss"),
     ("trees", "tree_log_loss"),
 )
-
-
-def write_training_report(document: Document, folder: Path) -> ReportFiles:
-    """Write the page and its charts into a folder; the same document gives the same page.
-
-    Args:
-        document: what training answered.
-        folder: made where it is missing.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    drawn = draw_charts(document)
-    return blocks.publish(folder, render(document, drawn), drawn.values())
 
 
 def draw_charts(d: Document) -> dict[str, Chart]:
@@ -188,9 +172,7 @@ def _notes(d: Document) -> str:
         facts.append(
             f"{count(d['weighted_rows'])} rows are weighted by their logged propensities; so are all means here"
         )
-    if not facts:
-        return ""
-    return blocks.section("Notes", "", "<ul>" + "".join(f"<li>{text(fact)}</li>" for fact in facts) + "</ul>")
+    return blocks.notes(facts)
 
 
 def _arm(line: Document) -> str:

@@ -37,7 +37,10 @@ def test_an_experiment_is_planned_read_and_never_planned_late(
     told = allot("experiment", "read", "trial", "--as-of", "2026-05-10", *here)
     assert told.out.startswith("Verdict: supported for trial"), told.err
     assert "earns more than without" in told.out and "adjusted for the past" in told.out
-    found = allot("experiment", "read", "trial", "--as-of", "2026-05-10", "--output", "json", *here).document
+    asked = ("experiment", "read", "trial", "--as-of", "2026-05-10", "--report", tmp_path / "page", *here)
+    found = allot(*asked, "--output", "json").document
+    assert found["html"] == str(tmp_path / "page" / "report.html") and len(found["charts"]) == 2
+    assert found["digest"] in (tmp_path / "page" / "report.html").read_text()
     assert 8.5 < found["lift"]["low"] < 9.0 < found["lift"]["high"] < 9.5
     allot("experiment", "plan", path, *here).refused(5, "has been allocated already")
     allot("experiment", "read", "spring", *here).refused(8, "no experiment 'spring' is registered")

@@ -134,7 +134,7 @@ def test_rows_that_are_there_twice_are_named_and_narrow_nothing(ask: Callable[[l
 
 
 def test_a_backtest_is_asked_for_on_the_command_line(
-    allot: Commands, house: House, campaign: Callable[..., Path]
+    allot: Commands, house: House, campaign: Callable[..., Path], tmp_path: Path
 ) -> None:
     """January alone is too short for outcomes of a month, and long enough for those of five days."""
     here = ("--as-of", NOW, "--workspace", house.workspace)
@@ -143,6 +143,7 @@ def test_a_backtest_is_asked_for_on_the_command_line(
     asked = ("backtest", document, "--origins", "2", "--outcome-days", "5", *here)
     found = allot(*asked, "--output", "json").document
     assert [line["rows"] > 0 for line in found["origins"]] == [True, True]
-    told = allot(*asked).out
+    told = allot(*asked, "--report", tmp_path / "page").out
+    assert "Moment by moment" in (tmp_path / "page" / "report.html").read_text()
     assert told.startswith("Verdict: ")
     assert "trained to" in told and "in all" in told

@@ -96,7 +96,8 @@ def scenario(name, value, verdict="supported", **changes):
     limit = {"name": "budget", "minimum": None, "maximum": 950.0, "price": 4.4}
     found = {**estimate("d", value), "verdict": verdict, "planned_cost": -95.0}
     found["in_all"] = {key: 10_000 * found[key] for key in ("value", "low", "high")}
-    plain = {"scenario": name, "verdict": verdict, "reasons": [], "estimate": estimate("dr", 0.4 + value), "ess": 800.0}
+    plain = {"scenario": name, "set": [], "verdict": verdict, "reasons": [], "ess": 800.0}
+    plain |= {"estimate": estimate("dr", 0.4 + value)}
     plain |= {"planned_cost": 900.0, "replays": [{"limits_scaled_by": 0.5, "limits": [limit]}], "difference": found}
     return {**plain, **changes}
 
@@ -110,3 +111,51 @@ def hindsight(*scenarios):
         "as_written": scenario("as written", 0.0),
         "scenarios": scenarios,
     }
+
+
+def origin(day, value, verdict="supported", **changes):
+    """A moment of a backtest; the log earned .4 and the policy planned .05 more than it found."""
+    plain = {"from": f"2026-0{day}-01T00:00:00+00:00", "until": f"2026-0{day + 1}-01T00:00:00+00:00", "rows": 5000}
+    plain |= {"trained_on": 1000 * day, "verdict": verdict, "reasons": [], "estimate": estimate("dr", value)}
+    plain |= {"logged": estimate("logged", 0.4), "difference": estimate("d", value - 0.4, 0.03), "ess": 900.0}
+    plain |= {"planned": value + 0.05, "realised": value, "planned_minus_realised": 0.05, "plan_missed": False}
+    return {**plain, **changes}
+
+
+def backtest(*origins, **changes):
+    """As `allot backtest` answers."""
+    head = {"target": "spring", "log": "exposures", "rows": 10_000, "left_out": 0, "warnings": ["n"]}
+    return {**origin(2, 0.47), **head, "origins": origins, **changes}
+
+
+def look(day, value, **changes):
+    plain = {"at": f"2026-03-{day:02d}T00:00:00+00:00", "rows": 600 * day, "held_out": 60 * day, "verdict": "supported"}
+    return {**plain, "lift": None if value is None else estimate("adjusted_lift", value, 0.2), "chance": 0.7, **changes}
+
+
+def experiment(**changes):
+    """As `allot experiment read` answers."""
+    plan = {"measure": "reward per decision", "audience": "", "holdout": 0.1, "outcome_days": 14.0, "sd": 2.5}
+    plan |= {"covariates": ["past reward"], "detectable": 0.31, "power": 0.8, "effect": 0.5, "needed": 2000}
+    plain = {
+        "campaign": "spring",
+        "digest": "77ab1f0c",
+        "registered_at": "2026-02-27T00:00:00+00:00",
+        "first_allocation": "2026-03-01T00:00:00+00:00",
+        "plan": plan,
+        "allocations": 3,
+        "rows": 1800,
+        "waiting": 20,
+        "verdict": "supported",
+        "reasons": [],
+        "split": {"customers": 600, "held_out": 60, "planned": 0.1, "chance": 0.7, "broken": 0.01},
+        "lift": estimate("adjusted_lift", 0.64, 0.2),
+        "plain": estimate("lift", 0.66, 0.3),
+        "in_all": {"value": 1036.8, "low": 712.8, "high": 1360.8},
+        "variance_removed": 0.4,
+        "held_out_mean": 1.9,
+        "finding": "more",
+        "looks": [look(1, None, verdict="insufficient"), look(2, 0.58), look(3, 0.64)],
+        "cost": 0.21,
+    }
+    return {**plain, **changes}

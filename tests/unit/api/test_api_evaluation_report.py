@@ -1,14 +1,17 @@
 """What a manager reads of an evaluation: money in words, nobody wins below the floors, and every chart draws."""
 
 import math
+import re
 
 import pytest
 from evaluation_documents import chance, estimate, evaluation, hindsight, invalid, scenario, segment
 
 from api import evaluation_words as words
-from api.evaluation_report import write_evaluation
+from api.evaluation_report import write_page
 from api.evaluation_table import evaluated
-from api.pages.evaluation import draw_charts, render, write_evaluation_report
+from api.pages.blocks import publish
+from api.pages.evaluation import draw_charts, render
+from api.withheld import withheld
 
 NASTY = "<b>town & more</b>"
 COMPARING = (
@@ -22,12 +25,13 @@ COMPARING = (
 
 
 def told(document, capsys):
-    evaluated(document)
+    evaluated(withheld(document))
     return " ".join(capsys.readouterr().out.split())
 
 
 def page_of(document):
-    return render(document, draw_charts(document))
+    shown = withheld(document)
+    return render(shown, draw_charts(shown))
 
 
 def test_the_story_is_money_with_intervals_against_what_was_done():
@@ -59,14 +63,14 @@ def test_what_the_plan_promised_is_held_against_its_interval(value):
 
 @pytest.mark.parametrize("verdict", ["insufficient", "invalid"])
 def test_below_the_floors_no_winner_is_named_anywhere(verdict, capsys):
-    lines = [segment("inner", 0.05, verdict="insufficient", finding=None)]
-    thin = {**evaluation()["slices"], "segments": lines}
-    found = evaluation(verdict=verdict, reasons=["The effective sample size is 12."], slices=thin)
+    found = evaluation(verdict=verdict, reasons=["The effective sample size is 12."])
     for text in (told(found, capsys), page_of(found)):
         assert not [phrase for phrase in COMPARING if phrase in text]
         assert "The effective sample size is 12." in text
+        plain = re.sub("<svg.*?</svg>", "", text, flags=re.DOTALL)
+        assert not [figure for figure in ("365", "350", "360", "-55", "450") if figure in plain]
     assert "Difference" not in page_of(found)
-    assert words.gap(found) == words.promise(found) == ""
+    assert words.gap(withheld(found)) == words.promise(withheld(found)) == ""
 
 
 def test_an_invalid_evaluation_shows_no_estimate(capsys):
@@ -75,7 +79,7 @@ def test_an_invalid_evaluation_shows_no_estimate(capsys):
         assert out.startswith("Verdict: invalid") and found["reasons"][0] in out
         assert "by ips" not in out and "by ips" not in page
         assert '<p class="warning"><strong>Invalid</strong>' in page
-        assert "estimates" not in draw_charts(found)
+        assert "estimates" not in draw_charts(withheld(found))
 
 
 def test_segments_are_told_with_their_findings_and_thin_ones_without_numbers(capsys):
@@ -92,14 +96,14 @@ def test_segments_are_told_with_their_findings_and_thin_ones_without_numbers(cap
 
 def test_the_page_stands_alone_and_shows_every_chart(tmp_path):
     nasty = evaluation(target=NASTY, log=NASTY, warnings=[NASTY], propensities=[chance(NASTY, 520.0, alarm=True)])
-    written = write_evaluation_report(nasty, tmp_path)
+    written = publish(nasty, tmp_path, draw_charts, render)
     page = written.html.read_text()
     assert [path.stem for path in written.charts] == ["estimates", "segments", "weights", "propensities"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written.charts)
     assert page.count("<figure") == page.count("<svg") == 4
     assert NASTY not in page and "<script" not in page
     assert "wrong for 1 of 1 offers" in page
-    assert write_evaluation_report(nasty, tmp_path).html.read_text() == page
+    assert publish(nasty, tmp_path, draw_charts, render).html.read_text() == page
 
 
 def test_values_that_do_not_exist_are_dashes(tmp_path, capsys):
@@ -112,7 +116,7 @@ def test_values_that_do_not_exist_are_dashes(tmp_path, capsys):
         difference=None,
     )
     assert "might earn" not in told(found, capsys)
-    written = write_evaluation(found, tmp_path)
+    written = write_page("evaluation", found, tmp_path)
     assert ">nan" not in (tmp_path / "report.html").read_text()
     assert written["html"].endswith("report.html")
 
@@ -133,7 +137,7 @@ def test_many_segments_and_offers_still_make_a_page():
 def test_limits_side_by_side_have_a_page_with_every_policy(tmp_path):
     thin = scenario("budget=-50%", -0.3, verdict="insufficient", reasons=["Too thin."])
     found = hindsight(scenario("budget=-5%", -0.06), scenario("budget=+1%", 0.01), thin)
-    written = write_evaluation(found, tmp_path)
+    written = write_page("hindsight", found, tmp_path)
     assert [path.rpartition("/")[2] for path in written["charts"]] == ["policies.png", "differences.png"]
     page = (tmp_path / "report.html").read_text()
     assert "budget=-5%: -600 of reward in all (-1,100 to -100), for -95 of planned cost; more than chance" in page
@@ -146,11 +150,11 @@ def test_scenarios_that_the_log_cannot_judge_have_no_figures(tmp_path):
     bare = dict.fromkeys(("value", "low", "high", "in_all"))
     bad = scenario("budget=2x", 0.1, verdict="invalid", estimate=None, reasons=["Learnt from it."])
     bad["difference"] |= {**bare, "verdict": "invalid"}
-    written = write_evaluation(hindsight(bad), tmp_path)
+    written = write_page("hindsight", hindsight(bad), tmp_path)
     assert len(written["charts"]) == 1
     assert "Learnt from it." in (tmp_path / "report.html").read_text()
 
 
 def test_a_what_if_on_a_log_without_propensities_says_so(tmp_path):
-    write_evaluation({**invalid(), "scenarios": []}, tmp_path)
+    write_page("evaluation", {**invalid(), "scenarios": []}, tmp_path)
     assert "no propensity" in (tmp_path / "report.html").read_text()

@@ -3,7 +3,8 @@
 import pytest
 
 from api import tables
-from api.pages.training import draw_charts, render, story, write_training_report
+from api.pages.blocks import publish
+from api.pages.training import draw_charts, render, story
 from api.pages.training_charts import reliability_chart
 
 NASTY = "<b>Post & more</b>"
@@ -57,14 +58,14 @@ COMPARED = {"rows": 500, "log_loss": 0.27, "other_log_loss": 0.25, "difference":
 
 
 def test_the_page_stands_alone_and_shows_every_chart(tmp_path):
-    written = write_training_report(document(), tmp_path)
+    written = publish(document(), tmp_path, draw_charts, render)
     page = written.html.read_text()
     assert [path.stem for path in written.charts] == ["log-loss", "reliability", "ranking", "gain", "support"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written.charts)
     assert page.count("<figure") == page.count("<svg") == 5
     assert NASTY not in page and "&lt;b&gt;Post &amp; more&lt;/b&gt;" in page
     assert "<script" not in page and "10.0 % better than the base rate" in page
-    assert write_training_report(document(), tmp_path).html.read_text() == page
+    assert publish(document(), tmp_path, draw_charts, render).html.read_text() == page
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,11 @@ def test_without_a_lift_nothing_is_found_and_a_second_allocation_is_the_same_cus
     assert found["finding"] is None and found["verdict"] == "supported"
     assert found["lift"]["low"] < 0 < found["lift"]["high"]
     assert (found["rows"], found["split"]["customers"], found["allocations"]) == (800, 400, 2)
+    first, second = found["looks"]
+    assert (first["rows"], second["rows"]) == (400, 800) and first["at"] < second["at"]
+    assert second["lift"] == found["lift"] and second["chance"] == found["split"]["chance"]
     young = read(planned.workspace, "trial", as_of=moment(SECOND + 1))
+    assert young["looks"] == [first] and young["lift"] == first["lift"]
     assert (young["rows"], young["waiting"]) == (400, 400)
 
 
@@ -103,6 +107,7 @@ def test_too_few_earnings_name_no_winner(planned):
     found = read(planned.workspace, "trial", as_of=moment(DUE))
     assert (found["verdict"], found["finding"]) == ("insufficient", None)
     assert "0 decisions of those held out earned something" in found["reasons"][0]
+    assert [x["lift"] for x in found["looks"]] == [None]
 
 
 @pytest.mark.parametrize("way", ["late", "edited", "another holdout"])
@@ -121,7 +126,7 @@ def test_what_was_not_done_as_registered_is_invalid(lab, way):
             store.audit(AuditEntry(at, "somebody", "register experiment", "experiment trial", detail))
     say(lab, plan, 0, lift=3.0)
     found = read(lab.workspace, "trial", as_of=moment(DUE))
-    assert (found["verdict"], found["lift"], found["finding"]) == ("invalid", None, None)
+    assert (found["verdict"], found["lift"], found["finding"], found["looks"]) == ("invalid", None, None, [])
     words = {"late": "after the first allocation", "edited": "digest is another", "another holdout": "holdout was not"}
     assert words[way] in found["reasons"][0]
 
