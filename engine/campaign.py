@@ -1,7 +1,6 @@
 """The request: who, for what, under which limits, with how much exploration. The same document as TOML and as JSON."""
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
 from allot import CampaignError
-from engine.document import Reader, is_number, is_unicode
+from engine.document import Reader, document_from_file, is_number, is_unicode
 from governance import Rule
 from portfolio import MEASURES, Measure
 
@@ -119,20 +118,7 @@ def campaign_from_file(path: Path) -> Campaign:
     Raises:
         CampaignError: no such file, a syntax error with its position, or a wrong field.
     """
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise CampaignError(
-            f"cannot be read ({error.strerror}).", where=str(path), remedy="Give the path of a campaign document."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise CampaignError("is not UTF-8 text.", where=str(path), remedy="Save it as UTF-8.") from error
-    try:
-        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except ValueError as error:  # the syntax, or a number of thousands of digits
-        raise CampaignError(f"{error}.", where=str(path), remedy="Mend the syntax at that place.") from error
-    except RecursionError:
-        raise CampaignError("nests too deep.", where=str(path), remedy="Three levels are enough.") from None
+    document = document_from_file(path, remedy="Give the path of a campaign document.")
     return read_campaign(document, where=path.name)
 
 

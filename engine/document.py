@@ -1,9 +1,12 @@
 """Reading documents: every field is asked for by name and type, and a wrong one is answered in words."""
 
 import difflib
+import json
 import math
+import tomllib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from allot import CampaignError
@@ -129,3 +132,26 @@ class Reader:
 
     def _wrong(self, key: str, value: Any, wanted: str) -> CampaignError:
         return CampaignError(f"{key} = {value!r} is not {wanted}.", where=self.where, remedy=f"Give {wanted}.")
+
+
+def document_from_file(path: Path, *, remedy: str) -> Any:
+    """The parsed document of a TOML file, or of a JSON file where the name ends in .json.
+
+    Args:
+        remedy: what to do where there is no such file.
+
+    Raises:
+        CampaignError: no such file, not UTF-8, or a syntax error with its position.
+    """
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise CampaignError(f"cannot be read ({error.strerror}).", where=str(path), remedy=remedy) from error
+    except UnicodeDecodeError as error:
+        raise CampaignError("is not UTF-8 text.", where=str(path), remedy="Save it as UTF-8.") from error
+    try:
+        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except ValueError as error:  # the syntax, or a number of thousands of digits
+        raise CampaignError(f"{error}.", where=str(path), remedy="Mend the syntax at that place.") from error
+    except RecursionError:
+        raise CampaignError("nests too deep.", where=str(path), remedy="Three levels are enough.") from None

@@ -1,5 +1,6 @@
 """What would happen?"""
 
-from sims.world import World, nbo
+from sims.description import WORLDS, Description, described
+from sims.world import World, build, nbo
 
-__all__ = ["World", "nbo"]
+__all__ = ["WORLDS", "Description", "World", "build", "described", "nbo"]

@@ -13,6 +13,8 @@ import pyarrow.parquet as pa_parquet
 from numpy.typing import NDArray
 
 from allot.uniforms import stream, uniforms
+from sims.chance import FAMILY
+from sims.course import offer_days
 from sims.limits import reference_limits
 from sims.people import NUMBERS, SEGMENTS, Customers, Floats, Ints
 from sims.world import World
@@ -62,8 +64,8 @@ def write(world: World, folder: Path) -> WorldFiles:
 
 
 def history_ids(world: World) -> list[str]:
-    """Ids of the customers in the history: h0000001 and so on."""
-    return [f"h{i + 1:07d}" for i in range(len(world.history.customers))]
+    """(h,) ids of the customers in the history, h0000001 and so on; a row that stands there twice has the same."""
+    return [f"h{person + 1:07d}" for person in world.history.person.tolist()]
 
 
 def moment(day: float) -> datetime:
@@ -112,9 +114,12 @@ def outcome_rows(
 
 
 def _customers(world: World) -> pa.Table:
-    everybody = world.customers.joined(world.history.customers)
-    columns = {"customer_id": world.customer_ids + history_ids(world), "segment": _segment_names(everybody)}
-    return pa.table(columns | {name: everybody.numeric[:, j] for j, name in enumerate(NUMBERS)})
+    once = np.unique(world.history.person, return_index=True)[1]
+    everybody = world.customers.joined(world.history.customers.taken(once))
+    logged = history_ids(world)
+    columns = {"customer_id": world.customer_ids + [logged[i] for i in once], "segment": _segment_names(everybody)}
+    numbers = {name: pa.array(everybody.numeric[:, j], from_pandas=True) for j, name in enumerate(NUMBERS)}
+    return pa.table(columns | numbers)
 
 
 def _segment_names(customers: Customers) -> pa.Array:
@@ -123,6 +128,7 @@ def _segment_names(customers: Customers) -> pa.Array:
 
 def _offers(world: World) -> pa.Table:
     offers = world.offers
+    first, last = offer_days(world.about.offers, world.days)
     return pa.table(
         {
             "offer_id": offers.ids,
@@ -132,8 +138,8 @@ def _offers(world: World) -> pa.Table:
             "contact_cost": offers.contact_cost,
             "redemption_cost": offers.redemption_cost,
             "margin": offers.margin,
-            "starts_on": ["2025-10-01" if warm else "2026-01-01" for warm in offers.warm],
-            "ends_on": ["2026-12-31"] * len(offers.ids),
+            "starts_on": [_date(day) for day in first.tolist()],
+            "ends_on": [_date(day) for day in last.tolist()],
             "eligible_when": offers.eligible_when,
         }
     )
@@ -142,10 +148,10 @@ def _offers(world: World) -> pa.Table:
 def _exposures(world: World) -> pa.Table:
     log = world.history
     h = len(log.offer)
-    keys = np.arange(h, dtype=np.uint64)
-    hour = np.floor(24 * LOGGED_DAYS * uniforms(stream(world.seed, world.name, "logged at"), keys))
+    keys = log.person.astype(np.uint64)
+    hour = np.floor(24 * LOGGED_DAYS * uniforms(stream(world.seed, FAMILY, "logged at"), keys))
     decided = (START - timedelta(days=2 * LOGGED_DAYS)).timestamp() + 3600.0 * hour
-    delay = 86_400.0 * OUTCOME_DAYS * uniforms(stream(world.seed, world.name, "outcome delay"), keys)
+    delay = 86_400.0 * OUTCOME_DAYS * uniforms(stream(world.seed, FAMILY, "outcome delay"), keys)
     success = log.outcome == 1
     margin = np.append(world.offers.margin, world.outside_margin)
     columns = {
@@ -154,10 +160,14 @@ def _exposures(world: World) -> pa.Table:
         "decided_at": _times(decided),
         "propensity": log.probability[np.arange(h), log.offer],
         "outcome": log.outcome,
-        "reward": log.outcome * margin[log.offer],
+        "reward": log.outcome * margin[log.offer] * log.margin_factor,
         "outcome_at": _times(decided + delay, ~success),
     }
     return pa.table(columns | {f"p_{name}": log.probability[:, a] for a, name in enumerate(world.offers.ids)})
+
+
+def _date(day: int) -> str:
+    return moment(day).date().isoformat()
 
 
 def _offer_ids(ids: Sequence[str], offer: Ints) -> pa.Array:

@@ -6,7 +6,7 @@ import numpy as np
 
 from portfolio import Limit
 from sims.people import Ints
-from sims.world import OFFERS, World
+from sims.world import World
 
 BUDGET_SHARE: Final = 0.40
 CAP_SHARE: Final = 0.50
@@ -25,8 +25,9 @@ def reference_limits(world: World, day: int, *, rows: Ints | None = None) -> tup
     value[:, :-1][~eligible] = -np.inf
     best = value.argmax(1)
     spend = np.column_stack([world.cost(day, rows), np.zeros(n)])[np.arange(n), best].sum()
-    demand = np.bincount(best, minlength=OFFERS + 1)[:OFFERS]
+    k = len(world.offers)
+    demand = np.bincount(best, minlength=k + 1)[:k]
     caps = np.floor(CAP_SHARE * demand)
     budget = Limit("budget", "cost", maximum=float(BUDGET_SHARE * spend))
-    capped = (Limit(f"cap {world.offers.ids[a]}", "count", maximum=float(caps[a]), offers=(a,)) for a in range(OFFERS))
+    capped = (Limit(f"cap {world.offers.ids[a]}", "count", maximum=float(caps[a]), offers=(a,)) for a in range(k))
     return (budget, *(limit for limit in capped if (limit.maximum or 0) >= SMALLEST_CAP))

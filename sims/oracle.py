@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from allot import LimitError, ShapeError
 from portfolio import Limit, Problem, Share, solve
 from sims.people import Ints
-from sims.world import OFFERS, Basis, World
+from sims.world import Basis, World
 
 
 def oracle_value(
@@ -53,6 +53,6 @@ def realised_value(world: World, choice: Ints, day: int, *, rows: Ints | None = 
     value = world.value(day, rows, basis=basis)
     if choice.shape != (len(value),):
         raise ShapeError(f"choice has shape {choice.shape}, not ({len(value)},).")
-    if len(choice) and not -1 <= choice.min() <= choice.max() < OFFERS:
-        raise ShapeError(f"a choice is outside -1 to {OFFERS - 1}.")
+    if len(choice) and not -1 <= choice.min() <= choice.max() < len(world.offers):
+        raise ShapeError(f"a choice is outside -1 to {len(world.offers) - 1}.")
     return float(value[np.arange(len(value)), choice].sum())

@@ -48,6 +48,10 @@ class Customers:
         z: Floats = (self.numeric - self.numeric.mean(0)) / self.numeric.std(0)
         return z
 
+    def taken(self, rows: Ints) -> "Customers":
+        """Some of these customers, in that order."""
+        return Customers(self.segment[rows], self.numeric[rows])
+
     def joined(self, others: "Customers") -> "Customers":
         """These customers, then the others."""
         return Customers(np.concatenate([self.segment, others.segment]), np.concatenate([self.numeric, others.numeric]))
@@ -69,3 +73,16 @@ def draw_customers(r: np.random.Generator, centre: Floats, segment: Ints) -> Cus
     x[:, SPEND] = np.exp(0.5 * x[:, SPEND])
     x[:, VISITS] = np.floor(np.abs(x[:, VISITS]) * 3)
     return Customers(segment, x)
+
+
+def margin_factors(r: np.random.Generator, customers: Customers, spread: float) -> Floats:
+    """(n,) what multiplies every margin of a customer: log-normal, 1 on average, higher where more is spent.
+
+    Args:
+        spread: sd of the logarithm, of which spending explains 36 % of the variance; 0 = all are 1.
+    """
+    spending = np.log(customers.numeric[:, SPEND])
+    own = r.normal(size=len(customers))
+    score = 0.6 * (spending - spending.mean()) / (spending.std() or 1.0) + 0.8 * own
+    out: Floats = np.exp(spread * score - spread**2 / 2)
+    return out

@@ -1,67 +1,73 @@
-"""The reference world `nbo`: customers, offers and a history whose truth is known.
+"""Worlds whose truth is known: customers, offers, a history, and what would happen on any day.
 
-The generator is frozen: a seed means the same customers, true probabilities and logged choices for good. The control
-group, the behaviour without offer and the redemption costs draw from a stream of their own.
+The generator of the world `nbo` is frozen: a seed means the same customers, true probabilities and logged choices for
+good. Whatever a description adds draws from streams of its own.
 Tune on seeds up to 99, report on seeds from 1000.
 """
 
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
-from allot.uniforms import stream, uniforms
+from sims.chance import coins, generator
+from sims.course import began, budget_factor, drift_weight, lifted, offer_days, season_lift
+from sims.defects import seen, seen_history
+from sims.description import NBO, Description
+from sims.heard import Heard, heard
+from sims.kinds import kinds_of, with_offer, without_offer
 from sims.logger import History, draw_shown, with_control
-from sims.people import NUMBERS, SEGMENTS, VISITS, Customers, Floats, Ints, draw_customers, draw_segments
-from sims.response import draw_response, drifted, organic_chance
+from sims.offers import OfferTable, draw_offers
+from sims.people import NUMBERS, SEGMENTS, Customers, Floats, Ints, draw_customers, draw_segments, margin_factors
+from sims.response import Response, draw_response, draw_trees, drifted, organic_chance
 
 Basis: TypeAlias = Literal["profit", "incremental"]
-
-OFFERS: Final = 12
-WARM: Final = 8
-CHANNELS: Final = ("email", "push", "call")
-CATEGORIES: Final = ("data", "device", "bundle", "loyalty")
-ACTIVE_ONLY, NO_STARTER = 9, 11  # two cold offers that are not for everybody
-
-
-@dataclass(frozen=True, slots=True)
-class OfferTable:
-    """The k offers. `warm` ones appear in the history. Money in currency units; `margin` is before redemption cost."""
-
-    ids: tuple[str, ...]
-    names: tuple[str, ...]
-    channel: tuple[str, ...]
-    category: tuple[str, ...]
-    warm: NDArray[np.bool_]
-    margin: Floats
-    contact_cost: Floats
-    redemption_cost: Floats
-    eligible_when: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """A population of n customers and k offers whose response is known.
 
+    Wherever `contacts` are asked for: how many offers a customer got in the last 30 days, (n,) or one number; they
+    matter in a world with fatigue.
+
     Args:
-        customers: the population; row i is `customer_ids[i]`.
+        about: what it was built from.
+        customers: the population as the data show it; row i is `customer_ids[i]`.
         arrival: (n,) the day on which each customer is decided on.
-        before, after: (n, k + 1) true probability of success before and after the drift; last column no offer.
-        drift_day: the first day on which `after` holds.
+        before, after: (n, k + 1) true probability of success before and after the drift, of a customer who had no
+            contact, without season; last column no offer.
+        margin_factor: (n,) what multiplies every margin of a customer.
+        phase: (k,) where each offer stands in the season, [0, 1).
     """
 
-    name: str
+    about: Description
     seed: int
-    days: int
-    drift_day: int
     offers: OfferTable
     customers: Customers
     arrival: Ints
     history: History
     before: Floats
     after: Floats
+    margin_factor: Floats
+    phase: Floats
+
+    @property
+    def name(self) -> str:
+        """Of the description."""
+        return self.about.name
+
+    @property
+    def days(self) -> int:
+        """How long it lasts."""
+        return self.about.days
+
+    @property
+    def drift_day(self) -> int:
+        """The first day of the drift; the number of days where there is none."""
+        return self.days if self.about.drift.kind == "none" else began(self.about.drift.at, self.days)
 
     @property
     def customer_ids(self) -> list[str]:
@@ -70,128 +76,159 @@ class World:
 
     @property
     def eligible(self) -> NDArray[np.bool_]:
-        """(n, k) what the offers' `eligible_when` allow."""
-        allowed = np.ones((len(self.customers), OFFERS), bool)
-        allowed[:, ACTIVE_ONLY] = self.customers.numeric[:, VISITS] >= 1
-        allowed[:, NO_STARTER] = self.customers.segment != SEGMENTS.index("starter")
-        return allowed
+        """(n, k) what the offers' `eligible_when` allow; on which days they may be sent, `open` tells."""
+        return self.offers.eligible(self.customers)
 
     @property
     def outside_margin(self) -> float:
         """What a success without any offer earns: the mean of the offers' margins."""
         return float(self.offers.margin.mean())
 
-    def success(self, rows: Ints, offer: Ints | int, day: Ints | int) -> Floats:
+    def open(self, day: int) -> NDArray[np.bool_]:
+        """(k,) which offers may be sent on a day: those that have arrived and have not retired."""
+        first, last = offer_days(self.about.offers, self.days)
+        return np.asarray((first <= day) & (day <= last))
+
+    def budget_factor(self, day: int) -> float:
+        """What is left of a day's budget, as a share of the planned one."""
+        return budget_factor(self.about.budget, self.days, day)
+
+    def success(self, rows: Ints, offer: Ints | int, day: Ints | int, *, contacts: Ints | int = 0) -> Floats:
         """True probability of success, (n,).
 
         Args:
             rows: (n,) rows of the population.
             offer: (n,) or one index; -1 = no offer.
             day: (n,) or one day.
+            contacts: see above.
         """
-        column = np.broadcast_to(np.asarray(offer), rows.shape) % (OFFERS + 1)
-        late = np.broadcast_to(np.asarray(day), rows.shape) >= self.drift_day
-        out: Floats = np.where(late, self.after[rows, column], self.before[rows, column])
-        return out
+        k = len(self.offers)
+        column = np.broadcast_to(np.asarray(offer), rows.shape) % (k + 1)
+        late = drift_weight(self.about.drift, self.days, day)
+        chance = (1.0 - late) * self.before[rows, column] + late * self.after[rows, column]
+        lift = season_lift(self.about.season, np.append(self.phase, 0.0)[column], day) - self.about.fatigue * contacts
+        return lifted(chance, np.where(column < k, lift, 0.0))
 
-    def outcomes(self, rows: Ints, offer: Ints | int, day: Ints | int) -> tuple[Ints, Floats]:
+    def outcomes(
+        self, rows: Ints, offer: Ints | int, day: Ints | int, *, contacts: Ints | int = 0
+    ) -> tuple[Ints, Floats]:
         """What happens: outcome 0/1 and reward (margin on success; without offer `outside_margin`), (n,) each.
 
         The same customer, offer and day always give the same outcome, whoever asks and in whatever order.
         """
         chosen = np.broadcast_to(np.asarray(offer, np.int64), rows.shape)
-        on = np.broadcast_to(np.asarray(day, np.int64), rows.shape)
-        step = on * (OFFERS + 1) + chosen % (OFFERS + 1)
-        source = stream(self.seed, self.name, "outcome")
-        chance = np.empty(rows.shape)
-        for one in np.unique(step):
-            here = step == one
-            chance[here] = uniforms(source, rows[here].astype(np.uint64), int(one))
-        outcome = (chance < self.success(rows, chosen, on)).astype(np.int64)
-        return outcome, outcome * np.append(self.offers.margin, self.outside_margin)[chosen]
+        chance = coins(self.seed, "outcome", rows, self._step(rows, chosen, day))
+        outcome = (chance < self.success(rows, chosen, day, contacts=contacts)).astype(np.int64)
+        margin = np.append(self.offers.margin, self.outside_margin)[chosen]
+        return outcome, outcome * margin * self.margin_factor[rows]
 
-    def value(self, day: int, rows: Ints | None = None, *, basis: Basis = "profit") -> Floats:
+    def heard(self, rows: Ints, offer: Ints | int, day: Ints | int, outcome: Ints) -> Heard:
+        """What is reported of outcomes (n,) of decisions, and when; always the same for a customer, offer and day."""
+        on = np.broadcast_to(np.asarray(day, np.int64), rows.shape)
+        return heard(self.about, self.seed, rows, self._step(rows, offer, day), on, outcome)
+
+    def value(self, day: int, rows: Ints | None = None, *, basis: Basis = "profit", contacts: Ints | int = 0) -> Floats:
         """True expected profit of every offer and of no offer, (n, k + 1), currency units.
 
         An offer earns P * (margin - redemption cost) - contact cost, no offer 0. On the basis "incremental" an offer is
         charged with what the customer would have brought without it.
         """
-        chance = self._chance(day, rows)
+        offers = self.offers
+        chance = self._chance(day, rows, contacts)
+        factor = (self.margin_factor if rows is None else self.margin_factor[rows])[:, None]
         out = np.zeros_like(chance)
-        out[:, :-1] = chance[:, :-1] * (self.offers.margin - self.offers.redemption_cost) - self.offers.contact_cost
+        out[:, :-1] = chance[:, :-1] * (offers.margin * factor - offers.redemption_cost) - offers.contact_cost
         if basis == "incremental":
-            out[:, :-1] -= chance[:, -1:] * self.outside_margin
+            out[:, :-1] -= chance[:, -1:] * (self.outside_margin * factor)
         return out
 
-    def cost(self, day: int, rows: Ints | None = None) -> Floats:
+    def cost(self, day: int, rows: Ints | None = None, *, contacts: Ints | int = 0) -> Floats:
         """True expected cost of every offer, paid on contact and on redemption, (n, k), currency units."""
-        return self.offers.contact_cost + self._chance(day, rows)[:, :-1] * self.offers.redemption_cost
+        return self.offers.contact_cost + self._chance(day, rows, contacts)[:, :-1] * self.offers.redemption_cost
 
-    def _chance(self, day: int, rows: Ints | None) -> Floats:
-        table = self.after if day >= self.drift_day else self.before
-        return table if rows is None else table[rows]
+    def _chance(self, day: int, rows: Ints | None, contacts: Ints | int) -> Floats:
+        """(n, k + 1)."""
+        late = float(drift_weight(self.about.drift, self.days, day))
+        before, after = (table if rows is None else table[rows] for table in (self.before, self.after))
+        chance = before if late == 0.0 else after if late == 1.0 else (1.0 - late) * before + late * after
+        tired = self.about.fatigue * np.asarray(contacts, np.float64).reshape(-1, 1)
+        lift = season_lift(self.about.season, self.phase, day) - tired
+        return np.column_stack([lifted(chance[:, :-1], lift), chance[:, -1]]) if lift.any() else chance
+
+    def _step(self, rows: Ints, offer: Ints | int, day: Ints | int) -> Ints:
+        """(n,) one number for each offer on each day."""
+        options = len(self.offers) + 1
+        return np.broadcast_to(np.asarray(day, np.int64) * options + np.asarray(offer, np.int64) % options, rows.shape)
 
 
 def nbo(
     seed: int, *, customers: int | None = None, days: int = 50, per_day: int = 1500, history: int = 30_000
 ) -> World:
-    """The reference world.
+    """The reference world: 12 offers of which 4 are cold, six segments, 12 numbers, a drift at half of `days`.
 
     Args:
+        seed, customers: see `build`.
+        days, per_day, history: see `Description`.
+    """
+    return build(replace(NBO, days=days, per_day=per_day, history=history), seed, customers)
+
+
+def build(about: Description, seed: int, customers: int | None = None) -> World:
+    """The world of a description.
+
+    Args:
+        about: its ingredients.
         seed: of everything in it.
         customers: a population that can be addressed at once on any day (all arrive on day 0); None is the reference:
             `per_day` new customers on each of `days` days.
-        history: logged exposures, to which a tenth is added as control group.
 
-    Returns:
-        12 offers of which 4 are cold, six segments, 12 numbers, a drift at half of `days`.
+    Raises:
+        ShapeError: no customer.
     """
-    if min(days, per_day, history, 1 if customers is None else customers) < 1:
-        raise ShapeError("a world needs at least one day, customer and logged exposure.", where="nbo")
-    r = np.random.default_rng(seed)
-    net = np.exp(r.normal(3.2, 0.5, OFFERS))
-    contact_cost = net * r.uniform(0.005, 0.03, OFFERS)
-    response = draw_response(r, OFFERS, len(NUMBERS), len(SEGMENTS))
-    shown = draw_shown(r, response, history, WARM)
-    n = days * per_day if customers is None else customers
+    if customers is not None and customers < 1:
+        raise ShapeError("a world needs at least one customer.", where="customers")
+    r, k = np.random.default_rng(seed), about.offers.count
+    net = np.exp(r.normal(3.2, 0.5, k))
+    contact_cost = net * r.uniform(0.005, 0.03, k) * about.money.contact_cost
+    response = _response(r, seed, about)
+
+    def shown_chance(people: Customers) -> Floats:
+        return with_offer(kinds_of(seed, about.alone, "shown", people), response.chance(people))
+
+    shown = draw_shown(r, shown_chance, about.history, about.offers.warm)
+    n = about.days * about.per_day if customers is None else customers
     population = draw_customers(r, shown.centre, draw_segments(r, n))
-    after = drifted(r, response).chance(population)
+    later = response if about.drift.kind == "none" else drifted(r, response, about.drift.size, about.taste.segments)
 
     extra = np.random.default_rng([seed, 1])  # what is not frozen must not touch the stream above
-    control = draw_customers(extra, shown.centre, draw_segments(extra, max(1, history // 10)))
+    control = draw_customers(extra, shown.centre, draw_segments(extra, max(1, about.history // 10)))
     organic, alone = organic_chance(extra, response.shared, len(SEGMENTS), [population, control])
+    kind = kinds_of(seed, about.alone, "population", population)
+    chance = response.chance(population)
+    organic = without_offer(kind, chance, organic)
+    alone = without_offer(kinds_of(seed, about.alone, "control", control), response.chance(control), alone)
     responded = (extra.random(len(control)) < alone).astype(np.int64)
+    offers = draw_offers(extra, net, contact_cost, warm=about.offers.warm, redemption=about.money.redemption_cost)
+    spread = about.money.margin_spread
+    factor = margin_factors(generator(seed, "margins of the history"), shown.customers.joined(control), spread)
+    logged = with_control(shown, control, responded, factor, k)
     return World(
-        name="nbo",
+        about=about,
         seed=seed,
-        days=days,
-        drift_day=days // 2,
-        offers=_offers(extra, net, contact_cost),
-        customers=population,
-        arrival=np.repeat(np.arange(days), per_day) if customers is None else np.zeros(n, np.int64),
-        history=with_control(shown, control, responded, OFFERS),
-        before=np.column_stack([response.chance(population), organic]),
-        after=np.column_stack([after, organic]),
+        offers=offers,
+        customers=seen(seed, about.defects, "population", population),
+        arrival=np.repeat(np.arange(about.days), about.per_day) if customers is None else np.zeros(n, np.int64),
+        history=seen_history(seed, about.defects, logged),
+        before=np.column_stack([with_offer(kind, chance), organic]),
+        after=np.column_stack([with_offer(kind, later.chance(population)), organic]),
+        margin_factor=margin_factors(generator(seed, "margins"), population, spread),
+        phase=generator(seed, "season").random(k),
     )
 
 
-def _offers(r: np.random.Generator, net: Floats, contact_cost: Floats) -> OfferTable:
-    """Four of the offers also cost something on redemption; their margin is higher by it, so their profit is `net`."""
-    redemption = np.zeros(OFFERS)
-    costly = r.choice(OFFERS, 4, replace=False)
-    redemption[costly] = net[costly] * r.uniform(0.05, 0.20, 4)
-    channel = tuple(CHANNELS[a % 3] for a in range(OFFERS))
-    category = tuple(CATEGORIES[a // 3] for a in range(OFFERS))
-    rules = ["true"] * OFFERS
-    rules[ACTIVE_ONLY], rules[NO_STARTER] = "visits_90d >= 1", "segment <> 'starter'"
-    return OfferTable(
-        ids=tuple(f"offer-{a + 1:02d}" for a in range(OFFERS)),
-        names=tuple(f"{category[a].capitalize()} {a % 3 + 1} by {channel[a]}" for a in range(OFFERS)),
-        channel=channel,
-        category=category,
-        warm=np.arange(OFFERS) < WARM,
-        margin=net + redemption,
-        contact_cost=contact_cost,
-        redemption_cost=redemption,
-        eligible_when=tuple(rules),
-    )
+def _response(r: np.random.Generator, seed: int, about: Description) -> Response:
+    numbers, taste = len(NUMBERS), about.taste
+    response = draw_response(r, taste, about.offers.count, numbers, len(SEGMENTS))
+    if taste.trees == 0.0:
+        return response
+    return replace(response, trees=draw_trees(generator(seed, "trees"), about.offers.count, numbers, taste.trees))

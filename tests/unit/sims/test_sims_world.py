@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from allot import ShapeError
+from allot import CampaignError, ShapeError
 from sims import nbo
 
 
@@ -94,6 +94,8 @@ def test_the_reference_has_1500_new_customers_a_day():
 
 
 def test_an_empty_world_is_refused():
-    for arguments in ({"customers": 0}, {"days": 0}, {"per_day": 0}, {"history": 0}):
-        with pytest.raises(ShapeError):
-            nbo(1, **arguments)
+    with pytest.raises(ShapeError):
+        nbo(1, customers=0)
+    for key in ("days", "per_day", "history"):
+        with pytest.raises(CampaignError, match=f"{key} = 0"):
+            nbo(1, **{key: 0})
