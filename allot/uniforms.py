@@ -2,6 +2,8 @@
 
 `u = hash(stream, key, counter)`: a stream is a seed and a purpose, a key a customer, a counter an offer or a step.
 The mixer is the finaliser of SplitMix64 (Steele, Lea and Flood 2014, variant 13).
+
+Plain array code: the first compiled kernel of a process costs it a third of a second, and short commands need none.
 """
 
 import hashlib
@@ -9,56 +11,20 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_ODD = np.uint64(0xD1342543DE82EF95)
-_SHIFT = np.uint64(0x632BE59BD9B4E019)
-_UNIT = 1.0 / 9007199254740992.0  # 2^-53
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+ODD = np.uint64(0xD1342543DE82EF95)
+SHIFT = np.uint64(0x632BE59BD9B4E019)
+UNIT = 1.0 / 9007199254740992.0  # 2^-53
+_BITS = np.uint64(8)  # of a byte
 
 
-@njit(inline="always")
 def mix(x: Any) -> Any:
-    """SplitMix64 finaliser of a uint64."""
-    x ^= x >> np.uint64(30)
-    x *= np.uint64(0xBF58476D1CE4E5B9)
-    x ^= x >> np.uint64(27)
-    x *= np.uint64(0x94D049BB133111EB)
+    """SplitMix64 finaliser of a uint64, or of an array of them; `allot.uniform_kernels` has it for kernels."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
-
-
-@njit(inline="always")
-def uniform(stream: Any, key: Any, counter: Any) -> Any:
-    """One uniform in the open interval (0, 1) from three uint64; for use inside kernels."""
-    x = mix(stream + _GOLDEN)
-    x = mix(x ^ (key * _ODD + _SHIFT))
-    x = mix(x + counter * _GOLDEN + np.uint64(1))
-    return (np.float64(x >> np.uint64(11)) + 0.5) * _UNIT
-
-
-@njit(cache=True, nogil=True)
-def _uniforms(stream: Any, keys: Any, counter: Any, out: Any) -> None:
-    for i in range(len(keys)):
-        out[i] = uniform(stream, keys[i], counter)
-
-
-@njit(cache=True, nogil=True)
-def _text_keys(offsets: Any, data: Any, out: Any) -> None:
-    """Eight bytes at a time, little-endian, then the length: equal texts, equal keys."""
-    for i in range(len(out)):
-        first = offsets[i]
-        last = offsets[i + 1]
-        h = _GOLDEN
-        at = first
-        while at < last:
-            word = np.uint64(0)
-            stop = min(at + 8, last)
-            for b in range(at, stop):
-                word |= np.uint64(data[b]) << np.uint64(8 * (b - at))
-            h = mix(h ^ (word * _ODD + _SHIFT))
-            at = stop
-        out[i] = mix(h + np.uint64(last - first) * _GOLDEN)
 
 
 def stream(seed: int, *labels: str | int) -> np.uint64:
@@ -78,13 +44,17 @@ def uniforms(of: np.uint64, keys: NDArray[np.uint64], counter: int = 0) -> NDArr
     Returns:
         (n,) float64.
     """
-    out = np.empty(len(keys))
-    _uniforms(np.uint64(of), np.ascontiguousarray(keys, np.uint64), np.uint64(counter), out)
+    x = mix(np.array([of], np.uint64) + GOLDEN)
+    x = mix(x ^ (np.asarray(keys, np.uint64) * ODD + SHIFT))
+    x = mix(x + np.array([counter], np.uint64) * GOLDEN + np.uint64(1))
+    out: NDArray[np.float64] = ((x >> np.uint64(11)).astype(np.float64) + 0.5) * UNIT
     return out
 
 
 def text_keys(offsets: NDArray[Any], data: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """64-bit keys of UTF-8 texts laid out as Arrow does: text i is data[offsets[i]:offsets[i + 1]].
+
+    Eight bytes at a time, little-endian, then the length.
 
     Args:
         offsets: (n + 1,) integers.
@@ -93,9 +63,19 @@ def text_keys(offsets: NDArray[Any], data: NDArray[np.uint8]) -> NDArray[np.uint
     Returns:
         (n,) uint64; the same text has the same key on every machine.
     """
-    out = np.empty(len(offsets) - 1, np.uint64)
-    _text_keys(offsets.astype(np.int64), np.ascontiguousarray(data, np.uint8), out)
-    return out
+    first = offsets[:-1].astype(np.int64)
+    length = offsets[1:].astype(np.int64) - first
+    padded = np.concatenate([np.asarray(data, np.uint8), np.zeros(8, np.uint8)])
+    words = np.ndarray(len(padded) - 7, "<u8", padded, strides=(1,))  # the eight bytes from every place on
+    out = np.full(len(length), GOLDEN)
+    rows = np.arange(len(length))
+    for at in range(0, int(length.max(initial=0)), 8):
+        rows = rows[length[rows] > at]
+        foreign = np.maximum(8 - (length[rows] - at), 0).astype(np.uint64) * _BITS  # they belong to the next text
+        word = words[first[rows] + at] << foreign >> foreign
+        out[rows] = mix(out[rows] ^ (word * ODD + SHIFT))
+    keys: NDArray[np.uint64] = mix(out + length.astype(np.uint64) * GOLDEN)
+    return keys
 
 
 def keys(texts: Iterable[str]) -> NDArray[np.uint64]:

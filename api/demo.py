@@ -15,7 +15,8 @@ from engine.allocate import allocate
 from engine.campaign import Campaign, campaign_from_file
 from engine.evaluate import Question, evaluate
 from engine.explain import explain
-from engine.learn import feedback, learn
+from engine.feedback import feedback
+from engine.learn import learn
 from engine.stages import Reporter
 from sims.files import OUTCOME_DAYS, moment
 from sims.oracle import realised_value

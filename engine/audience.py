@@ -1,7 +1,7 @@
 """Whom a campaign may address, with what, and what we believe of every pair."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +11,8 @@ from allot import DataError
 from allot.uniforms import stream, uniforms
 from bandit import Beliefs, Learnt
 from engine.campaign import Campaign
+from engine.catalogue import catalogue
 from engine.models import Foundation
-from engine.objective import Terms
 from engine.rows import Past, customer_features, memory_of
 from engine.stages import Stages
 from governance import (
@@ -122,11 +122,6 @@ def _plan(campaign: Campaign, offers: pa.Table, vocabulary: Vocabulary) -> Candi
     return candidate_plan(rows, compiled, own, household=contact.one_per_household)
 
 
-def catalogue(connection: "DuckDBPyConnection") -> pa.Table:
-    """The offers, ordered by id."""
-    return connection.sql("FROM offers ORDER BY offer_id").to_arrow_table()
-
-
 def held_out(workspace: "Workspace", keys: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
     """The control group (n,): a persistent hash of the house key and the customer, the same for every campaign."""
     return uniforms(stream(workspace.house_key, "holdout"), keys) < share
@@ -174,13 +169,3 @@ def _check_columns(foundation: Foundation, table: pa.Table) -> None:
             where=f"customers, column {gone[0].removeprefix('customer.')}",
             remedy="Load customers with it, or run `allot train` to do without it.",
         )
-
-
-def terms_of(offers: pa.Table, campaign: Campaign, relative: Floats | None = None) -> Terms:
-    """The offers' money; `relative` (n, k + 1) as in `Terms`."""
-
-    def money(column: str) -> NDArray[np.float64]:
-        values: list[Any] = offers[column].to_pylist() if column in offers.column_names else [0.0] * offers.num_rows
-        return np.array([0.0 if v is None else float(v) for v in values])
-
-    return Terms(money("margin"), money("contact_cost"), money("redemption_cost"), campaign.outside_margin, relative)

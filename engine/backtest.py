@@ -11,15 +11,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from allot import DataError
-from engine.audience import catalogue
 from engine.campaign import Campaign
+from engine.catalogue import catalogue
 from engine.computed import set_up_with
 from engine.evaluate import figures, report_of, without_propensities
 from engine.exposed import exposed_rows
 from engine.features import learn_spec
 from engine.leaks import Seen, sentences, told
 from engine.logs import LoggedRows, log_from_file
-from engine.replay import Replayed, on_rows
+from engine.replay import on_rows
+from engine.replayed import Replayed
 from engine.rows import Past, column_keys, days, row_features
 from engine.stages import Reporter, Stages, silent
 from engine.train import Trained, Wishes, fit

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from allot import CampaignError, LimitError
 from bandit import Beliefs, Learnt
-from engine.audience import Audience, audience_beliefs, find_audience, held_out, terms_of
+from engine.audience import Audience, audience_beliefs, find_audience, held_out
 from engine.campaign import Campaign
+from engine.catalogue import terms_of
 from engine.drawable import check_drawable, no_room_for_draw
-from engine.models import Foundation, load_foundation, load_posterior, taking_in
+from engine.models import Foundation, load_models, taking_in
 from engine.objective import Worth, worth_of
 from engine.oracle import some_scores
 from engine.plan import Draws, Plan, best_plan, check_feasible, drawn_plan
@@ -97,13 +98,6 @@ class Setup:
         w, cell = self.worth, self.segments.cell
         eligible, limits = self.audience.eligible[rows], self.segments.limits
         return Problem(w.value[rows], w.cost[rows], eligible, cell[rows], limits, n_cells=len(self.segments.labels))
-
-
-def load_models(workspace: "Workspace", store: "Store", posterior_id: str) -> tuple[Foundation, Learnt]:
-    """The posterior of a stamp and the foundation that it stands on, with the newcomers that it has learnt of."""
-    posterior, prior_id = load_posterior(store, posterior_id)
-    newcomers = store.model("posterior", posterior_id).watermark.get("newcomers", ())
-    return load_foundation(workspace, prior_id).widened(newcomers), posterior
 
 
 def set_up(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: Stamp, stages: Stages) -> Setup:

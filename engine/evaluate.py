@@ -13,7 +13,7 @@ from engine.campaign import Campaign
 from engine.evaluation_detail import detail
 from engine.logs import LoggedRows, log_from_allocation, log_from_file, target_from_file
 from engine.pooled import pooled
-from engine.replay import Replayed, replay, together
+from engine.replayed import Replayed, together
 from engine.slices import by_segment, segments_of
 from engine.stages import Reporter, Stages, silent
 from offline_eval import Estimate, Log, Report, difference
@@ -176,6 +176,8 @@ def _target(workspace: Workspace, store: Store, question: Question, logs: list[L
         table = target_from_file(workspace, question.target, rows)
         return Replayed(table, f"the list {question.target.name}", None, ())
     if question.campaign is not None:
+        from engine.replay import replay
+
         parts = [replay(workspace, store, question.campaign, log, stages) for log in logs]
         return together(parts, logs, rows)
     if rows.probability is None:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bandit import Learnt, Rows, arrival_share, learnt_from_arrays
-from engine.audience import catalogue
+from engine.catalogue import catalogue
 from engine.kin import kin_keys
 from engine.models import Foundation
 from engine.rows import column_keys, days, row_features

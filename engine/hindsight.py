@@ -12,7 +12,8 @@ from engine.campaign import Campaign, read_campaign
 from engine.evaluate import Question, figures, logs_of, report_of, without_propensities
 from engine.logs import LoggedRows
 from engine.pooled import pooled
-from engine.replay import Replayed, prepared, together
+from engine.replay import prepared
+from engine.replayed import Replayed, together
 from engine.scenario import Scenario, read_scenarios
 from engine.stages import Reporter, Stages, silent
 from engine.whatif import AS_WRITTEN, bounds_set

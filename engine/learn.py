@@ -1,73 +1,25 @@
-"""Learning: outcomes come in, and the posterior is folded again over the calendar windows of their decisions."""
+"""Learning: the posterior is folded again over the calendar windows of the decisions whose outcomes came in."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from engine.computed import load_models
 from engine.fold import PARTS, Folded, RowReader, fold, overlaid, untrained, windows_of
-from engine.models import Foundation, current_posterior_id, posterior_id
+from engine.models import Foundation, current_posterior_id, load_models, posterior_id
 from engine.rows import column_keys, released
 from engine.stages import Reporter, Stages, silent
 from warehouse import (
     AuditEntry,
-    Item,
     Store,
     StoredModel,
     Workspace,
     connect,
-    find_decisions,
     history,
     outcomes,
     pack_arrays,
-    read_feedback,
-    take_feedback,
 )
-
-
-def feedback(workspace: Workspace, path: Path, *, now: datetime) -> dict[str, Any]:
-    """Take a file of outcomes into the log; when this returns they are durable.
-
-    Returns:
-        accepted, duplicate, corrected, pending, rejected, and the reason of every rejected record.
-
-    Raises:
-        DataError: the file cannot be read as feedback at all.
-    """
-    items = list(read_feedback(path))
-    with workspace.lock(), Store.open(workspace.store_path) as store:
-        allocations = store.allocations()
-        decided = {a.allocation_id: a.as_of for a in allocations}
-        superseded = {a.allocation_id for a in allocations if a.status == "superseded"}
-        items = [_after_its_decision(item, decided) for item in items]
-        paths = [r.path for r in released(workspace, allocations)]
-        receipt = take_feedback(store, items, lambda ids: find_decisions(paths, ids), received_at=now)
-    idle = sorted({i.body.decision_id.rpartition("-")[0] for i in items if i.body is not None} & superseded)
-    reasons = [{"line": line, "event_id": event, "reason": reason} for line, event, reason in receipt.reasons]
-    return {
-        "accepted": receipt.accepted,
-        "duplicate": receipt.duplicate,
-        "corrected": receipt.corrected,
-        "pending": receipt.pending,
-        "rejected": receipt.rejected,
-        "joined": receipt.joined,
-        "reasons": reasons,
-        "warnings": [f"{name} was superseded: its outcomes are kept, but do not count" for name in idle],
-    }
-
-
-def _after_its_decision(item: Item, decided: dict[str, datetime]) -> Item:
-    """The record, refused where it says that the outcome came before the decision."""
-    if item.body is None:
-        return item
-    at = decided.get(item.body.decision_id.rpartition("-")[0])
-    if at is None or item.body.occurred_at >= at:
-        return item
-    reason = f"occurred_at {item.body.occurred_at.isoformat()} lies before the decision ({at.isoformat()})"
-    return Item(item.line, None, item.event_id or item.body.event_id, reason)
 
 
 def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from allot import DataError
 from bandit import Log, cross_fitted_rewards, mean_success
-from engine.audience import catalogue
+from engine.catalogue import catalogue
 from engine.features import learn_spec, model_inputs
 from engine.odd_rows import late, repeated
 from engine.rows import Past, column_keys, released, row_features

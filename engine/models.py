@@ -218,3 +218,10 @@ def load_posterior(store: "Store", model_id: str) -> tuple[Learnt, str]:
         raise WorkspaceError(
             "was made by an earlier version of allot.", where=model_id, remedy="Run `allot train` to make a new one."
         ) from error
+
+
+def load_models(workspace: "Workspace", store: "Store", model_id: str) -> tuple[Foundation, Learnt]:
+    """The posterior of a stamp and the foundation that it stands on, with the newcomers that it has learnt of."""
+    posterior, prior_id = load_posterior(store, model_id)
+    newcomers = store.model("posterior", model_id).watermark.get("newcomers", ())
+    return load_foundation(workspace, prior_id).widened(newcomers), posterior

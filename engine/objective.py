@@ -1,14 +1,16 @@
 """From beliefs to money: what one contact with each offer is worth to the campaign's objective, and what it costs."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allot import CampaignError
-from bandit import Beliefs, Outside, Scores, mean_success
 from engine.campaign import Objective
+
+if TYPE_CHECKING:
+    from bandit import Beliefs, Scores
 
 Floats: TypeAlias = NDArray[np.float64]
 Singles: TypeAlias = NDArray[np.float32]
@@ -49,14 +51,14 @@ class Worth:
         cost: (n, k) expected cost in posterior means, paid on contact and on redemption.
     """
 
-    scores: Scores
+    scores: "Scores"
     success: Singles
     value: Singles
     cost: Singles
 
 
 def worth_of(
-    objective: Objective, beliefs: Beliefs, eligible: NDArray[np.bool_], terms: Terms, played: Floats
+    objective: Objective, beliefs: "Beliefs", eligible: NDArray[np.bool_], terms: Terms, played: Floats
 ) -> Worth:
     """Price beliefs for an objective.
 
@@ -71,6 +73,8 @@ def worth_of(
     Raises:
         CampaignError: `incremental` without a margin for successes that come by themselves.
     """
+    from bandit import Outside, Scores, mean_success
+
     k = eligible.shape[1]
     success = mean_success(beliefs.mean, beliefs.sd)
     cost = terms.contact_cost + terms.redemption_cost * success[:, :k]

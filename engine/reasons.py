@@ -8,10 +8,9 @@ import pyarrow as pa
 
 from allot import WorkspaceError
 from bandit import Contributions, contributions
-from engine.audience import catalogue, terms_of
 from engine.campaign import read_campaign
-from engine.computed import load_models
-from engine.models import Foundation, taking_in
+from engine.catalogue import catalogue, terms_of
+from engine.models import Foundation, load_models, taking_in
 from engine.objective import rate_of
 from engine.rows import row_features
 from engine.stamp import Stamp

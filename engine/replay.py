@@ -1,7 +1,6 @@
 """A campaign's policy on somebody else's log: what it would have done with the customers who were logged."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,11 +8,12 @@ from numpy.typing import NDArray
 
 from bandit import mean_success
 from engine.campaign import Campaign
-from engine.computed import Setup, load_models, set_up, some_worth
+from engine.computed import Setup, set_up, some_worth
 from engine.logs import LoggedRows
+from engine.models import load_models
 from engine.plan import best_plan, check_feasible, without_forbidden
 from engine.policy import Setting, policy_of
-from engine.pooled import over_arms
+from engine.replayed import Replayed
 from engine.rows import column_keys, own_keys
 from engine.scenario import Scenario, changed
 from engine.segments import rescaled
@@ -23,27 +23,6 @@ from portfolio import Limit, Problem, Share, compile_rows, initial_headroom
 from warehouse import Store, Workspace
 
 Floats: TypeAlias = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """A target policy on the logged rows.
-
-    Args:
-        probability: (r, k + 1).
-        name: what to call it.
-        success: (r, k + 1) what it believes, or None.
-        reasons: why it may not be judged on this log; empty when it may.
-        cost: expected cost of all r decisions in posterior means, or None.
-        facts: what else to tell, e.g. how limits were scaled.
-    """
-
-    probability: Floats
-    name: str
-    success: Floats | None
-    reasons: tuple[str, ...]
-    cost: float | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,25 +131,6 @@ def on_rows(campaign: Campaign, setup: Setup, rows: LoggedRows, seen: NDArray[np
         what = f"The policy has learnt from {int(seen.sum()):,} of these {len(rows.reward):,} rows"
         reasons = (f"{what}, so it may not be judged on them.",)
     return Replay(campaign, setup, rows, logged, factor, reasons)
-
-
-def together(parts: Sequence[Replayed], logs: Sequence[LoggedRows], rows: LoggedRows) -> Replayed:
-    """One policy that was replayed on several logs, on their pooled rows."""
-    if len(parts) == 1:
-        return parts[0]
-    offer_ids = rows.offer_ids
-    success = [part.success for part in parts if part.success is not None]
-    return Replayed(
-        probability=over_arms([part.probability for part in parts], logs, offer_ids),
-        name=parts[0].name,
-        success=over_arms(success, logs, offer_ids) if len(success) == len(parts) else None,
-        reasons=tuple(dict.fromkeys(reason for part in parts for reason in part.reasons)),
-        cost=sum(part.cost or 0.0 for part in parts),
-        facts={
-            "logged_in_audience": sum(part.facts["logged_in_audience"] for part in parts),
-            "replays": [{"log": log.name, **part.facts} for log, part in zip(logs, parts, strict=True)],
-        },
-    )
 
 
 def _in_words(limit: Limit | Share, prices: dict[str, float]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from allot import CampaignError
 from bandit import Beliefs, Learnt, mean_success
 from engine.campaign import Campaign
-from engine.computed import Setup, load_models
-from engine.models import taking_in
+from engine.computed import Setup
+from engine.models import load_models, taking_in
 from engine.rows import customer_features
 from portfolio import Risk
 from warehouse import attach, connect, read_version

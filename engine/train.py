@@ -25,7 +25,7 @@ from bandit import (
     start,
     start_experts,
 )
-from engine.audience import catalogue
+from engine.catalogue import catalogue
 from engine.exposed import Exposed, exposed_rows
 from engine.features import FeatureSpec, learn_spec, model_inputs
 from engine.kin import kin_keys

@@ -5,11 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from allot import DataError
-from engine.offer_rules import review_rules
 from engine.stages import Reporter, Stages, silent
-from governance import CONTRACTS
-from warehouse import Store, Workspace
-from warehouse import load as load_tables
+from warehouse import Workspace, make_database
 
 TABLES = ("customers", "offers", "exposures", "events")
 _APPENDABLE = ("exposures", "events")
@@ -19,7 +16,12 @@ def init(root: Path) -> dict[str, Any]:
     """Make an empty workspace, or find the one that is there (`made` false). Nothing in it is ever overwritten."""
     made = not (root / "workspace.toml").exists()
     workspace = Workspace.init(root)
-    Store.open(workspace.store_path, create=True).close()
+    if workspace.store_path.exists():
+        from warehouse import Store
+
+        Store.open(workspace.store_path).close()  # a workspace of an older version is brought up to date
+    else:
+        make_database(workspace.store_path)
     return {"workspace": str(workspace.root), "made": made}
 
 
@@ -41,6 +43,10 @@ def load(
         DataError: nothing to append to, or a breach, with file, column, example and remedy; nothing was loaded.
         RuleError: an offer's eligible_when is wrong; nothing was loaded.
     """
+    from engine.offer_rules import review_rules
+    from governance import CONTRACTS
+    from warehouse import load as load_tables
+
     if not sources:
         raise DataError("no file was given.", where="allot load", remedy="Give --customers, --offers or --exposures.")
     if append and not set(sources) & set(_APPENDABLE):

@@ -16,7 +16,8 @@ from api.console import number, say, table
 from engine.allocate import allocate
 from engine.campaign import Campaign, read_campaign
 from engine.evaluate import Question, evaluate
-from engine.learn import feedback, learn
+from engine.feedback import feedback
+from engine.learn import learn
 from engine.train import train
 from engine.workspaces import init, load
 from examples import files

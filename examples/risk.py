@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from api.console import say, table
 from bandit import Learnt
-from engine.computed import Setup, load_models, set_up
+from engine.computed import Setup, set_up
+from engine.models import load_models
 from engine.risk import campaign_risk, some_risk
 from engine.stages import Stages
 from engine.stamp import stamp_now

@@ -1,36 +1,32 @@
 """May this be sent? Rules and contracts as SQL, gates before a release, artifacts that cannot be half-written."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from governance.contracts import BoundContract, Breach, Contract
-from governance.rules import CompiledRule, Rule, Vocabulary
-from governance.tables import CONTRACTS
+from allot.exports import lazily
 
 if TYPE_CHECKING:
     from governance.artifacts import load_artifact, save_artifact
     from governance.builtin import compile_eligible_when, contact_rules, house_rules
     from governance.compiler import compile_rule
+    from governance.contracts import BoundContract, Breach, Contract
     from governance.gates import GATES, Books, Evidence, Finding, Verdict, books_of, release
     from governance.plan import CandidatePlan, PlannedRule, candidate_plan
-
-_LAZY = {
-    "Books": "gates",
-    "Evidence": "gates",
-    "Finding": "gates",
-    "GATES": "gates",
-    "Verdict": "gates",
-    "books_of": "gates",
-    "load_artifact": "artifacts",
-    "release": "gates",
-    "save_artifact": "artifacts",
-    "CandidatePlan": "plan",
-    "PlannedRule": "plan",
-    "candidate_plan": "plan",
-    "compile_eligible_when": "builtin",
-    "compile_rule": "compiler",
-    "contact_rules": "builtin",
-    "house_rules": "builtin",
-}
+    from governance.rules import CompiledRule, Rule, Vocabulary
+    from governance.tables import CONTRACTS
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "artifacts": "load_artifact save_artifact",
+            "builtin": "compile_eligible_when contact_rules house_rules",
+            "compiler": "compile_rule",
+            "contracts": "BoundContract Breach Contract",
+            "gates": "Books Evidence Finding GATES Verdict books_of release",
+            "plan": "CandidatePlan PlannedRule candidate_plan",
+            "rules": "CompiledRule Rule Vocabulary",
+            "tables": "CONTRACTS",
+        },
+    )
 
 __all__ = [
     "CONTRACTS",
@@ -57,12 +53,3 @@ __all__ = [
     "release",
     "save_artifact",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import what needs the SQL parser when it is first asked for."""
-    if name not in _LAZY:
-        raise AttributeError(f"module 'governance' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"governance.{_LAZY[name]}"), name)

@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit
 
 from allot import ShapeError
-from allot.uniforms import mix, stream
+from allot.uniform_kernels import mix
+from allot.uniforms import stream
 from offline_eval.estimate import Estimate, by_cluster
 from offline_eval.log import Floats
 

@@ -1,30 +1,52 @@
 """Which offers can we afford, and at what prices?"""
 
-from portfolio.conflicts.diagnose import Conflict, diagnose
-from portfolio.draw.balance import Draw, balance
-from portfolio.draw.headroom import TOLERATED, Reach, Rehearsal, initial_headroom, reach, rehearse, too_narrow
-from portfolio.frontier import PriceRange, frontier, price_range
-from portfolio.limits import (
-    MEASURES,
-    Limit,
-    Measure,
-    Problem,
-    Rows,
-    Selection,
-    Share,
-    Usage,
-    compile_rows,
-    expected_use,
-    ruled_out,
-    usage,
-    use_of,
-)
-from portfolio.prices import Oracle, Prices, Response, solve_prices
-from portfolio.risk.solver import solve_with_risk
-from portfolio.risk.terms import Risk, RiskSolution
-from portfolio.scenarios import Change, Totals, compare
-from portfolio.solution import Solution
-from portfolio.solver import solve
+from typing import TYPE_CHECKING
+
+from allot.exports import lazily
+
+if TYPE_CHECKING:
+    from portfolio.conflicts.diagnose import Conflict, diagnose
+    from portfolio.draw.balance import Draw, balance
+    from portfolio.draw.headroom import TOLERATED, Reach, Rehearsal, initial_headroom, reach, rehearse, too_narrow
+    from portfolio.limits import (
+        Limit,
+        Problem,
+        Rows,
+        Selection,
+        Share,
+        Usage,
+        compile_rows,
+        expected_use,
+        ruled_out,
+        usage,
+        use_of,
+    )
+    from portfolio.maxima import PriceRange, frontier, price_range
+    from portfolio.measures import MEASURES, Measure
+    from portfolio.prices import Oracle, Prices, Response, solve_prices
+    from portfolio.risk.solver import solve_with_risk
+    from portfolio.risk.terms import Risk, RiskSolution
+    from portfolio.scenarios import Change, Totals, compare
+    from portfolio.solution import Solution
+    from portfolio.solver import solve
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "conflicts.diagnose": "Conflict diagnose",
+            "draw.balance": "Draw balance",
+            "draw.headroom": "Reach Rehearsal TOLERATED initial_headroom reach rehearse too_narrow",
+            "limits": ("Limit Problem Rows Selection Share Usage compile_rows expected_use ruled_out usage use_of"),
+            "maxima": "PriceRange frontier price_range",
+            "measures": "MEASURES Measure",
+            "prices": "Oracle Prices Response solve_prices",
+            "risk.solver": "solve_with_risk",
+            "risk.terms": "Risk RiskSolution",
+            "scenarios": "Change Totals compare",
+            "solution": "Solution",
+            "solver": "solve",
+        },
+    )
 
 __all__ = [
     "MEASURES",

@@ -6,16 +6,15 @@ of any number of limits collapse into three tables of charges, and a pass over c
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from allot import LimitError, ShapeError
+from portfolio.measures import MEASURES, Measure
 
-Measure: TypeAlias = Literal["count", "cost", "value"]
-MEASURES: tuple[Measure, ...] = ("count", "cost", "value")
 Floats: TypeAlias = NDArray[np.float64]
 
 _BLOCK = 8192  # customers at a time; no sum depends on it

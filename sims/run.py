@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from allot import CampaignError
 from engine.allocate import allocate
 from engine.campaign import Campaign, campaign_from_file
-from engine.learn import feedback, learn
+from engine.feedback import feedback
+from engine.learn import learn
 from engine.stages import Reporter, Stages, silent
 from engine.train import train
 from engine.workspaces import init, load

@@ -1,33 +1,65 @@
 """What do we know?"""
 
-# Imported at once, not lazily: a submodule of the same name would otherwise hide the function.
-from warehouse.arrays import pack_arrays, unpack_arrays
-from warehouse.candidates import Candidates, audience_ids, candidates
-from warehouse.connection import connect
-from warehouse.contacts import contacts_view
-from warehouse.decisions import (
-    DECISIONS,
-    Decisions,
-    Written,
-    decision_ids,
-    decision_row,
-    decisions_meta,
-    find_decisions,
-    read_decisions,
-    write_decisions,
-)
-from warehouse.exclusions import EXCLUSIONS, excluded_by, write_exclusions
-from warehouse.feedback import Receipt, outcomes, take_feedback
-from warehouse.feedback_files import Item, feedback_items, read_feedback
-from warehouse.history import Released, distinct_values, exposures_log, history
-from warehouse.load import Loaded, known_offers, load
-from warehouse.memory import MemorySpec, column_word, memory_columns, memory_families, memory_features
-from warehouse.records import AuditEntry, Checkpoint, StoredAllocation, StoredCampaign, StoredModel
-from warehouse.rows import customer_rows
-from warehouse.sources import read_checked
-from warehouse.store import Store
-from warehouse.versions import DataVersion, attach, current_version, read_version
-from warehouse.workspace import Workspace, publish, write_atomically
+from typing import TYPE_CHECKING
+
+from allot.exports import lazily
+
+if TYPE_CHECKING:
+    from warehouse.arrays import pack_arrays, unpack_arrays
+    from warehouse.connection import connect
+    from warehouse.contacts import contacts_view
+    from warehouse.decisions import (
+        DECISIONS,
+        Decisions,
+        Written,
+        decision_ids,
+        decision_row,
+        decisions_meta,
+        find_decisions,
+        read_decisions,
+        write_decisions,
+    )
+    from warehouse.eligible import Candidates, audience_ids, candidates
+    from warehouse.exclusions import EXCLUSIONS, excluded_by, write_exclusions
+    from warehouse.feedback import Receipt, outcomes, take_feedback
+    from warehouse.feedback_files import Item, feedback_items, read_feedback
+    from warehouse.fresh import make_database
+    from warehouse.loading import Loaded, known_offers, load
+    from warehouse.memory import MemorySpec, column_word, memory_columns, memory_families, memory_features
+    from warehouse.past import Released, distinct_values, exposures_log, history
+    from warehouse.records import AuditEntry, Checkpoint, StoredAllocation, StoredCampaign, StoredModel
+    from warehouse.rows import customer_rows
+    from warehouse.sources import read_checked
+    from warehouse.store import Store
+    from warehouse.versions import DataVersion, attach, current_version, read_version
+    from warehouse.workspace import Workspace, publish, write_atomically
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "arrays": "pack_arrays unpack_arrays",
+            "connection": "connect",
+            "contacts": "contacts_view",
+            "decisions": (
+                "DECISIONS Decisions Written decision_ids decision_row decisions_meta find_decisions "
+                "read_decisions write_decisions"
+            ),
+            "eligible": "Candidates audience_ids candidates",
+            "exclusions": "EXCLUSIONS excluded_by write_exclusions",
+            "feedback": "Receipt outcomes take_feedback",
+            "feedback_files": "Item feedback_items read_feedback",
+            "fresh": "make_database",
+            "loading": "Loaded known_offers load",
+            "memory": "MemorySpec column_word memory_columns memory_families memory_features",
+            "past": "Released distinct_values exposures_log history",
+            "records": "AuditEntry Checkpoint StoredAllocation StoredCampaign StoredModel",
+            "rows": "customer_rows",
+            "sources": "read_checked",
+            "store": "Store",
+            "versions": "DataVersion attach current_version read_version",
+            "workspace": "Workspace publish write_atomically",
+        },
+    )
 
 __all__ = [
     "DECISIONS",
@@ -67,6 +99,7 @@ __all__ = [
     "history",
     "known_offers",
     "load",
+    "make_database",
     "memory_columns",
     "memory_families",
     "memory_features",

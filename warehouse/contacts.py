@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 
 from allot import WorkspaceError
 from warehouse.decisions import decisions_meta
 from warehouse.relations import lent
 from warehouse.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _TIME = pa.timestamp("us", "UTC")
 _NO_EXPOSURES = pa.schema(
@@ -22,7 +25,7 @@ _NO_OUTCOMES = pa.schema([("decision_id", pa.string()), ("outcome", pa.int8()), 
 
 
 def contacts_view(
-    connection: duckdb.DuckDBPyConnection,
+    connection: "DuckDBPyConnection",
     decisions: Sequence[Path],
     outcomes: pa.Table | None,
     *,
@@ -56,7 +59,7 @@ def contacts_view(
         connection.execute(statement("contacts_table.sql", {"table": name, **names}))
 
 
-def _decided(connection: duckdb.DuckDBPyConnection, decisions: Sequence[Path]) -> pa.Table:
+def _decided(connection: "DuckDBPyConnection", decisions: Sequence[Path]) -> pa.Table:
     if not decisions:
         return _NO_DECISIONS
     times = []

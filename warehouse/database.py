@@ -1,35 +1,25 @@
 """The operational database's file: opened, brought up to date and written so that what is acknowledged is durable."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from allot import WorkspaceError
+from warehouse.fresh import settle
 
 REVISION = "0001"
-_WAIT_MS = 30_000
 _NO_ROOM = ("disk is full", "disk I/O error")
 
 
 def make_engine(path: Path) -> Engine:
     """An engine over one SQLite file; each connection in WAL mode, `synchronous=FULL`, foreign keys on."""
     engine = create_engine(URL.create("sqlite", database=str(path)))
-    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "connect", lambda connection, _record: settle(connection))
     event.listen(engine, "begin", _begin)
     return engine
-
-
-def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # the driver would begin transactions of its own, and late
-    connection.execute(f"PRAGMA busy_timeout={_WAIT_MS}")
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")  # NORMAL loses acknowledged events when the power goes
-    connection.execute("PRAGMA foreign_keys=ON")
 
 
 def _begin(connection: Connection) -> None:

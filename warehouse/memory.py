@@ -7,9 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -18,6 +17,9 @@ from allot import DataError
 from warehouse.relations import lent
 from warehouse.rows import DAY_US, pairs_in_order
 from warehouse.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -111,7 +113,7 @@ def memory_columns(spec: MemorySpec, *, contacts: bool, events: bool) -> tuple[s
 
 
 def memory_features(
-    connection: duckdb.DuckDBPyConnection,
+    connection: "DuckDBPyConnection",
     pairs: str | pa.Table,
     spec: MemorySpec,
     *,
@@ -167,7 +169,7 @@ def _words(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
 class _Reader:
     """Runs a statement for the pairs and spreads its rows over them."""
 
-    connection: duckdb.DuckDBPyConnection
+    connection: "DuckDBPyConnection"
     relations: dict[str, str]
     ids: NDArray[np.int64]
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 
 @contextmanager
-def lent(connection: duckdb.DuckDBPyConnection, relations: Mapping[str, str | pa.Table]) -> Iterator[dict[str, str]]:
+def lent(connection: "DuckDBPyConnection", relations: Mapping[str, str | pa.Table]) -> Iterator[dict[str, str]]:
     """Names under which the relations can be read: their own, or a passing one for an Arrow table."""
     names = {}
     with ExitStack() as stack:

@@ -1,8 +1,7 @@
 """Point-in-time rows: what was known of each customer at each time. Training and serving read the same SQL."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -11,10 +10,13 @@ from allot import DataError
 from warehouse.relations import lent
 from warehouse.statements import statement
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 DAY_US = 86_400_000_000
 
 
-def pairs_in_order(connection: duckdb.DuckDBPyConnection, pairs: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pairs_in_order(connection: "DuckDBPyConnection", pairs: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Ids and times of the pairs, by id.
 
     Args:
@@ -36,9 +38,7 @@ def pairs_in_order(connection: duckdb.DuckDBPyConnection, pairs: str) -> tuple[N
     return ids, found["at_us"].to_numpy()
 
 
-def customer_rows(
-    connection: duckdb.DuckDBPyConnection, pairs: str | pa.Table, *, customers: str = "customers"
-) -> pa.Table:
+def customer_rows(connection: "DuckDBPyConnection", pairs: str | pa.Table, *, customers: str = "customers") -> pa.Table:
     """The customers' columns as of each pair's time.
 
     Where customers have `valid_from`, the latest row at or before the time counts. A date or time column becomes

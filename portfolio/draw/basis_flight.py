@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from allot.uniforms import mix, uniform
+from allot.uniform_kernels import mix, uniform
 from portfolio.draw.basis import (
     CELL,
     CHANCE,

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from allot.uniforms import uniform
+from allot.uniform_kernels import uniform
 from portfolio.draw.basis import CORRECTIONS, Floats, Integers, answer, inexact, invert_columns, rounding
 from portfolio.draw.basis_flight import Arrivals
 

@@ -13,7 +13,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from allot import LimitError
-from allot.uniforms import stream, uniform
+from allot.uniform_kernels import uniform
+from allot.uniforms import stream
 from portfolio.draw.basis import COLUMN, CUSTOMER, DIRECTION, HIGH, LOW, NOW, Floats, Integers, aim, rounding
 from portfolio.draw.basis_step import BY_BOUND, BY_COLUMN, clear, room, step
 from portfolio.draw.flight import Flight, tally

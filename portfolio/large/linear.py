@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from allot.uniforms import mix
+from allot.uniform_kernels import mix
 from portfolio.dual import Floats
 from portfolio.large.undecided import Undecided
 from portfolio.limits import Rows

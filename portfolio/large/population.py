@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from allot.uniforms import mix
+from allot.uniform_kernels import mix
 from portfolio.limits import Floats, Problem, check_finite
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)

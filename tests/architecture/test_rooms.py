@@ -49,6 +49,50 @@ def test_help_answers_in_under_a_second() -> None:
     assert min(float(_fresh(code)) for _ in range(3)) < 1.0
 
 
+NOT_AT_FIRST = ("scipy.linalg", "scipy.optimize", "scipy.stats", "lightgbm", "cvxpy", "altair", "offline_eval")
+USE_CASES = {
+    "engine.workspaces": ("numpy", "pyarrow", "duckdb", "sqlalchemy", "sqlglot", "numba", "bandit", "portfolio"),
+    "engine.feedback": ("duckdb", "sqlglot", "numba", "bandit", "portfolio"),
+    "engine.learn": ("duckdb", "sqlglot", "portfolio.limits", "bandit.choice"),
+    "engine.explain": ("duckdb", "sqlglot", "portfolio.limits"),
+    "engine.train": ("duckdb", "sqlglot", "portfolio.limits", "bandit.choice"),
+}
+
+
+@pytest.mark.parametrize("module", USE_CASES)
+def test_a_use_case_loads_nothing_that_it_does_not_need(module: str) -> None:
+    """Importing costs more than most commands' own work."""
+    unwanted = (*NOT_AT_FIRST, *USE_CASES[module])
+    assert _fresh(f"import sys, {module}; print([m for m in {unwanted!r} if m in sys.modules])").strip() == "[]"
+
+
+def _main(*arguments: str) -> tuple[float, set[str]]:
+    """CPU seconds of one command, and the modules that it has loaded at its end."""
+    code = (
+        f"import sys; sys.argv = ['allot', *{arguments!r}]\n"
+        "import atexit, json, time\n"
+        "atexit.register(lambda: print(json.dumps([time.process_time(), sorted(sys.modules)]), file=sys.stderr))\n"
+        "from api.cli import main; main()"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    seconds, modules = json.loads(run.stderr.splitlines()[-1])
+    return seconds, set(modules)
+
+
+def test_init_answers_at_once_and_without_libraries(tmp_path: Path) -> None:
+    """CPU seconds, best of three, because the machine is shared."""
+    ran = [_main("init", "--workspace", str(tmp_path / str(i))) for i in range(3)]
+    assert not ran[0][1] & {"numpy", "pyarrow", "duckdb", "sqlalchemy", "alembic", "numba"}
+    assert min(seconds for seconds, _ in ran) < 0.5
+
+
+def test_load_needs_no_kernels_and_no_operational_database(tmp_path: Path) -> None:
+    _main("init", "--workspace", str(tmp_path / "w"))
+    (tmp_path / "people.csv").write_text("customer_id,age\na,30\nb,40\n")
+    _, loaded = _main("load", "--customers", str(tmp_path / "people.csv"), "--workspace", str(tmp_path / "w"))
+    assert not loaded & {"sqlalchemy", "numba", "scipy", "lightgbm", "bandit", "portfolio"}
+
+
 def _locked() -> list[str]:
     text = (ROOT / "requirements/dev.txt").read_text()
     return re.findall(r"^([a-zA-Z0-9_.-]+)==", text, re.MULTILINE)

@@ -30,15 +30,20 @@ LONGEST_SECONDS = 120
 
 
 _MODULES = (
-    "api.cli", "api.report", "api.pages", "engine.allocate", "engine.evaluate", "engine.explain", "engine.learn",
-    "engine.train", "engine.workspaces", "cvxpy", "duckdb", "lightgbm",
+    "api.cli", "api.report", "api.pages", "engine.allocate", "engine.evaluate", "engine.explain", "engine.feedback",
+    "engine.learn", "engine.offer_rules", "engine.replay", "engine.train", "engine.workspaces", "cvxpy", "duckdb",
+    "lightgbm",
 )  # fmt: skip
+_LAZY = ("bandit", "governance", "portfolio", "warehouse")
 
 
 def main() -> None:
     """Load once what every command needs, then serve. Nothing here may start a thread: threads do not survive forks."""
     for name in _MODULES:
         importlib.import_module(name)
+    for room in map(importlib.import_module, _LAZY):
+        for name in room.__all__:
+            getattr(room, name)
     _load_kernels()
     sqlglot.parse("true", read="duckdb")
     code_version()

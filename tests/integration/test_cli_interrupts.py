@@ -21,8 +21,8 @@ INTERRUPTED = "interrupted: nothing half-done was kept; run the same command aga
 BLOWS = {
     "load": (
         "check and publish:begin",
-        "warehouse.load:_write:before",
-        "warehouse.load:publish:after",
+        "warehouse.loading:_write:before",
+        "warehouse.loading:publish:after",
         "warehouse.versions:write_atomically:after",
     ),
     "train": (
@@ -48,7 +48,7 @@ BLOWS = {
 EVERY_BLOW = [(command, at) for command, places in BLOWS.items() for at in places]
 CHANGING = [(command, at) for command, at in EVERY_BLOW if command in ("load", "train", "allocate", "learn")]
 IN_PUBLICATION = (
-    "warehouse.load:publish:after",
+    "warehouse.loading:publish:after",
     "engine.train:save_foundation:after",
     "engine.allocate:publish:after",
     "warehouse.store:Store.put_checkpoint:after",
@@ -118,7 +118,7 @@ def test_ctrl_c_leaves_the_workspace_as_it_was_and_the_command_can_be_run_again(
         again(allot, requests[command], workspace, undisturbed(command))
 
 
-KILLED = (*IN_PUBLICATION, "warehouse.load:_write:before", "governance.artifacts:_sync:before", "draw:end")
+KILLED = (*IN_PUBLICATION, "warehouse.loading:_write:before", "governance.artifacts:_sync:before", "draw:end")
 
 
 @pytest.mark.parametrize(("command", "at"), soaked(CHANGING, *KILLED))
@@ -139,7 +139,7 @@ def test_kill_leaves_the_workspace_readable_and_what_it_left_is_swept_by_the_nex
     again(allot, requests[command], workspace, undisturbed(command))
 
 
-LATE_ENOUGH = ("warehouse.load:publish:after", "warehouse.versions:write_atomically:after")
+LATE_ENOUGH = ("warehouse.loading:publish:after", "warehouse.versions:write_atomically:after")
 FULL = [blow for blow in CHANGING if blow[1] not in LATE_ENOUGH]
 SOON_FULL = (*IN_PUBLICATION, "check and publish:begin", "prior:begin", "draw:end")
 

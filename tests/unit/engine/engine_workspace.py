@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from engine.allocate import allocate
 from engine.campaign import Campaign, read_campaign
-from engine.learn import feedback
+from engine.feedback import feedback
 from engine.train import train
 from engine.workspaces import init, load
 from sims.files import OUTCOME_DAYS, Feedback, WorldFiles, moment, outcome_rows, write

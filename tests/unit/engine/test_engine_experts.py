@@ -8,10 +8,11 @@ from engine_workspace import LATE, SECOND, answers, decisions, stock
 
 from bandit import Experts
 from engine.allocate import reproduce
-from engine.computed import load_models, set_up
+from engine.computed import set_up
 from engine.evaluate import Question, evaluate
 from engine.explain import explain
 from engine.learn import learn
+from engine.models import load_models
 from engine.risk import campaign_risk
 from engine.stages import Stages
 from engine.stamp import stamp_now

@@ -11,12 +11,12 @@ from engine_workspace import LATE, SECOND, answers, decisions, stock
 from allot import CampaignError
 from bandit import Columns, Margins
 from engine.allocate import reproduce
-from engine.computed import load_models, set_up
+from engine.computed import set_up
 from engine.evaluate import Question, evaluate
 from engine.explain import explain
 from engine.kin import kin_keys
 from engine.learn import learn
-from engine.models import load_foundation, posterior_id, taking_in
+from engine.models import load_foundation, load_models, posterior_id, taking_in
 from engine.risk import campaign_risk
 from engine.stages import Stages
 from engine.stamp import stamp_now

@@ -1,9 +1,11 @@
 """The operational database: durable when acknowledged, nothing when not, and brought up to date on opening."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -12,7 +14,16 @@ import pytest
 from sqlalchemy import text
 
 from allot import NotFoundError, WorkspaceError
-from warehouse import AuditEntry, Checkpoint, Store, StoredAllocation, StoredModel, pack_arrays, unpack_arrays
+from warehouse import (
+    AuditEntry,
+    Checkpoint,
+    Store,
+    StoredAllocation,
+    StoredModel,
+    make_database,
+    pack_arrays,
+    unpack_arrays,
+)
 from warehouse.database import REVISION, make_engine, migrate, revision_of
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -199,6 +210,26 @@ def test_down_and_up_again_is_the_same_schema(tmp_path):
     migrate(engine)
     with engine.connect() as connection:
         assert connection.execute(schema).all() == before
+
+
+def _everything(path):
+    with closing(sqlite3.connect(path)) as connection:
+        named = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+        tight = [(kind, name, None if sql is None else "".join(sql.split())) for kind, name, sql in named]
+        return tight, connection.execute("SELECT * FROM alembic_version").fetchall()
+
+
+def test_a_new_database_is_what_the_revisions_make(tmp_path):
+    Store.open(tmp_path / "grown.db", create=True).close()
+    make_database(tmp_path / "new.db")
+    assert _everything(tmp_path / "new.db") == _everything(tmp_path / "grown.db")
+
+
+def test_a_database_is_never_made_over_another(store):
+    with pytest.raises(WorkspaceError, match="already exists"):
+        make_database(store.path)
+    store.audit(AuditEntry(NOW, "me", "look", "it"))
+    assert len(store.audit_trail()) == 1
 
 
 def test_opening_says_in_words_what_is_wrong(tmp_path):
