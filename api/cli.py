@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from allot import AllotError, CampaignError, DataError, WorkspaceError, __version__
-from api import console, evaluating, experiments, tables
+from api import console, evaluating, experiments, simulating, tables
 from api.options import HOME, AsOf, Format, Home, Output, answer, open_workspace, read_moment
 
 app = typer.Typer(
@@ -253,21 +253,7 @@ def report(
     answer(document, output, tables.reported)
 
 
-@app.command()
-def simulate(
-    world: Annotated[str, typer.Argument(help="World with known truth: nbo.")] = "nbo",
-    seeds: Annotated[str, typer.Option(help="One seed, or a range such as 1000-1009.")] = "1000",
-    customers: Annotated[int, typer.Option(help="Customers addressed in each round.")] = 5_000,
-    rounds: Annotated[int, typer.Option(help="Rounds of allocate, outcomes, feedback, learn.")] = 4,
-    write: Annotated[Path | None, typer.Option(help="Only write the world's files to this folder.")] = None,
-    output: Format = Output.TABLE,
-) -> None:
-    """Run the whole engine in a world whose truth is known, and compare with its oracle under the same limits."""
-    from sims.run import simulate as use_case
-
-    with console.progress(quiet=output is Output.JSON) as reporter:
-        document = use_case(world, seeds, customers=customers, rounds=rounds, write_to=write, reporter=reporter)
-    answer(document, output, tables.simulated)
+app.command()(simulating.simulate)
 
 
 @app.command()

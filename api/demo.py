@@ -20,7 +20,7 @@ from engine.learn import learn
 from engine.stages import Reporter
 from sims.files import OUTCOME_DAYS, moment
 from sims.oracle import realised_value
-from sims.run import ROUND_DAYS, Lab, answer, choices, open_lab
+from sims.rounds import ROUND_DAYS, Lab, answer, choices, open_lab
 from sims.world import nbo
 from warehouse import read_decisions
 

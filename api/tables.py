@@ -298,24 +298,6 @@ def reported(d: Document) -> None:
     say(f"Report: {safe(d['html'])}", *(f"Chart: {safe(path)}" for path in d["charts"]))
 
 
-def simulated(d: Document) -> None:
-    """Share of the oracle, round by round."""
-    if d.get("files"):
-        say(*(f"Wrote {safe(path)}" for path in d["files"]))
-        return
-    rows = [
-        (r["seed"], r["round"], r["reward"], r["oracle_reward"], r["oracle_share"], r["spend"], r["budget"] or "-")
-        for r in d["runs"]
-    ]
-    columns = ("seed", "round", "true profit", "oracle's", "share of the oracle", "spend", "budget")
-    table(f"World {d['world']}", columns, rows)
-    s = d["summary"]
-    say(
-        f"Share of the oracle: first round {s['first']:.3f}, last round {s['last']:.3f} "
-        f"(paired difference {s['gain']:+.4f}, standard error {number(s['gain_std_error'])}, {s['seeds']} seeds)."
-    )
-
-
 def _bound(value: float | None) -> Any:
     return "-" if value is None else value
 

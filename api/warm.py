@@ -13,11 +13,15 @@ from portfolio import Limit, Problem, compile_rows, diagnose, solve
 
 def main() -> None:
     """Play a tiny world through the whole engine; compiled kernels stay in the cache beside the sources."""
-    from sims.run import play
+    from sims.allocations import batch_of, in_turn
+    from sims.rounds import play
     from sims.world import nbo
 
     sys.stderr.write("compiling kernels, once\n")
-    play(nbo(1, customers=600, history=3_000), rounds=1)
+    world = nbo(1, customers=600, history=3_000)
+    play(world, rounds=1)
+    batch = batch_of(world, world.eligible, 0)
+    in_turn(batch, batch.value)
     learn()
     optimize()
     judge()

@@ -1,5 +1,6 @@
 """From a policy to one whole plan: headroom, rehearsal and the balanced draw, or the deterministic optimum."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -136,7 +137,15 @@ def without_forbidden(worth: Worth, problem: Problem) -> tuple[Worth, Problem]:
     return replace(worth, scores=replace(worth.scores, eligible=allowed)), replace(problem, eligible=allowed)
 
 
-def drawn_plan(worth: Worth, problem: Problem, share: float, draws: Draws, stages: Stages) -> Plan:
+def drawn_plan(
+    worth: Worth,
+    problem: Problem,
+    share: float,
+    draws: Draws,
+    stages: Stages,
+    *,
+    prices: Mapping[str, float] | None = None,
+) -> Plan:
     """Prices, probabilities and one balanced draw inside every limit.
 
     Args:
@@ -145,6 +154,7 @@ def drawn_plan(worth: Worth, problem: Problem, share: float, draws: Draws, stage
         share: exploration share.
         draws: what the random numbers are keyed by.
         stages: where the time goes.
+        prices: of limits by name, to start from, such as those of an earlier plan; None starts afresh.
 
     Raises:
         LimitError: limits in conflict, or too narrow for a draw (with the width they need).
@@ -161,7 +171,8 @@ def drawn_plan(worth: Worth, problem: Problem, share: float, draws: Draws, stage
             where="limits",
             remedy="Widen it, make it report_only, or set exploration.temperature = 0 for the deterministic optimum.",
         )
-    policy, headroom, seen = _rehearsed(worth, problem, share, headroom, draws, stages)
+    start = None if prices is None else np.array([prices.get(name, 0.0) for name in rows.names])
+    policy, headroom, seen = _rehearsed(worth, problem, Setting(share, headroom, start), draws, stages)
     with stages("draw", len(draws.keys)):
         drawn = balance(policy.probability, problem, seed=draws.purpose("draw"), keys=draws.keys)
     released = drawn.status == "released" and seen.acceptance >= REFUSED_BELOW
@@ -186,11 +197,11 @@ def drawn_plan(worth: Worth, problem: Problem, share: float, draws: Draws, stage
 
 
 def _rehearsed(
-    worth: Worth, problem: Problem, share: float, headroom: Floats, draws: Draws, stages: Stages
+    worth: Worth, problem: Problem, setting: Setting, draws: Draws, stages: Stages
 ) -> tuple[Policy, Floats, Rehearsal]:
     """Raise the headroom of limits that fail in rehearsal, at the final prices, until nearly every landing holds."""
     rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
-    setting = Setting(share, headroom)
+    headroom = np.zeros(len(rows.names)) if setting.headroom is None else setting.headroom
     for attempt in range(_RAISES + 1):
         with stages("prices", len(draws.keys)):
             policy = policy_of(worth.scores, problem, setting)

@@ -20,7 +20,7 @@ from engine.stamp import stamp_now
 from portfolio import Risk, solve, solve_with_risk
 from sims import nbo
 from sims.oracle import realised_value
-from sims.run import Lab, laboratory, plan_of
+from sims.rounds import Lab, laboratory, plan_of
 from warehouse import Store
 
 SEEDS = range(1000, 1008)

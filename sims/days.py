@@ -117,14 +117,12 @@ def beta_segment(known: Known) -> Learner:
 
 
 def best_static(known: Known) -> Learner:
-    """One offer for everybody who may get it: the one that earned most per contact in the log."""
+    """Everybody is alike: an offer is worth to each customer what it earned per contact in the log."""
     shown = known.log.arm < known.offers
     seen = np.bincount(known.log.arm[shown], minlength=known.offers)
     won = np.bincount(known.log.arm[shown], known.log.outcome[shown], known.offers)
     worth = np.where(seen > 0, known.money.worth(won / np.maximum(seen, 1)), -np.inf)
-    table = np.full((len(known.world.customers), known.offers), -np.inf)
-    table[:, worth.argmax()] = worth.max()
-    return Fixed(table)
+    return Fixed(np.tile(worth, (len(known.world.customers), 1)))
 
 
 def prior_greedy(known: Known) -> Learner:
@@ -135,7 +133,7 @@ def prior_greedy(known: Known) -> Learner:
 LEARNERS: Final[dict[str, Callable[[Known], Learner]]] = {
     "allot": ours,
     "prior-greedy": prior_greedy,
-    "epsilon-greedy": lambda known: EpsilonGreedy(linear(known, 0.0, log=True), 0.02, known.offers),
+    "epsilon-greedy": lambda known: EpsilonGreedy(linear(known, 0.0, log=True), 0.02),
     "uniform": lambda known: Uniform(known.offers),
     "lints": lambda known: linear(known, 1.0),
     "lints-log": lambda known: linear(known, 1.0, log=True),

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit import Learnt, Rows
+from engine.objective import Terms, Worth, worth_of
 from sims.people import Floats, Ints
 from sims.response import sigmoid
 
@@ -73,13 +74,14 @@ class Uniform:
 class EpsilonGreedy:
     """Another learner, but a share of the customers in [0, 1] is decided on by chance."""
 
-    def __init__(self, inner: Learner, share: float, offers: int) -> None:
-        self._inner, self._share, self._uniform = inner, share, Uniform(offers)
+    def __init__(self, inner: Learner, share: float) -> None:
+        self._inner, self._share = inner, share
 
     def scores(self, rows: Ints, r: np.random.Generator) -> Floats:
-        """The inner learner's, or by chance."""
-        explored = r.random((len(rows), 1)) < self._share
-        out: Floats = np.where(explored, self._uniform.scores(rows, r), self._inner.scores(rows, r))
+        """The inner learner's; for who is explored they change places among the offers, so that they stay money."""
+        explored = r.random(len(rows)) < self._share
+        out = self._inner.scores(rows, r)
+        out[explored] = r.permuted(out[explored], axis=1)
         return out
 
     def hear(self, rows: Ints, arm: Ints, outcome: Floats, window: int) -> None:
@@ -111,6 +113,14 @@ class Residual:
         played = self._believed.temperature() if self._temperature is None else self._temperature
         drawn = beliefs.mean + played * beliefs.sd * r.normal(size=beliefs.mean.shape)
         return self._money.worth(sigmoid(drawn[:, :-1]))
+
+    def worth(self, rows: Ints, eligible: NDArray[np.bool_]) -> Worth:
+        """What the product's policy is made of: beliefs, temperature and money of customers (n,)."""
+        beliefs = self._believed.beliefs(self._basis[rows], self._logit[rows], threads=1)
+        temperature = self._believed.temperature()
+        played = temperature if self._temperature is None else np.full(len(temperature), self._temperature)
+        terms = Terms(self._money.net, self._money.fee, np.zeros(len(self._money.net)))
+        return worth_of("profit", beliefs, eligible, terms, played)
 
     def hear(self, rows: Ints, arm: Ints, outcome: Floats, window: int) -> None:
         """Fold one window."""

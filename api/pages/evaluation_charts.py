@@ -3,11 +3,11 @@
 from typing import Any, Final
 
 from api.evaluation_words import DONE, THOUSAND, offer, policy
-from api.pages.charts import INK, MARK, SOFT, STRONG, WIDTH, Chart, finished, labels
+from api.pages.charts import MARK, SOFT, STRONG, WIDTH, Chart, finished
+from api.pages.forest import forest
 
 Document = dict[str, Any]
 
-_ROW: Final = 30
 _MOST: Final = 40  # rows of a chart that people still read
 _NORMAL: Final = 1.96
 _NOTHING: Final = {"value": None, "low": None, "high": None}
@@ -29,7 +29,7 @@ def forest_chart(d: Document) -> Chart:
         for name, e, kind in kinds
     ]
     drawn = [line for line in lines if None not in line.values()]
-    chart = _forest(drawn, "reward per 1,000 decisions, with interval", {"done": MARK, "policy": STRONG})
+    chart = forest(drawn, "reward per 1,000 decisions, with interval", {"done": MARK, "policy": STRONG})
     words = f"{len(drawn)} values with their intervals: what was done, the policy, and each estimator."
     return Chart("estimates", words, finished(chart))
 
@@ -50,7 +50,7 @@ def policy_chart(d: Document) -> Chart:
         for name, e, kind, n in named
     ]
     drawn = [line for line in lines if None not in line.values()][:_MOST]
-    chart = _forest(drawn, "reward per 1,000 decisions, with interval", {"done": MARK, "supported": STRONG})
+    chart = forest(drawn, "reward per 1,000 decisions, with interval", {"done": MARK, "supported": STRONG})
     words = f"{len(drawn)} policies with their intervals: what was done, the campaign as written, other limits."
     return Chart("policies", words, finished(chart))
 
@@ -68,7 +68,7 @@ def difference_chart(d: Document) -> Chart:
         if x["difference"]["verdict"] == "supported"
     ][:_MOST]
     title = "reward in all, less the campaign as written"
-    chart = _forest(lines, title, {"difference": STRONG}, zero=0.0)
+    chart = forest(lines, title, {"difference": STRONG}, zero=0.0)
     words = f"Differences of {len(lines)} scenarios to the campaign as written, with intervals."
     return Chart("differences", words, finished(chart))
 
@@ -87,7 +87,7 @@ def segment_chart(d: Document) -> Chart:
         if x["verdict"] == "supported"
     ][:_MOST]
     title = "reward per 1,000 decisions, less what was done"
-    chart = _forest(lines, title, {"more": STRONG, "less": MARK}, zero=0.0)
+    chart = forest(lines, title, {"more": STRONG, "less": MARK}, zero=0.0)
     words = f"Differences with intervals in {len(lines)} segments by {found['column']}."
     return Chart("segments", words, finished(chart))
 
@@ -104,7 +104,7 @@ def propensity_chart(d: Document) -> Chart:
         span = {"value": ratio, "low": ratio - reach, "high": ratio + reach}
         lines.append({**span, "kind": kind, "note": f"{x['taken']:,}", "name": offer(x["offer_id"])})
     title = "how often it occurs, over how often its chances say"
-    chart = _forest(lines[:_MOST], title, {"wrong": MARK, "right": STRONG}, zero=1.0, head="times taken")
+    chart = forest(lines[:_MOST], title, {"wrong": MARK, "right": STRONG}, zero=1.0, head="times taken")
     words = f"Observed over expected frequency of {len(lines)} offers, with 95 % intervals."
     return Chart("propensities", words, finished(chart))
 
@@ -142,39 +142,6 @@ def _bin(x: Document) -> str:
     if x["to"] == 0:
         return "0"
     return f"{x['from']:g}–{x['to']:g}" if x["from"] > 0 else f"below {x['to']:g}"
-
-
-def _forest(
-    lines: list[Document],
-    title: str,
-    colours: dict[str, str],
-    *,
-    zero: float | None = None,
-    head: str = "effective sample",
-) -> Any:
-    """Rows of name, interval and a note at the right; a dashed line at `zero`; kinds without a colour are pale."""
-    import altair as alt
-
-    names = labels(tuple(line["name"] for line in lines))
-    values = [{**line, "name": name} for line, name in zip(lines, names, strict=True)]
-    base = alt.Chart(alt.InlineData(values=values)).encode(y=alt.Y("name:N", sort=list(names), title=None))
-    domain, shades = [*colours, "other"], [*colours.values(), SOFT]
-    shade = alt.Color("shade:N", scale=alt.Scale(domain=domain, range=shades), legend=None)
-    for value in values:
-        value["shade"] = value["kind"] if value["kind"] in colours else "other"
-    x = alt.X("low:Q", title=title, scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(tickCount=6))
-    chart = base.mark_rule(strokeWidth=2.5).encode(x=x, x2="high:Q", color=shade)
-    chart += base.mark_point(filled=True, size=85, opacity=1).encode(x="value:Q", color=shade)
-    note = base.mark_text(align="right", color=INK, fontSize=11)
-    chart += note.encode(x=alt.value(WIDTH + 90), text="note:N")
-    heading = alt.Chart(alt.InlineData(values=[{"head": head}])).mark_text(
-        align="right", color=INK, fontSize=11, fontStyle="italic"
-    )
-    chart += heading.encode(x=alt.value(WIDTH + 90), y=alt.value(-10), text="head:N")
-    if zero is not None:
-        line = alt.Chart(alt.InlineData(values=[{"at": zero}])).mark_rule(color=INK, strokeDash=[4, 4])
-        chart = line.encode(x=alt.X("at:Q")) + chart
-    return chart.properties(width=WIDTH, height=alt.Step(_ROW))
 
 
 def _thousand(value: float | None) -> float | None:

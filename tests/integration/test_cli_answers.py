@@ -55,8 +55,8 @@ def test_every_command_prints_exactly_one_json_document(allot: Commands, house: 
 
 @pytest.mark.soak
 def test_simulate_and_demo_print_exactly_one_json_document(allot: Commands, tmp_path: Path) -> None:
-    asked = ("simulate", "--seeds", "3", "--customers", 300, "--rounds", 1, "--output", "json")
-    assert once(allot(*asked))["summary"]["seeds"] == 1
+    asked = ("simulate", "--seeds", "3", "--customers", 40, "--policies", "uniform", "--output", "json")
+    assert once(allot(*asked))["summary"]["uniform"]["seeds"] == 1
     assert once(allot("demo", "--customers", 600, "--to", tmp_path / "demo", "--output", "json"))["rounds"]
 
 

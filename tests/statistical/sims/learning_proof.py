@@ -15,7 +15,7 @@ from engine.replay import replay
 from engine.stages import Stages
 from sims.files import moment
 from sims.limits import reference_limits
-from sims.run import ROUND_DAYS, Lab, Round, laboratory, oracle_of, rounds_of, scored
+from sims.rounds import ROUND_DAYS, Lab, Round, laboratory, oracle_of, rounds_of, scored
 from sims.world import World, nbo
 from warehouse import Store
 

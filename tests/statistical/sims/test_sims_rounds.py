@@ -10,7 +10,7 @@ import pytest
 from learning_proof import half_budget, recount, see
 
 from sims import nbo
-from sims import run as runs
+from sims import rounds as runs
 from sims.limits import reference_limits
 from sims.oracle import oracle_value
 

@@ -76,8 +76,10 @@ def test_a_linear_learner_is_a_ridge_regression_of_what_was_earned():
 def test_epsilon_greedy_explores_its_share_and_uniform_everything():
     table = np.tile([1.0, 2.0, -1.0], (20_000, 1))
     rows, r = np.arange(20_000), np.random.default_rng(3)
-    scores = EpsilonGreedy(Fixed(table), 0.3, 3).scores(rows, r)
-    assert (scores != table).any(1).mean() == pytest.approx(0.3, abs=0.013)
+    scores = EpsilonGreedy(Fixed(table), 0.3).scores(rows, r)
+    assert np.array_equal(np.sort(scores, 1), np.sort(table, 1)), "explored customers' scores change places only"
+    assert np.bincount(scores.argmax(1)) / 20_000 == pytest.approx([0.1, 0.8, 0.1], abs=0.013)
+    assert (table == [1.0, 2.0, -1.0]).all(), "the inner learner's scores stay as they are"
     spread = np.column_stack([Uniform(3).scores(rows, r), np.zeros(20_000)]).argmax(1)
     assert np.bincount(spread) / 20_000 == pytest.approx(0.25, abs=0.013)
 

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
-from allot import CampaignError
 from engine.allocate import allocate
 from engine.campaign import Campaign, campaign_from_file
 from engine.feedback import feedback
@@ -32,8 +31,6 @@ ROUND_DAYS = 8
 
 ORACLE_GAP = 1e-3
 """How near to the best plan the oracle's is; the last digits cost most of the time."""
-
-_MOST_SEEDS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,36 +156,17 @@ def scored(world: World, one: Round, best: float) -> dict[str, Any]:
     }
 
 
-def simulate(
-    world: str,
-    seeds: str,
-    *,
-    customers: int = 5_000,
-    rounds: int = 4,
-    write_to: Path | None = None,
-    reporter: Reporter = silent,
-) -> dict[str, Any]:
-    """Play a world once per seed, or only write its files.
+def simulate(seeds: Iterable[int], *, customers: int, rounds: int, reporter: Reporter = silent) -> dict[str, Any]:
+    """Play the world `nbo` once per seed, through files, a workspace and the use cases of the command line.
 
     Args:
-        world: "nbo".
-        seeds: one seed or a range such as "1000-1009".
+        seeds: of the worlds.
         customers: of the population, all addressed in every round.
         rounds: of allocate, answer, learn; those on or after the drift day see a changed world.
-        write_to: only write the first seed's files there.
         reporter: told about progress.
-
-    Raises:
-        CampaignError: unknown world or unreadable seeds.
     """
-    if world != "nbo":
-        raise CampaignError(f"world {world!r} is unknown.", where="simulate", remedy="There is `nbo`.")
-    numbers = _seeds(seeds)
-    if write_to is not None:
-        files = write(nbo(numbers[0], customers=customers), write_to)
-        return {"world": world, "files": [str(path) for path in asdict(files).values()]}
-    runs = [run for seed in numbers for run in play(nbo(seed, customers=customers), rounds, reporter)]
-    return {"world": world, "runs": runs, "summary": summary_of(runs)}
+    runs = [run for seed in seeds for run in play(nbo(seed, customers=customers), rounds, reporter)]
+    return {"world": "nbo", "runs": runs, "summary": summary_of(runs)}
 
 
 def summary_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -207,14 +185,3 @@ def summary_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "gain_std_error": error,
         "worst": float(min(share.values())),
     }
-
-
-def _seeds(text: str) -> list[int]:
-    first, _, last = text.partition("-")
-    try:
-        numbers = list(range(int(first), int(last or first) + 1))
-    except ValueError:
-        numbers = []
-    if not 1 <= len(numbers) <= _MOST_SEEDS:
-        raise CampaignError(f"{text!r} is no seed or range.", where="--seeds", remedy="Write 1000 or 1000-1009.")
-    return numbers

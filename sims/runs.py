@@ -1,0 +1,124 @@
+"""Many runs at once: what is finished is never played again, and the order or number of processes changes no bit."""
+
+import signal
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import active_children, get_context
+from pathlib import Path
+
+from allot import WorkspaceError
+from engine.stages import Reporter, silent
+from sims.days import Known
+from sims.play import play
+from sims.policies import ORACLE, Policy, own
+from sims.run_files import Run, path_of, read_run, settings_of, write_run
+from sims.study import Study
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One run that is missing: a policy, a seed, and where the run belongs."""
+
+    study: Study
+    policy: Policy
+    seed: int
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """Of its file."""
+        return path_of(self.folder, self.study.world, self.policy.name, self.seed)
+
+
+def played(study: Study, folder: Path, *, processes: int = 2, reporter: Reporter = silent) -> list[Run]:
+    """Play what is missing in a folder, the oracle included, and read all of it.
+
+    An interruption leaves finished runs where they are; of others nothing is left.
+
+    Args:
+        study: what is compared.
+        folder: where runs are kept, a file for each.
+        processes: at work at the same time.
+        reporter: told how many runs are finished.
+
+    Returns:
+        by policy, then seed; the oracle last.
+
+    Raises:
+        WorkspaceError: the folder has runs of another setting, or a process ended before its time.
+    """
+    everybody = tuple(dict.fromkeys((*study.policies, Policy(ORACLE, own(ORACLE)))))
+    tasks = [Task(study, policy, seed, folder) for seed in study.seeds for policy in everybody]
+    missing = [task for task in tasks if not _finished(task)]
+    reporter("runs", len(tasks) - len(missing), len(tasks))
+    finished = len(tasks) - len(missing)
+
+    def count() -> None:
+        nonlocal finished
+        finished += 1
+        reporter("runs", finished, len(tasks))
+
+    if processes > 1 and len(missing) > 1:
+        _beside_one_another(missing, min(processes, len(missing)), count)
+    else:
+        for task in missing:
+            perform(task)
+            count()
+    return [read_run(Task(study, policy, seed, folder).path) for policy in everybody for seed in study.seeds]
+
+
+def perform(task: Task) -> None:
+    """Play one run and keep it."""
+    known = _known(task.study, task.seed)
+    named = {
+        "settings": task.study.settings,
+        "policy": task.policy.name,
+        "seed": task.seed,
+        "offers": known.world.offers.ids,
+    }
+    write_run(task.path, play(known, task.policy), named)
+
+
+@lru_cache(maxsize=1)
+def _known(study: Study, seed: int) -> Known:
+    """The trees of a seed are fitted once for all policies that this process plays."""
+    return Known(study.made(seed))
+
+
+def _finished(task: Task) -> bool:
+    found = settings_of(task.path)
+    if found is not None and found != task.study.settings:
+        wanted = task.study.settings
+        other = ", ".join(f"{key} {found.get(key)}" for key, value in wanted.items() if found.get(key) != value)
+        raise WorkspaceError(
+            f"the run was played with other settings ({other}).",
+            where=str(task.path),
+            remedy="Give another folder, or remove this one.",
+        )
+    return found is not None
+
+
+def _beside_one_another(tasks: list[Task], processes: int, finished: Callable[[], None]) -> None:
+    others = set(active_children())
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_deaf)
+    try:
+        for future in as_completed([pool.submit(perform, task) for task in tasks]):
+            future.result()
+            finished()
+    except BrokenProcessPool as error:
+        remedy = "Finished runs are kept: run it again, with --processes 1 where memory is short."
+        raise WorkspaceError("a process ended before its time.", where="simulate", remedy=remedy) from error
+    except BaseException:  # an interruption above all: nobody waits for runs that are half-way
+        for child in set(active_children()) - others:
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _deaf() -> None:
+    """An interruption is for the process that waits, which ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,165 @@
+"""Runs: same bits whatever the parallelism, nothing is played twice, half-written files never count."""
+
+import os
+from dataclasses import fields, replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from allot import WorkspaceError
+from sims import runs
+from sims.days import LEARNERS, Known
+from sims.play import play
+from sims.policies import ALLOCATIONS, BELIEVERS, ORACLE, policies_of, policy_of
+from sims.run_files import Run, path_of, read_run
+from sims.runs import Task, perform, played
+from sims.study import Study
+from sims.world import nbo
+
+EVERYBODY = [
+    f"{learner}/{allocation}"
+    for learner in (*LEARNERS, ORACLE)
+    for allocation in ALLOCATIONS
+    if allocation != "balanced" or learner in BELIEVERS
+]
+
+
+@pytest.fixture(scope="module")
+def known():
+    return Known(nbo(7, days=4, per_day=200, history=1_500))
+
+
+@pytest.fixture(scope="module")
+def best(known):
+    return [day.reward for day in play(known, policy_of(ORACLE))]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.soak] * (name == "best-static/optimum")) for name in EVERYBODY]
+)
+def test_no_policy_exceeds_a_limit_or_the_oracle_on_any_day(known, best, name):
+    days = list(play(known, policy_of(name)))
+    assert [day.day for day in days] == list(range(4))
+    assert all(day.status == "released" for day in days)
+    assert all(0.5 < day.fullest <= 1 + 1e-9 and day.spend <= day.budget * (1 + 1e-9) for day in days)
+    assert all(day.reward <= most * 1.001 for day, most in zip(days, best, strict=True))
+    assert all(day.decisions == 200 and 0 < day.contacts.sum() <= 200 for day in days)
+    assert (days[0].propensity is not None) == (policy_of(name).allocation == "balanced")
+
+
+def test_nothing_is_heard_before_its_time(known):
+    """With a delay longer than the world, a learner decides as if it never heard anything."""
+    deaf = list(play(known, policy_of("lints"), delay_days=4))
+    usual = list(play(known, policy_of("lints"), delay_days=3))
+    early = [(a.reward, b.reward) for a, b in zip(deaf, usual, strict=True)]
+    assert all(a == b for a, b in early[:3])
+    assert all(a != b for a, b in early[3:])
+
+
+STUDY = Study("nbo", policies_of("lints,uniform"), (3, 4), days=2, per_day=40)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Worlds with a short history, which only this process knows."""
+    monkeypatch.setattr(Study, "made", lambda s, seed: nbo(seed, days=s.days, per_day=s.per_day, history=1_000))
+    runs._known.cache_clear()
+    yield
+    runs._known.cache_clear()
+
+
+def same(one: Run, other: Run) -> bool:
+    return all(np.array_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(Run) if f.name != "seconds")
+
+
+def test_any_parallelism_gives_the_same_bits(tmp_path):
+    alone = played(STUDY, tmp_path / "alone", processes=1)
+    beside = played(STUDY, tmp_path / "beside", processes=2)
+    assert [(run.policy, run.seed) for run in alone] == [
+        (policy, seed) for policy in ("lints", "uniform", ORACLE) for seed in (3, 4)
+    ]
+    assert all(same(one, other) for one, other in zip(alone, beside, strict=True))
+    assert not same(alone[0], alone[1])
+
+
+def test_what_is_finished_is_not_played_again(tmp_path, monkeypatch, small):
+    first = played(STUDY, tmp_path, processes=1)
+    missing = path_of(tmp_path, "nbo", "lints", 4)
+    missing.unlink()
+    done, told = [], []
+    monkeypatch.setattr(runs, "perform", lambda task: (done.append(task.path), perform(task)))
+    again = played(STUDY, tmp_path, processes=1, reporter=lambda *progress: told.append(progress))
+    assert done == [missing]
+    assert told == [("runs", 5, 6), ("runs", 6, 6)]
+    assert all(same(one, other) for one, other in zip(first, again, strict=True))
+    more = played(replace(STUDY, seeds=(3, 4, 5)), tmp_path, processes=1)
+    assert len(done) == 4 and len(more) == 9
+
+
+def test_an_interruption_leaves_what_is_finished_and_nothing_else(tmp_path, monkeypatch, small):
+    count = 0
+
+    def stopped(task: Task) -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise KeyboardInterrupt
+        perform(task)
+
+    monkeypatch.setattr(runs, "perform", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        played(STUDY, tmp_path, processes=1)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 2
+    assert all(read_run(path).seed == 3 for path in files)
+
+
+def test_a_run_that_breaks_off_leaves_no_file(tmp_path, monkeypatch, small):
+    def broken(known, policy):
+        days = play(known, policy)
+        yield next(days)
+        raise MemoryError
+
+    monkeypatch.setattr(runs, "play", broken)
+    with pytest.raises(MemoryError):
+        played(STUDY, tmp_path, processes=1)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_runs_of_other_settings_are_refused_and_not_mixed(tmp_path, small):
+    played(STUDY, tmp_path, processes=1)
+    with pytest.raises(WorkspaceError, match="per_day 40"):
+        played(replace(STUDY, per_day=41), tmp_path, processes=1)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 but not really"])
+def test_a_file_that_is_no_run_is_named(tmp_path, content):
+    path = path_of(tmp_path, "nbo", "lints", 3)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(WorkspaceError) as refused:
+        played(STUDY, tmp_path, processes=1)
+    assert refused.value.where == str(path)
+
+
+def dies(task: Task) -> None:
+    os._exit(3)
+
+
+def test_a_process_that_dies_is_said_in_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "perform", dies)
+    with pytest.raises(WorkspaceError, match="ended before its time"):
+        played(STUDY, tmp_path, processes=2)
+
+
+def test_a_file_tells_what_happened_each_day(tmp_path, small):
+    study = Study("nbo", policies_of("logistic-ts/balanced"), (3,), days=2, per_day=150)
+    (run, best) = played(study, tmp_path, processes=1)
+    table = pq.read_table(path_of(tmp_path, "nbo", run.policy, 3)).to_pydict()
+    assert [len(chances) for chances in table["propensity"]] == [150, 150]
+    assert all(0 < p <= 1 for chances in table["propensity"] for p in chances)
+    assert dict(table["prices"][1])["budget"] > 0
+    assert run.contacts.shape == (2, 12) == best.contacts.shape
+    assert run.offers == nbo(3, days=1, per_day=2, history=2).offers.ids
+    assert (run.reward < best.reward).all() and (run.seconds > 0).all()
