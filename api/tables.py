@@ -25,12 +25,11 @@ def loaded(d: Document) -> None:
 
 def trained(d: Document) -> None:
     """How good the prior is, whether it is used, and how much each arm has been seen."""
-    gain = 1 - d["log_loss"] / d["base_log_loss"] if d["base_log_loss"] else 0.0
-    linear = "" if d["logistic_log_loss"] is None else f", {d['logistic_log_loss']:.4f} for a logistic regression"
-    say(
-        f"Trained on {d['rows']:,} exposures; on {d['holdout_rows']:,} held out, log loss {d['log_loss']:.4f} against "
-        f"{d['base_log_loss']:.4f} for the base rate ({abs(gain):.1%} {'better' if gain >= 0 else 'worse'}){linear}.",
-    )
+    say(_judged(d))
+    cross = d["cross"]
+    if cross is not None:
+        what = "What there was between a customer and the very offer, its channel and its category"
+        say(f"{what} (cross columns) is {'used' if cross['used'] else 'not used'}: {cross['because']}.")
     columns = ("offer", "rows", "success rate", "standing", "held-out rows", "predicted", "observed")
     table("What the log knows of each offer", columns, [_arm(a) for a in d["arms"]])
     if d["ranking"]:
@@ -39,6 +38,26 @@ def trained(d: Document) -> None:
         table("Held-out successes, ranked for each customer", names, lines)
     _warn(d)
     _succeeded(d)
+
+
+def _judged(d: Document) -> str:
+    """The trees against their rivals on the held-out rows; where they are not used, what is used instead."""
+    trained = f"Trained on {d['rows']:,} exposures"
+    if d["constant"] and d["tree_log_loss"] is None:
+        return f"{trained}; the success rate of all, {d['rate']:.1%}, is used for everybody: {d['constant']}."
+    loss = d["log_loss"] if d["tree_log_loss"] is None else d["tree_log_loss"]
+    linear = "" if d["logistic_log_loss"] is None else f", {d['logistic_log_loss']:.4f} of a logistic regression"
+    judged = (
+        f"{trained}; on {d['holdout_rows']:,} held out, log loss {loss:.4f} against {d['base_log_loss']:.4f} of the "
+        "base rate"
+    )
+    if d["constant"]:
+        return (
+            f"{judged}{linear}: trees are no better than the base rate, and the success rate of all, {d['rate']:.1%}, "
+            "is used for everybody."
+        )
+    gain = 1 - loss / d["base_log_loss"] if d["base_log_loss"] else 0.0
+    return f"{judged} ({abs(gain):.1%} {'better' if gain >= 0 else 'worse'}){linear}."
 
 
 def _arm(a: Document) -> tuple[Any, ...]:

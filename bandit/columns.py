@@ -1,6 +1,6 @@
 """Which columns the trees read: the customer's, the offer's, and those of the pair of both."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -58,6 +58,11 @@ class Columns:
     def numbers(self) -> tuple[str, ...]:
         """Those of `names` that are numbers."""
         return tuple(name for j, name in enumerate(self.names) if j not in self.categorical)
+
+    @property
+    def alone(self) -> "Columns":
+        """Without those of pairs, and without what only they read."""
+        return replace(self, cross=(), sources=())
 
     @property
     def width(self) -> int:

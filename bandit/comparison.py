@@ -39,6 +39,14 @@ class Comparison:
         least = max(_SURE * self.std_error, _MATTERS * self.other_log_loss)
         return self.says_enough and self.difference > least
 
+    @property
+    def better(self) -> bool:
+        """Whether a candidate that costs more is worth it: it loses less by more than one standard error.
+
+        The one-standard-error rule of Breiman, Friedman, Olshen and Stone (1984).
+        """
+        return self.says_enough and -self.difference > self.std_error
+
 
 def compare(
     logit: NDArray[Any], other: NDArray[Any], outcome: NDArray[Any], customer: NDArray[Any], weight: Floats

@@ -57,6 +57,10 @@ class Log:
         """(r,) how much each row counts."""
         return np.ones(len(self.arm)) if self.weight is None else self.weight
 
+    def read_by(self, columns: Columns) -> "Log":
+        """With the leading columns of the customers alone, as many as these are."""
+        return replace(self, customers=self.customers[:, : columns.width])
+
     def some(self, rows: NDArray[Any]) -> "Log":
         """Some of the rows, by mask or position."""
         return Log(

@@ -13,14 +13,14 @@ from bandit.columns import Columns
 from bandit.folds import holdout, time_folds
 from bandit.logistic import fit_logistic
 from bandit.prior import WARM_ROWS, Log, Prior, pair_scores
-from bandit.prior_trees import TrainingData, text_of, training_data
+from bandit.prior_columns import crossing
+from bandit.prior_trees import MOST_TREES, TrainingData, one_kind, text_of, training_data
 from bandit.training_report import Holdout, PriorReport, prior_report, successes
 
 Floats: TypeAlias = NDArray[np.float64]
 Progress: TypeAlias = Callable[[str, float], None]
 
 _SMALLEST_LOG = 50
-_MOST_TREES = 400
 _FOLDS = 5
 _PAIRS_AT_ONCE = 200_000
 
@@ -68,12 +68,14 @@ def fit_prior(
 
     A log of fewer than 50 rows, of one class, or one on which trees do not beat the rate of successes on held-out rows,
     gives a constant prior: the log's rate with one success and one failure added (Laplace). Successes may be rare: rows
-    are neither resampled nor reweighted for it, because a chance is wanted and not a class.
+    are neither resampled nor reweighted for it, because a chance is wanted and not a class. Cross columns are read only
+    where the rows that are not held out show that trees say more with them (`bandit.prior_columns`); else the prior's
+    columns are those of customers and offers alone.
 
     Args:
         log: exposures; the order of its rows does not matter to the folds but does to the last bits.
         offers: (k + 1, do) offer features, categories as codes; the last row is no offer.
-        columns: what the columns of `log.customers` and `offers` are.
+        columns: what the columns of `log.customers` and `offers` are; the prior's `columns` are those that it reads.
         seed: of the trees' feature sampling.
         monotone: +1 for columns in which the logit may only rise, -1 for those in which it may only fall.
         force: use trees even where they do not beat the rate of successes.
@@ -86,11 +88,18 @@ def fit_prior(
     Raises:
         ShapeError: log, offers and columns do not fit together, or a monotone column is not a number column of theirs.
     """
-    _check(log, offers, columns)
+    directions = monotone or {}
+    _check(log, offers, columns, directions)
     say: Progress = progress or (lambda _stage, _share: None)
-    data = training_data(log, offers, columns, seed=seed, threads=threads, monotone=monotone)
+    say("columns", 0.0)
+    tried = None
+    if columns.cross:
+        tried = crossing(log, offers, columns, seed=seed, threads=threads, monotone=directions)
+        columns = columns if tried.better else columns.alone
+        log = log.read_by(columns)
+    data = training_data(log, offers, columns, seed=seed, threads=threads, monotone=directions)
     warm = np.bincount(log.arm, minlength=len(offers)) >= WARM_ROWS
-    say("hold-out", 0.0)
+    say("hold-out", 0.1)
     choice = _choose(data, force=force)
     say("all rows", 0.2)
     everything = np.arange(len(log.arm))
@@ -109,26 +118,25 @@ def fit_prior(
     say("report", 1.0)
     held = _with_scores(data, prior, choice)
     found = prior_report(log, prior, held, trees=choice.trees, constant=choice.constant, forced=choice.forced)
-    return FittedPrior(prior, shown, as_cold, held, found)
+    return FittedPrior(prior, shown, as_cold, held, replace(found, crossing=tried))
 
 
-def _check(log: Log, offers: Floats, columns: Columns) -> None:
+def _check(log: Log, offers: Floats, columns: Columns, monotone: Mapping[str, int]) -> None:
     if offers.ndim != 2 or offers.shape[1] != len(columns.offer) or len(offers) < 2:
         raise ShapeError(f"Offers of shape {offers.shape} are not (k + 1, {len(columns.offer)}) with k ≥ 1.")
     if log.customers.shape[1] != columns.width:
         raise ShapeError(f"Customers of shape {log.customers.shape} do not have {columns.width} columns.")
     if len(log.arm) and not 0 <= log.arm.min() <= log.arm.max() < len(offers):
         raise ShapeError(f"An arm of the log is not in 0..{len(offers) - 1}.", where="arm")
+    for name, sign in monotone.items():
+        if name not in columns.numbers or sign not in (-1, 1):
+            raise ShapeError(f"{name!r} cannot be held to {sign}: it is no column of numbers.", where="monotone")
 
 
 def _smoothed_logit(outcome: Floats, weight: Floats) -> float:
     """Logit of the rate of successes with one success and one failure added."""
     successful = float((weight * outcome).sum()) + 1.0
     return float(np.log(successful / (float(weight.sum()) + 2.0 - successful)))
-
-
-def _one_class(outcome: Floats) -> bool:
-    return len(outcome) == 0 or bool(outcome.min() == outcome.max())
 
 
 def _choose(data: TrainingData, *, force: bool) -> _Choice:
@@ -140,12 +148,12 @@ def _choose(data: TrainingData, *, force: bool) -> _Choice:
     constant = Calibration(_smoothed_logit(y, w), 0.0)
     if len(y) < _SMALLEST_LOG:
         return _Choice(0, constant, Holdout(held, base, base), constant=f"the log has fewer than {_SMALLEST_LOG} rows")
-    if _one_class(y[train]) or len(held) == 0:
+    if one_kind(y[train]) or len(held) == 0:
         return _Choice(0, constant, Holdout(held, base, base), constant="the log has outcomes of one kind only")
     half = time_folds(np.zeros(len(held)), log.customer_key[held], folds=2)
     linear = fit_logistic(log, train, data.columns, len(data.offers)).logits(log.customers[held], log.arm[held])
     rival = _half_calibrated(linear, y[held], w[held], half)
-    booster = data.train(train, _MOST_TREES, stop=held)
+    booster = data.train(train, MOST_TREES, stop=held)
     raw = np.asarray(booster.predict(data.matrix[held], raw_score=True), np.float64)
     calibration = fit_calibration(raw, y[held], w[held])
     logit = _half_calibrated(raw, y[held], w[held], half)
@@ -177,7 +185,7 @@ def _cross_fit(data: TrainingData, prior: Prior, choice: _Choice, say: Progress)
         say("cross-fitting", 0.3 + 0.7 * f / _FOLDS)
         inside = np.flatnonzero(fold == f)
         outside = np.flatnonzero(fold != f)
-        if _one_class(data.log.outcome[outside]):
+        if one_kind(data.log.outcome[outside]):
             rate = _smoothed_logit(data.log.outcome[outside], data.log.weights[outside])
             shown[inside] = as_cold[inside] = choice.calibration(rate)
             continue

@@ -7,11 +7,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from allot import ShapeError
 from bandit.columns import Columns
 from bandit.prior import Log
 
 Floats: TypeAlias = NDArray[np.float64]
+
+MOST_TREES = 400
+"""Of the prior; early stopping takes fewer."""
 
 _PATIENCE = 30  # rounds without improvement before the hold-out stops the boosting
 _ROWS_PER_THREAD = 50_000  # with fewer, threads wait for one another longer than they work
@@ -78,10 +80,7 @@ def training_data(
         columns: what the columns of `log.customers` and `offers` are.
         seed: of the trees' feature sampling.
         threads: the most to use; the bits do not depend on it.
-        monotone: +1 or -1 by column name.
-
-    Raises:
-        ShapeError: a monotone column is not a number column of theirs.
+        monotone: +1 or -1 by column name; names that are not among the columns are not read.
     """
     useful = max(1, min(threads, len(log.arm) // _ROWS_PER_THREAD))
     parameters = {**_TREES, "seed": seed % 2**31, "num_threads": useful, **_constraints(columns, monotone or {})}
@@ -92,13 +91,15 @@ def training_data(
 
 def _constraints(columns: Columns, monotone: Mapping[str, int]) -> dict[str, Any]:
     """What LightGBM is to be told; nothing without constraints."""
-    for name, sign in monotone.items():
-        if name not in columns.numbers or sign not in (-1, 1):
-            raise ShapeError(f"{name!r} cannot be held to {sign}: it is no column of numbers.", where="monotone")
-    if not monotone:
-        return {}
     signs = [monotone.get(name, 0) for name in columns.names]
+    if not any(signs):
+        return {}
     return {"monotone_constraints": signs, "monotone_constraints_method": "intermediate"}
+
+
+def one_kind(outcome: Floats) -> bool:
+    """Whether there is nothing to grow trees of: no outcome, or all the same."""
+    return len(outcome) == 0 or bool(outcome.min() == outcome.max())
 
 
 def text_of(booster: Any) -> str:

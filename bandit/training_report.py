@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit.calibration import Bin, brier, calibration_table, log_loss, sigmoid
+from bandit.comparison import Comparison
 from bandit.margin import drawn_together
 from bandit.prior import Log, Prior, parse
 from bandit.ranking import RankedAt, ranked
@@ -36,7 +37,8 @@ class PriorReport:
     `tree_log_loss` is of the trees even where they are not used. `rate` is that of the whole log, `gain` the trees'
     total gain per column. `ranking` is of held-out successes among the log's offers; `rate_ranking` is what the offers'
     rates alone would reach. `constant` says in words why the trees are not used, and is empty where they are; `forced`
-    says why they would not have been.
+    says why they would not have been. `crossing` compares trees with cross columns and without, on rows that are not
+    held out; None where there are no such columns. They are read if it is `better`.
     """
 
     rows: int
@@ -55,6 +57,7 @@ class PriorReport:
     rate_ranking: tuple[RankedAt, ...]
     constant: str = ""
     forced: str = ""
+    crossing: Comparison | None = None
 
     @property
     def support(self) -> tuple[int, ...]:

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 Floats: TypeAlias = NDArray[np.float64]
 
-_SCORED_AT_ONCE = 16_384  # customers between two reports of progress
-
 
 @dataclass(frozen=True, slots=True)
 class Audience:
@@ -143,18 +141,12 @@ def audience_beliefs(
     with stages("features", n):
         table = customer_features(connection, people.customer_id, campaign.as_of, people.memory)
         _check_columns(foundation, table)
-        customers = foundation.features.encode(table)
     with stages("scores", n) as done:
-        logits = np.empty((n, len(foundation.offer_ids) + 1), np.float32)
-        for first in range(0, n, _SCORED_AT_ONCE):
-            part = slice(first, first + _SCORED_AT_ONCE)
-            logits[part] = foundation.prior.logits(customers[part])
-            done(first + _SCORED_AT_ONCE)
+        scored = foundation.scored(table, done)
     arms = foundation.arms(audience.offers)
-    known = foundation.relative_margins(customers)
-    relative = None if known is None else known[:, arms]
+    relative = None if scored.relative is None else scored.relative[:, arms]
     with stages("beliefs", n):
-        every = posterior.beliefs(foundation.basis(customers), logits)
+        every = posterior.beliefs(scored.basis, scored.logits)
         if len(arms) == every.mean.shape[1] and np.array_equal(arms, np.arange(len(arms))):
             return every, relative
         return Beliefs(np.ascontiguousarray(every.mean[:, arms]), np.ascontiguousarray(every.sd[:, arms])), relative

@@ -1,6 +1,7 @@
 """From tables to numbers: which columns a model reads, how they are coded, what becomes of values it never saw."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -64,6 +65,10 @@ class FeatureSpec:
             elif column.null_count < len(column):  # an empty column may be of any type
                 out[:, j] = _numbers(_checked(column, feature.name))
         return out
+
+    def some(self, names: Collection[str]) -> "FeatureSpec":
+        """The columns of these names alone."""
+        return FeatureSpec(tuple(f for f in self.features if f.name in names))
 
     def to_json(self) -> str:
         """For the model's folder."""

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,22 @@ if TYPE_CHECKING:
     from warehouse import Store, Workspace
 
 _FILES = {"features.json", "basis.json", "about.json", "seen.npz", "held.npz"}  # beside the prior's own
+_SCORED_AT_ONCE = 16_384  # customers between two reports of progress
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """n customers as the posterior takes them, and before it has spoken.
+
+    Args:
+        basis: (n, p) float32.
+        logits: (n, k + 1) float32, the prior's.
+        relative: (n, k + 1) what a success brings over the arm's margin; None: 1 for everybody.
+    """
+
+    basis: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    relative: NDArray[np.float64] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +144,27 @@ class Foundation:
                 f"offer {unknown[0]!r} is newer than the model.", where="offers", remedy="Run `allot train` once more."
             )
         return np.array([*(known[o] for o in offers["offer_id"].to_pylist()), len(known)])
+
+    def scored(self, table: pa.Table, done: Callable[[int], None] = lambda _rows: None) -> "Scored":
+        """What the model says of n customers, from their columns; in pieces, so that their matrix need not be held.
+
+        Args:
+            table: n rows, as `customer_features` makes them.
+            done: told how many rows are through.
+        """
+        n, arms = table.num_rows, len(self.offer_ids) + 1
+        plain = self.margins is None or self.margins.slope == 0.0
+        basis = np.empty((n, len(self.basis.blocks) - 1), np.float32)
+        logits = np.empty((n, arms), np.float32)
+        relative = None if plain else np.empty((n, arms))
+        for first in range(0, n, _SCORED_AT_ONCE):
+            part = slice(first, first + _SCORED_AT_ONCE)
+            customers = self.features.encode(table.slice(first, _SCORED_AT_ONCE))
+            basis[part], logits[part] = self.basis(customers), self.prior.logits(customers)
+            if relative is not None:
+                relative[part] = self.relative_margins(customers)
+            done(min(first + _SCORED_AT_ONCE, n))
+        return Scored(basis, logits, relative)
 
     def relative_margins(self, customers: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """What a success brings over the arm's margin (n, K), for a matrix of customers (n, d); None: 1 for everybody.

@@ -96,8 +96,8 @@ def campaign_risk(
     with connect(workspace, user_sql=True) as connection:
         attach(connection, workspace, read_version(workspace, stamp.data))
         table = customer_features(connection, people.customer_id, campaign.as_of, people.memory)
-    customers = foundation.features.encode(table)
-    seen = foundation.basis(customers), foundation.prior.logits(customers)
+    scored = foundation.scored(table)
+    seen = scored.basis, scored.logits
     k = offers.num_rows
     beliefs = Beliefs(setup.beliefs.mean[:, :k], setup.beliefs.sd[:, :k])
     arms = foundation.arms(offers)[:k]

@@ -161,6 +161,10 @@ def _warnings(made: Trained, wishes: Wishes, exposed: Exposed, customer_columns:
     out = [f"the prior is constant: {report.constant}"] if report.constant else []
     if report.forced:
         out.append(f"the trees are used only because it was forced: {report.forced}")
+    read = made.foundation.prior.columns.names
+    for name in (wish.rpartition("=")[0] for wish in wishes.monotone):
+        if name not in read:
+            out.append(f"{name} is held to no direction: cross columns are not used")
     if wishes.weigh and made.log.weight is None:
         out.append("no row has a known propensity: nothing is weighted")
     margins = made.foundation.margins
@@ -219,15 +223,34 @@ def fit(
             force=wishes.force,
             progress=lambda _step, share: done(int(share * (len(at) - 1))),
         )
+    columns = fitted.prior.columns
+    spec, log = spec.some({*columns.customer, *columns.sources}), log.read_by(columns)
     with stages("posterior", len(at)):
         basis, posterior = _begun(fitted, log, (spec, offers), seed, wishes)
+    foundation = _founded(fitted, exposed, (spec, basis), tuple(offers["offer_id"].to_pylist()), outcome_days)
+    if wishes.margins:
+        with stages("margins", len(at)):
+            paid = np.isfinite(exposed.reward)
+            margins = fit_margins(log.some(paid), matrix, columns, exposed.reward[paid], seed=seed)
+        foundation = replace(foundation, margins=margins)
+    return Trained(fitted, foundation, posterior, log)
+
+
+def _founded(
+    fitted: FittedPrior,
+    exposed: Exposed,
+    view: tuple[FeatureSpec, Basis],
+    offer_ids: tuple[str, ...],
+    outcome_days: float,
+) -> Foundation:
+    """The model, and of the log what later rows are told apart from and judged by."""
     seen, first = np.unique(exposed.key, return_index=True)
     held, own_rows = np.unique(exposed.key[fitted.held.rows], return_index=True)
-    foundation = Foundation(
+    return Foundation(
         prior=fitted.prior,
-        features=spec,
-        basis=basis,
-        offer_ids=tuple(offers["offer_id"].to_pylist()),
+        features=view[0],
+        basis=view[1],
+        offer_ids=offer_ids,
         seen=seen,
         outcome=exposed.outcome[first].astype(np.int8),
         delays=exposed.delays,
@@ -235,12 +258,6 @@ def fit(
         held_key=held,
         held_logit=fitted.held.logit[own_rows].astype(np.float32),
     )
-    if wishes.margins:
-        with stages("margins", len(at)):
-            paid = np.isfinite(exposed.reward)
-            margins = fit_margins(log.some(paid), matrix, columns, exposed.reward[paid], seed=seed)
-        foundation = replace(foundation, margins=margins)
-    return Trained(fitted, foundation, posterior, log)
 
 
 def _begun(

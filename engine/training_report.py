@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bandit import PriorReport
+from bandit import Comparison, PriorReport
 from engine.exposed import Exposed
 from engine.succession import Succession
 
@@ -28,9 +28,23 @@ def training_document(
             for a, b in zip(report.ranking, report.rate_ranking, strict=True)
         ],
         "gain": dict(sorted(report.gain.items(), key=lambda item: -item[1])[:_MOST_COLUMNS]),
+        "cross": _crossed(report.crossing),
         "predecessor": judged.to_json(),
         "refused": judged.refused,
     }
+
+
+def _crossed(found: Comparison | None) -> dict[str, Any] | None:
+    """Whether cross columns are read, and why; None where there are none."""
+    if found is None:
+        return None
+    rows = f"{found.rows:,} rows before those held out"
+    if not found.says_enough:
+        because = f"{rows} are too few to tell"
+    else:
+        less = "less" if found.difference < 0 else "more"
+        because = f"on {rows}, log loss with them is {abs(found.difference):.4f} {less} (s.e. {found.std_error:.4f})"
+    return {"used": found.better, "because": because, **asdict(found)}
 
 
 def _arms(report: PriorReport, exposed: Exposed, offers: pa.Table, warm: list[bool]) -> list[dict[str, Any]]:

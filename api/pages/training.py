@@ -164,6 +164,12 @@ def _gain(d: Document, drawn: dict[str, Chart]) -> str:
 def _notes(d: Document) -> str:
     facts = [*d["warnings"]]
     facts += [f"held monotone: {wish}" for wish in d["monotone"]]
+    if d.get("cross") is not None:  # reports of earlier versions say nothing of them
+        used = "used" if d["cross"]["used"] else "not used"
+        facts.append(
+            f"cross columns (what there was between a customer and the very offer, its channel, its category) "
+            f"are {used}: {d['cross']['because']}"
+        )
     if d["learnt_margins"]:
         facts.append("how much a success brings differs between customers: margins are multiplied accordingly")
     if len(d.get("experts", ())) > 1:  # reports of earlier versions say nothing of them

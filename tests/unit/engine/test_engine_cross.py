@@ -114,6 +114,13 @@ def test_liking_of_the_offers_category_and_having_it_already_are_what_counts(mad
     assert not any("_offer_" in name for name in gain)  # one by one they are not read
 
 
+def test_the_report_says_that_they_are_used_and_what_they_bring(made):
+    found = made.document["cross"]
+    assert found["used"] and found["difference"] < -3 * found["std_error"]
+    assert found["rows"] == made.document["rows"] - made.document["holdout_rows"]
+    assert f"log loss with them is {-found['difference']:.4f} less" in found["because"]
+
+
 def test_without_events_less_is_known(made, sources, tmp_path):
     poor = trained(tmp_path, {name: path for name, path in sources.items() if name != "events"})
     assert made.document["log_loss"] < poor.document["log_loss"] - 0.005
@@ -136,6 +143,32 @@ def test_the_model_comes_back_as_it_was_trained(made):
 
 
 def test_a_rule_may_read_what_there_was_with_one_offer_and_a_score_is_taken_apart_to_it(made):
+    rows, terms = explained(made)
+    assert terms["cross.share_own_category"] != 0.0
+    assert not any("_offer_" in term for term in terms)
+    owners = pq.read_table(sources_of(made), columns=["customer_id", "offer_id", "outcome"]).to_pylist()
+    has = {row["customer_id"] for row in owners if row["offer_id"] == "o3" and row["outcome"] == 1}
+    assert has and not any(row["offer_id"] == "o3" and row["customer_id"] in has for row in rows)
+
+
+def test_where_they_do_not_pay_nothing_of_them_is_kept_and_a_score_is_taken_apart_without(sources, tmp_path):
+    table, people = pq.read_table(sources["exposures"]), pq.read_table(sources["customers"])
+    age = dict(zip(people["customer_id"].to_pylist(), people["age"].to_pylist(), strict=True))
+    old = np.array([age[c] > 50 for c in table["customer_id"].to_pylist()])
+    outcome = (np.random.default_rng(4).random(ROWS) < np.where(old, 0.3, 0.1)).astype(np.int64)
+    path = tmp_path / "by age.parquet"
+    pq.write_table(table.set_column(table.column_names.index("outcome"), "outcome", pa.array(outcome)), path)
+    made = trained(tmp_path / "workspace", {**sources, "exposures": path})
+    assert not made.document["cross"]["used"] and made.document["constant"] == ""
+    found = load_foundation(made.workspace, made.document["prior"])
+    assert "memory.share_food" in found.features.names == found.prior.columns.customer
+    assert not any("_offer_" in name for name in found.features.names)
+    _, terms = explained(made)
+    assert terms["customer.age"] != 0.0 and not any(term.startswith("cross.") for term in terms)
+
+
+def explained(made: Trained) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """Who got what, and the prior's terms of one of them, which add up with the others to the score."""
     document = {
         "name": "cross",
         "as_of": END.isoformat(),
@@ -149,13 +182,8 @@ def test_a_rule_may_read_what_there_was_with_one_offer_and_a_score_is_taken_apar
     rows = pq.read_table(summary["decisions"], columns=["customer_id", "offer_id"]).to_pylist()
     customer = next(row["customer_id"] for row in rows if row["offer_id"] is not None)
     told = explain(made.workspace, customer, summary["allocation_id"])
-    terms = {row["term"]: row["logit"] for row in told["reasons"] if row["part"] == "prior"}
-    assert terms["cross.share_own_category"] != 0.0
-    assert not any("_offer_" in term for term in terms)
     assert sum(row["worth"] for row in told["reasons"]) == pytest.approx(told["score"], abs=1e-9)
-    owners = pq.read_table(sources_of(made), columns=["customer_id", "offer_id", "outcome"]).to_pylist()
-    has = {row["customer_id"] for row in owners if row["offer_id"] == "o3" and row["outcome"] == 1}
-    assert has and not any(row["offer_id"] == "o3" and row["customer_id"] in has for row in rows)
+    return rows, {row["term"]: row["logit"] for row in told["reasons"] if row["part"] == "prior"}
 
 
 def sources_of(made: Trained) -> Path:

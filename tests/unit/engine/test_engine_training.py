@@ -185,3 +185,15 @@ def test_a_direction_is_part_of_the_model(lab):
     richer = people.copy()
     richer[:, spend] += np.linspace(0.0, 3.0, 200)
     assert (foundation.prior.logits(richer) - foundation.prior.logits(people)).min() >= -1e-6
+
+
+def test_cross_columns_that_do_not_pay_are_not_read_and_the_report_says_so(lab):
+    wish = "cross.share_own_category=down"
+    made = again(lab, monotone=(wish,))
+    assert not made["cross"]["used"] and made["cross"]["rows"] == made["rows"] - made["holdout_rows"]
+    assert "2,200 rows before those held out" in made["cross"]["because"]
+    assert any("held to no direction: cross columns are not used" in note for note in made["warnings"])
+    foundation = load_foundation(lab.workspace, made["prior"])
+    read = (*foundation.features.names, *made["gain"])
+    assert not any("_offer_" in name or name.startswith("cross.") for name in read)
+    assert again(lab)["prior"] == made["prior"] and again(lab)["warnings"] != made["warnings"]
