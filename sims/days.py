@@ -13,7 +13,7 @@ from scipy.special import logit as logit_of
 
 from bandit import Columns, FittedPrior, Log, Posterior, Rows, fit_basis, fit_prior, start
 from sims.learners import BetaSegment, EpsilonGreedy, Fixed, Learner, Linear, Money, Residual, Singles, Uniform
-from sims.people import NUMBERS, SEGMENTS, Customers, Floats, Ints
+from sims.people import Floats, Ints
 from sims.world import World
 
 DELAY_DAYS: Final = 3
@@ -43,7 +43,7 @@ class Known:
         arm = np.where(history.offer < 0, self.offers, history.offer)
         rows = len(arm)
         outcome = history.outcome.astype(np.float64)
-        return Log(_matrix(history.customers), arm, outcome, np.zeros(rows), np.arange(rows, dtype=np.uint64))
+        return Log(history.customers.matrix, arm, outcome, np.zeros(rows), np.arange(rows, dtype=np.uint64))
 
     @property
     def offers(self) -> int:
@@ -53,7 +53,8 @@ class Known:
     @cached_property
     def columns(self) -> Columns:
         """Of the customers and of the offers, of whom the code alone is read."""
-        return Columns(("segment", *NUMBERS), ("offer",), (0, 1 + len(NUMBERS)))
+        names = self.world.customers.names
+        return Columns(("segment", *names), ("offer",), (0, 1 + len(names)))
 
     @cached_property
     def prior(self) -> FittedPrior:
@@ -63,23 +64,19 @@ class Known:
     @cached_property
     def logit(self) -> Singles:
         """(n, k + 1) the prior's, of the population."""
-        return self.prior.prior.logits(_matrix(self.world.customers), threads=1)
+        return self.prior.prior.logits(self.world.customers.matrix, threads=1)
 
     @cached_property
     def basis(self) -> tuple[Singles, Singles, tuple[int, ...]]:
         """ψ of the population (n, p), of the log (r, p), and its blocks."""
-        made = fit_basis(self.log.customers, self.columns, levels={"segment": len(SEGMENTS)})
-        return made(_matrix(self.world.customers)), made(self.log.customers), made.blocks
+        made = fit_basis(self.log.customers, self.columns, levels={"segment": len(self.world.customers.segments)})
+        return made(self.world.customers.matrix), made(self.log.customers), made.blocks
 
     def started(self, logged: Floats, as_cold: Floats, centre: float) -> Posterior:
         """The posterior that the log gives over some logits of its rows (r,)."""
         _, psi, block = self.basis
         rows = Rows(psi, logged, self.log.arm, self.log.outcome)
         return start(rows, as_cold, self.offers + 1, centre=centre, block=block, window=-1)
-
-
-def _matrix(customers: Customers) -> Floats:
-    return np.column_stack([customers.segment, customers.numeric])
 
 
 def ours(known: Known) -> Residual:

@@ -7,7 +7,7 @@ import numpy as np
 from sims.chance import generator
 from sims.description import Defects
 from sims.logger import History
-from sims.people import SEGMENTS, Customers
+from sims.people import Customers
 
 
 def seen(seed: int, defects: Defects, group: str, customers: Customers) -> Customers:
@@ -19,8 +19,10 @@ def seen(seed: int, defects: Defects, group: str, customers: Customers) -> Custo
     r = generator(seed, f"defects of the {group}")
     gone = r.random(customers.numeric.shape) < defects.missing_numbers
     wrong = r.random(len(customers)) < defects.wrong_segments
-    other = (customers.segment + r.integers(1, len(SEGMENTS), len(customers))) % len(SEGMENTS)
-    return Customers(np.where(wrong, other, customers.segment), np.where(gone, np.nan, customers.numeric))
+    kinds = len(customers.segments)
+    other = (customers.segment + r.integers(1, max(2, kinds), len(customers))) % kinds
+    segment = np.where(wrong, other, customers.segment)
+    return replace(customers, segment=segment, numeric=np.where(gone, np.nan, customers.numeric))
 
 
 def seen_history(seed: int, defects: Defects, history: History) -> History:

@@ -30,6 +30,9 @@ def _share(default: Any = 0.0) -> Any:
 def _taken(reader: Reader, key: Field[Any], default: Any) -> Any:
     """The value of a key, checked by its type; a table's is checked by itself."""
     about: Mapping[str, Any] = key.metadata
+    if "optional" in about:
+        given = reader.take(key.name, default)
+        return given if given is None else Reader({key.name: given}, reader.where).text(key.name)
     if isinstance(default, str):
         return reader.text(key.name, default, choices=about.get("choices", ()))
     if isinstance(default, tuple):
@@ -77,8 +80,8 @@ class Taste(Section):
 class Offering(Section):
     """How many offers, how many of them are in the log, and when they come and go."""
 
-    count: int = _between(12, 4, 200)
-    warm: int = _between(8, 3, 200)
+    count: int = _between(12, 1, 200)
+    warm: int = _between(8, 1, 200)
     arrivals: tuple[float, ...] = _share(())  # of the offers that are not warm, in order; the others are there
     retirements: tuple[float, ...] = _share(())  # of the warm offers, in order; the others stay
 
@@ -161,6 +164,8 @@ class Defects(Section):
 class Description(Section):
     """A whole world but for its seed.
 
+    With a `workspace` its log settles taste, money and kinds of customers; see `sims.fitted`.
+
     Raises:
         CampaignError: a key out of range, or keys that contradict one another.
     """
@@ -170,6 +175,7 @@ class Description(Section):
     per_day: int = _between(1500, 1, _MANY)  # new customers on each day
     history: int = _between(30_000, 1, _MANY)  # logged exposures; a tenth is added as control group
     fatigue: float = _between(0.0, 0.0, 3.0)  # logit lost by every offer for each contact in the last 30 days
+    workspace: str | None = field(default=None, metadata={"optional": True})  # folder of one whose log is the truth
     taste: Taste = Taste()
     offers: Offering = Offering()
     money: Amounts = Amounts()
@@ -185,6 +191,7 @@ class Description(Section):
         """Each key by itself, then what several say together."""
         Section.__post_init__(self)
         offers, alone = self.offers, self.alone
+        settled = (self.taste, self.money, alone) != (Taste(), Amounts(), Alone())
         for wrong, what, remedy in (
             (offers.warm > offers.count, "more offers are warm than there are.", "Lower warm or raise count."),
             (len(offers.arrivals) > offers.count - offers.warm, "more offers arrive than are cold.", "Drop some."),
@@ -193,6 +200,11 @@ class Description(Section):
                 alone.sure_things + alone.lost_causes + alone.do_not_disturbs > 1.0,
                 "shares of customers add up to more than 1.",
                 "Lower one in [alone].",
+            ),
+            (
+                self.workspace is not None and settled,
+                "the log of the workspace has settled taste, money and kinds of customers.",
+                "Drop [taste], [money] and [alone].",
             ),
         ):
             if wrong:

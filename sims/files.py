@@ -16,7 +16,7 @@ from allot.uniforms import stream, uniforms
 from sims.chance import FAMILY
 from sims.course import offer_days
 from sims.limits import reference_limits
-from sims.people import NUMBERS, SEGMENTS, Customers, Floats, Ints
+from sims.people import Customers, Floats, Ints
 from sims.world import World
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -118,12 +118,12 @@ def _customers(world: World) -> pa.Table:
     everybody = world.customers.joined(world.history.customers.taken(once))
     logged = history_ids(world)
     columns = {"customer_id": world.customer_ids + [logged[i] for i in once], "segment": _segment_names(everybody)}
-    numbers = {name: pa.array(everybody.numeric[:, j], from_pandas=True) for j, name in enumerate(NUMBERS)}
+    numbers = {name: pa.array(everybody.numeric[:, j], from_pandas=True) for j, name in enumerate(everybody.names)}
     return pa.table(columns | numbers)
 
 
 def _segment_names(customers: Customers) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.array(customers.segment, pa.int32()), pa.array(SEGMENTS))
+    return pa.DictionaryArray.from_arrays(pa.array(customers.segment, pa.int32()), pa.array(customers.segments))
 
 
 def _offers(world: World) -> pa.Table:

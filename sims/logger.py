@@ -74,7 +74,7 @@ def draw_shown(r: np.random.Generator, chance: Callable[[Customers], Floats], n:
     customers = draw_customers(r, centre, segment)
     preference = np.zeros((len(SEGMENTS), warm))
     for row in preference:
-        row[r.choice(warm, 3, replace=False)] = 2.5
+        row[r.choice(warm, min(3, warm), replace=False)] = 2.5
     logger = Logger(preference, r.normal(size=warm))
     offer = (logger.probability(customers).cumsum(1) > r.random(n)[:, None]).argmax(1)
     outcome = r.random(n) < chance(customers)[np.arange(n), offer]

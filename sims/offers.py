@@ -57,8 +57,8 @@ def draw_offers(
     """
     k = len(net)
     cost = np.zeros(k)
-    costly = r.choice(k, 4, replace=False)
-    cost[costly] = net[costly] * r.uniform(0.05, 0.20, 4) * redemption
+    costly = r.choice(k, min(4, k), replace=False)
+    cost[costly] = net[costly] * r.uniform(0.05, 0.20, len(costly)) * redemption
     channel = tuple(CHANNELS[a % 3] for a in range(k))
     category = tuple(CATEGORIES[a % ROUND // 3] for a in range(k))
     return OfferTable(

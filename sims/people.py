@@ -1,9 +1,10 @@
-"""The people of a world: six segments and twelve numbers.
+"""The people of a world: a segment and some numbers each.
 
-The first two numbers are raw, the others standard scores shifted by segment.
+In the world `nbo` these are six segments and twelve numbers, of which the first two are raw, the others standard scores
+shifted by segment.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -33,14 +34,21 @@ NUMBERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Customers:
-    """Customers of a world: `segment` (n,) codes into `SEGMENTS`, `numeric` (n, d) in the order of `NUMBERS`."""
+    """Customers of a world: `segment` (n,) codes into `segments`, `numeric` (n, d) in the order of `names`."""
 
     segment: Ints
     numeric: Floats
+    segments: tuple[str, ...] = SEGMENTS
+    names: tuple[str, ...] = NUMBERS
 
     def __len__(self) -> int:
         """How many."""
         return len(self.segment)
+
+    @property
+    def matrix(self) -> Floats:
+        """(n, 1 + d) the segment's code, then the numbers."""
+        return np.column_stack([self.segment, self.numeric])
 
     @property
     def standardised(self) -> Floats:
@@ -50,11 +58,12 @@ class Customers:
 
     def taken(self, rows: Ints) -> "Customers":
         """Some of these customers, in that order."""
-        return Customers(self.segment[rows], self.numeric[rows])
+        return replace(self, segment=self.segment[rows], numeric=self.numeric[rows])
 
     def joined(self, others: "Customers") -> "Customers":
         """These customers, then the others."""
-        return Customers(np.concatenate([self.segment, others.segment]), np.concatenate([self.numeric, others.numeric]))
+        segment, numeric = ([getattr(x, name) for x in (self, others)] for name in ("segment", "numeric"))
+        return replace(self, segment=np.concatenate(segment), numeric=np.concatenate(numeric))
 
 
 def draw_segments(r: np.random.Generator, n: int) -> Ints:

@@ -110,8 +110,8 @@ def drifted(r: np.random.Generator, response: Response, size: float, segments: f
     offers = len(base)
     moved = r.choice(offers, offers // 2, replace=False)
     base[moved] += r.choice([-size, size], len(moved))
-    turned = r.choice(offers, 3, replace=False)
-    effect[turned] = 0.6 * r.normal(size=(3, effect.shape[1])) * segments
+    turned = r.choice(offers, min(3, offers), replace=False)
+    effect[turned] = 0.6 * r.normal(size=(len(turned), effect.shape[1])) * segments
     return replace(response, base=base, segment_effect=effect)
 
 

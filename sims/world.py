@@ -177,16 +177,21 @@ def build(about: Description, seed: int, customers: int | None = None) -> World:
     """The world of a description.
 
     Args:
-        about: its ingredients.
+        about: its ingredients; one with a workspace is built by `sims.fitted`.
         seed: of everything in it.
         customers: a population that can be addressed at once on any day (all arrive on day 0); None is the reference:
             `per_day` new customers on each of `days` days.
 
     Raises:
         ShapeError: no customer.
+        AllotError: the workspace of the description has no log that could be fitted.
     """
     if customers is not None and customers < 1:
         raise ShapeError("a world needs at least one customer.", where="customers")
+    if about.workspace is not None:
+        from sims.fitted import after_workspace
+
+        return after_workspace(about.workspace, about, seed, customers)
     r, k = np.random.default_rng(seed), about.offers.count
     net = np.exp(r.normal(3.2, 0.5, k))
     contact_cost = net * r.uniform(0.005, 0.03, k) * about.money.contact_cost

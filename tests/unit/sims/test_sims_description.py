@@ -62,6 +62,8 @@ kind = "gradual"
         ('name = "x"\n[offers]\nwarm = 13', "more offers are warm than there are"),
         ('name = "x"\n[offers]\narrivals = [0, 0, 0, 0, 0]', "more offers arrive than are cold"),
         ('name = "x"\n[offers]\nwarm = 3\nretirements = [0, 0, 0]', "no warm offer would stay"),
+        ('name = "x"\nworkspace = ""', "workspace = '' is not a text that is not empty"),
+        ('name = "x"\nlike = "nbo-trees"\nworkspace = "here"', r"the log of the workspace has settled.*Drop \[taste\]"),
         ('name = "x"\n[alone]\nsure_things = 0.6\nlost_causes = 0.6', "add up to more than 1"),
     ],
 )
@@ -105,6 +107,14 @@ def test_the_docs_name_every_world_and_every_key_with_its_default():
             ("", key.name, default)
         ]:
             shown = list(value) if isinstance(value, tuple) else value
-            plain = f'"{shown}"' if isinstance(shown, str) else f"{shown:g}" if isinstance(shown, float) else str(shown)
+            plain = (
+                "none"
+                if shown is None
+                else f'"{shown}"'
+                if isinstance(shown, str)
+                else f"{shown:g}"
+                if isinstance(shown, float)
+                else str(shown)
+            )
             row = rf"\| `{re.escape(table + entry)}` \| `?{re.escape(plain)}`? \|"
             assert re.search(row, text), f"{table}{entry} with {plain}"

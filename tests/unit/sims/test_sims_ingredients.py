@@ -259,3 +259,15 @@ def test_worlds_of_any_number_of_offers_have_names_and_rules_of_their_own():
     assert world.eligible.shape == (600, 30)
     assert not world.eligible[:, 21].all() and not world.eligible[:, 23].all()
     assert set(world.history.offer) == {-1, *range(20)}
+    least = build(replace(SMALL, offers=Offering(count=1, warm=1)), 3)
+    assert least.value(9).shape == (600, 2)
+    assert set(least.history.offer) == {-1, 0}
+
+
+def test_logged_rewards_carry_the_customers_own_margin(tmp_path):
+    world = build(replace(SMALL, money=Amounts(margin_spread=0.5)), 3, customers=10)
+    log = world.history
+    reward = pyarrow.parquet.read_table(write(world, tmp_path).exposures)["reward"].to_numpy()
+    margin = np.append(world.offers.margin, world.outside_margin)[log.offer]
+    assert reward.any()
+    assert reward == pytest.approx(log.outcome * margin * log.margin_factor)
