@@ -1,9 +1,9 @@
 """The `allot` command. Each command parses, calls one use case and prints its answer; heavy imports wait until then."""
 
+import errno
 import gc
 import sys
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,7 @@ import typer
 from allot import AllotError, CampaignError, DataError, WorkspaceError, __version__
 from api import console, evaluating, experiments, simulating, tables
 from api.options import HOME, AsOf, Format, Home, Output, answer, open_workspace, read_moment
+from api.start import INTERRUPTED, tell_interrupted, wants_json
 
 app = typer.Typer(
     name="allot",
@@ -29,21 +30,15 @@ app = typer.Typer(
 
 
 _COLLECT_AFTER = 100_000  # objects: importing makes many that stay; looking through them each time costs a tenth of it
-_MISUSED, _MODEL_REFUSED, _INTERRUPTED = 2, 10, 130
-_EXITS = {
-    _MISUSED: {
-        "kind": "UsageError",
-        "where": "command line",
-        "what": "is not understood; stderr says why.",
-        "remedy": "See `allot --help`.",
-    },
-    _INTERRUPTED: {
-        "kind": "Interrupted",
-        "where": "",
-        "what": "interrupted: nothing half-done was kept.",
-        "remedy": "Run the same command again.",
-    },
+_MISUSED, _MODEL_REFUSED = 2, 10
+_MISUSED_SAID = {
+    "kind": "UsageError",
+    "where": "command line",
+    "what": "is not understood; stderr says why.",
+    "remedy": "See `allot --help`.",
 }
+_NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
+_NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @app.command()
@@ -141,22 +136,24 @@ def allocate(
     output: Format = Output.TABLE,
 ) -> None:
     """Decide which offer each customer of a campaign's audience gets, inside every limit."""
-    from engine.allocate import allocate as use_case
-    from engine.allocate import reproduce as recompute
     from engine.campaign import campaign_from_file
-    from engine.whatif import what_if as suppose
 
     _check_allocate(campaign, reproduce, again, what_if, changes)
     opened = open_workspace(workspace)
+    read = None if campaign is None else campaign_from_file(campaign)
     with console.progress(quiet=output is Output.JSON) as report:
-        if campaign is None:
+        if read is None:
+            from engine.allocate import reproduce as recompute
+
             document, show = recompute(opened, str(reproduce), reporter=report), tables.reproduced
         elif what_if:
-            asked = tuple(what_if)
-            document = suppose(opened, campaign_from_file(campaign), asked, changes_to=changes, reporter=report)
+            from engine.whatif import what_if as suppose
+
+            document = suppose(opened, read, tuple(what_if), changes_to=changes, reporter=report)
             show = tables.supposed
         else:
-            read = campaign_from_file(campaign)
+            from engine.allocate import allocate as use_case
+
             document = use_case(opened, read, now=datetime.now(UTC), again=again, reporter=report)
             show = tables.allocated
     answer(document, output, show)
@@ -236,7 +233,9 @@ def report(
         str | None,
         typer.Argument(help="Allocation id, or the id of a model (prior-…); default: the latest allocation."),
     ] = None,
-    to: Annotated[Path | None, typer.Option(help="Folder; default: reports/ in the workspace.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder; default: reports/ in the workspace.", file_okay=False)
+    ] = None,
     workspace: Home = HOME,
     output: Format = Output.TABLE,
 ) -> None:
@@ -258,7 +257,9 @@ app.command()(simulating.simulate)
 
 @app.command()
 def demo(
-    to: Annotated[Path, typer.Option(help="Folder for the demo's workspace, files and report.")] = Path("allot-demo"),
+    to: Annotated[
+        Path, typer.Option(help="Folder for the demo's workspace, files and report.", file_okay=False)
+    ] = Path("allot-demo"),
     customers: Annotated[int, typer.Option(help="Customers in the world.")] = 50_000,
     output: Format = Output.TABLE,
 ) -> None:
@@ -284,25 +285,35 @@ def _root(
 
 
 def main() -> None:
-    """Entry point: expected failures become one readable line and an exit status."""
+    """The command line: expected failures become one readable line and an exit status."""
     gc.set_threshold(_COLLECT_AFTER)
-    as_json = "--output=json" in sys.argv or ("--output", "json") in pairwise(sys.argv)
+    as_json = wants_json()
     try:
         app()
     except AllotError as error:
         console.print_error(error, as_json=as_json)
         sys.exit(error.exit_code)
     except SystemExit as end:
-        if end.code == _INTERRUPTED:
-            sys.stderr.write("interrupted: nothing half-done was kept; run the same command again\n")
-        if as_json and end.code in _EXITS:
-            console.print_json({"error": _EXITS[end.code]})
+        if end.code == INTERRUPTED:
+            tell_interrupted(as_json=as_json)
+        elif as_json and end.code == _MISUSED:
+            console.print_json({"error": _MISUSED_SAID})
         raise
     except OSError as error:
-        what = f"{error.strerror or error} ({error.filename})" if error.filename else str(error.strerror or error)
-        remedy = "Free some space or check permissions; the workspace is as it was."
-        console.print_error(WorkspaceError(what, remedy=remedy), as_json=as_json)
+        console.print_error(_in_words(error), as_json=as_json)
         sys.exit(WorkspaceError.exit_code)
+
+
+def _in_words(error: OSError) -> WorkspaceError:
+    """What the operating system refused, and what to do about it."""
+    where, as_it_was = str(error.filename or ""), "the workspace is as it was."
+    if error.errno in _NO_RIGHT:
+        remedy = f"Ask for the right to, or use another folder; {as_it_was}"
+        return WorkspaceError("may not be written to." if where else "may not write there.", where=where, remedy=remedy)
+    if error.errno in _NO_FOLDER:
+        return WorkspaceError("there is a file where a folder is needed.", where=where, remedy="Name another folder.")
+    remedy = f"Free some space and try again; {as_it_was}"
+    return WorkspaceError(f"{error.strerror or error}.", where=where, remedy=remedy)
 
 
 if __name__ == "__main__":

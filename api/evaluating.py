@@ -31,7 +31,9 @@ def evaluate(
         str | None, typer.Option(help="A customer column by whose segments to compare; default: one of few texts.")
     ] = None,
     outcome_days: Annotated[float, typer.Option(help="With --log: younger rows are left out.")] = 30.0,
-    page: Annotated[Path | None, typer.Option("--report", help="Folder: also write a page with charts.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--report", help="Folder: also write a page with charts.", file_okay=False)
+    ] = None,
     as_of: AsOf = None,
     workspace: Home = HOME,
     output: Format = Output.TABLE,
@@ -40,7 +42,6 @@ def evaluate(
     from engine.campaign import campaign_from_file
     from engine.evaluate import Question
     from engine.evaluate import evaluate as use_case
-    from engine.hindsight import in_hindsight
 
     question = Question(
         campaign=None if campaign is None else campaign_from_file(campaign),
@@ -56,6 +57,8 @@ def evaluate(
     opened = open_workspace(workspace)
     with console.progress(quiet=output is Output.JSON) as report:
         if what_if:
+            from engine.hindsight import in_hindsight
+
             document, show = in_hindsight(opened, question, what_if, reporter=report), hindsight
         else:
             document, show = use_case(opened, question, reporter=report), evaluation_table.evaluated
@@ -75,7 +78,9 @@ def backtest(
     ] = None,
     outcome_days: Annotated[float, typer.Option(help="How long an outcome may take.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Of the models.")] = 0,
-    page: Annotated[Path | None, typer.Option("--report", help="Folder: also write a page with charts.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--report", help="Folder: also write a page with charts.", file_okay=False)
+    ] = None,
     as_of: AsOf = None,
     workspace: Home = HOME,
     output: Format = Output.TABLE,

@@ -36,7 +36,9 @@ def plan(
 @app.command()
 def read(
     name: Annotated[str, typer.Argument(help="The campaign's name.")],
-    page: Annotated[Path | None, typer.Option("--report", help="Folder: also write a page with charts.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--report", help="Folder: also write a page with charts.", file_okay=False)
+    ] = None,
     as_of: AsOf = None,
     workspace: Home = HOME,
     output: Format = Output.TABLE,

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from allot import DataError
+from allot import DataError, NotFoundError
 from api.console import plain
 from api.pages.evidence import BEST, THIS, FrontierPoint
 from api.withheld import withheld
@@ -35,8 +35,7 @@ def write(
         reporter: told about progress.
 
     Raises:
-        DataError: nothing has been allocated yet.
-        NotFoundError: no such allocation.
+        NotFoundError: nothing has been allocated yet, or no such allocation.
     """
     from api.pages import write_report
 
@@ -44,7 +43,7 @@ def write(
     with Store.open(workspace.store_path) as store:
         stored = store.latest_allocation() if allocation_id is None else store.allocation(allocation_id)
     if stored is None:
-        raise DataError("nothing has been allocated yet.", where="report", remedy="Run `allot allocate CAMPAIGN`.")
+        raise NotFoundError("nothing has been allocated yet.", where="report", remedy="Run `allot allocate CAMPAIGN`.")
     evidence = gather(workspace, stored, stages)
     with stages("page"):
         written = write_report(evidence, folder or workspace.reports / stored.allocation_id)

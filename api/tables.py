@@ -123,9 +123,17 @@ def cost_of_chance(d: Document) -> str:
     """What the plan gives up so that the chance of every choice is known."""
     x = d["cost_of_chance"]
     about = "about " if x["sampled"] else ""
-    less = f"{number(max(x['given_up'], 0.0))} ({percent(max(x['given_up_share'], 0.0))}) less than the best fixed plan"
+    share = max(x["given_up_share"], 0.0)
+    part = percent(share) if share < 1.0 else "all of its worth, or more"
+    than = f"{number(max(x['given_up'], 0.0))} ({part}) less than the best fixed plan, {number(x['best_fixed_value'])}"
+    if share > _MUCH:
+        return (
+            f"That is {about}{than}. So much is lost to chance because beliefs are still wide, or limits narrow for a "
+            "draw. A lower exploration temperature gives up less, temperature 0 nothing, but from fixed choices one "
+            "cannot learn."
+        )
     return (
-        f"That is {about}{less}, {number(x['best_fixed_value'])}, and {percent(x['of_bound'])} of what no plan can "
+        f"That is {about}{than}, and {percent(x['of_bound'])} of what no plan can "
         f"exceed, {number(x['bound'])}: the cost of choices whose chances are known, from which one can learn."
     )
 
@@ -156,6 +164,7 @@ def supposed(d: Document) -> None:
         say(f"Who changes: {safe(d['changes'])}")
 
 
+_MUCH = 0.25  # of the best fixed plan's value, given up to chance
 _TERMS = 8  # of a score, told one by one
 _TOLD = 6
 """Scenarios, and moves of each, that are told in words; the rest is in the JSON."""

@@ -3,30 +3,19 @@
 import shutil
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from allot import CampaignError, WorkspaceError
+from allot import CampaignError
 from engine.campaign import Campaign, read_campaign
-from engine.chance import CostOfChance, cost_of_chance
-from engine.computed import Computed, compute
 from engine.stages import Reporter, Stages, silent
 from engine.stamp import Stamp, code_version, stamp_now
-from engine.summary import evidence_of, facts, summarise
-from governance import GATES, release
 from warehouse import (
     AuditEntry,
-    Decisions,
     Store,
     StoredAllocation,
     Workspace,
-    Written,
     outcomes,
     publish,
-    write_decisions,
-    write_exclusions,
 )
 
 SUPERSEDED = "superseded"
@@ -67,22 +56,19 @@ def allocate(
             return with_paths(workspace, found.summary)
         earlier = [a for a in same if a.status == "released"]
         _check_superseded(store, campaign, earlier, again)
+
+        from engine.computed import compute  # only here: what was found or refused needs none of it
+        from engine.release import chance_of, summarised, write_files
+
         computed = compute(workspace, store, campaign, stamp, stages)
         with stages("cost of chance"):
-            chance = _cost_of_chance(computed)
+            chance = chance_of(computed)
         with workspace.staging() as folder:
             with stages("write", len(computed.choice)):
-                written = _write(folder, computed, stamp)
-            summary = {
-                **summarise(computed, stamp),
-                "cost_of_chance": None if chance is None else chance.document(),
-                "decisions_sha256": written.sha256,
-                "seconds": stages.seconds,
-                "peak_memory_mb": stages.peak_memory_mb(),
-            }
+                written = write_files(folder, computed, stamp)
+            summary = summarised(computed, stamp, written, chance)
+            summary |= {"seconds": stages.seconds, "peak_memory_mb": stages.peak_memory_mb()}
             summary["warnings"] += [f"{a.allocation_id}, made before, no longer counts" for a in earlier]
-            if computed.plan.status == "released":
-                _check(computed, summary)
             try:
                 if found is None:
                     publish(folder, workspace.decisions / stamp.allocation_id)
@@ -91,13 +77,6 @@ def allocate(
                 _sweep(workspace, store)
                 raise
     return with_paths(workspace, summary)
-
-
-def _cost_of_chance(computed: Computed) -> CostOfChance | None:
-    """Of a plan that was drawn and released: any other has no chance in it."""
-    if computed.plan.mechanism != "balanced" or computed.plan.status != "released":
-        return None
-    return cost_of_chance(computed.asked, computed.plan.choice)
 
 
 def _check_superseded(store: Store, campaign: Campaign, earlier: list[StoredAllocation], again: bool) -> None:
@@ -129,6 +108,9 @@ def reproduce(workspace: Workspace, allocation_id: str, *, reporter: Reporter = 
         NotFoundError: no such allocation.
         WorkspaceError: something that the stamp names is gone.
     """
+    from engine.computed import compute
+    from engine.release import write_files
+
     stages = Stages(reporter)
     with workspace.lock(), Store.open(workspace.store_path) as store:
         stored = store.allocation(allocation_id)
@@ -136,7 +118,7 @@ def reproduce(workspace: Workspace, allocation_id: str, *, reporter: Reporter = 
         stamp = Stamp.from_json(stored.versions)
         computed = compute(workspace, store, campaign, stamp, stages)
         with workspace.staging() as folder:
-            written = _write(folder, computed, stamp)
+            written = write_files(folder, computed, stamp)
     return {
         "allocation_id": allocation_id,
         "identical": written.sha256 == stored.decisions_sha256,
@@ -150,51 +132,6 @@ def with_paths(workspace: Workspace, summary: dict[str, Any]) -> dict[str, Any]:
     folder = workspace.decisions / summary["allocation_id"]
     files = {"decisions": folder / "decisions.parquet", "exclusions": folder / "exclusions.parquet"}
     return {**summary, **{name: str(path) for name, path in files.items()}}
-
-
-def _write(folder: Path, computed: Computed, stamp: Stamp) -> Written:
-    audience = computed.audience
-    n, k = audience.eligible.shape
-    row = np.arange(n)
-    chosen = computed.choice >= 0
-    at = np.where(chosen, computed.choice, 0)
-    decisions = Decisions(
-        customer_id=audience.people.customer_id,
-        key=audience.people.key,
-        choice=computed.choice,
-        held_out=audience.held_out,
-        cell=computed.segments.cell,
-        propensity=computed.propensity,
-        value=np.where(chosen, computed.worth.value[row, at], 0.0),
-        cost=np.where(chosen, computed.worth.cost[row, at], 0.0),
-        probability=computed.probability,
-        mean=computed.beliefs.mean[:, :k],
-        sd=computed.beliefs.sd[:, :k],
-        values=computed.worth.value,
-        costs=computed.worth.cost,
-        eligible=audience.eligible,
-    )
-    meta = facts(computed, stamp)
-    write_exclusions(
-        folder,
-        audience.people.customer_id,
-        audience.people.reasons,
-        rules=[rule.name for rule in audience.rules.rules],
-        meta={"allocation_id": stamp.allocation_id, "offer_ids": audience.offer_ids},
-    )
-    return write_decisions(folder, decisions, meta)
-
-
-def _check(computed: Computed, summary: dict[str, Any]) -> None:
-    """The gates before a release."""
-    verdict = release(evidence_of(computed, summary), GATES)
-    if not verdict.released:
-        found = "; ".join(f"{f.gate}: {f.what}" for f in verdict.findings)
-        raise WorkspaceError(
-            f"the plan did not pass its gates and was not released: {found}.",
-            where=summary["allocation_id"],
-            remedy="This is a defect of allot; please report it with the campaign document.",
-        )
 
 
 def _record(

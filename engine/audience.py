@@ -87,7 +87,8 @@ def find_audience(
         remembered = {row[0]: row[1] for row in described if row[0] != "customer_id"}
     plan = _plan(campaign, offers, Vocabulary(columns["customers"], columns["offers"], remembered))
     relation = "memory" if memory is not None else None
-    people = candidates(connection, plan, audience_sql=audience, as_of=campaign.as_of, memory=relation)
+    at = campaign.as_of
+    people = candidates(connection, plan, audience_sql=audience, as_of=at, memory=relation, said=campaign.audience)
     return Audience(people, plan, offers, people.reasons == 0, np.zeros(len(people.key), bool))
 
 

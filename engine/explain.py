@@ -33,12 +33,14 @@ def explain(workspace: "Workspace", customer_id: str, allocation_id: str | None)
         (`without_reasons` says so).
 
     Raises:
-        NotFoundError: no such allocation, or the customer is not in it.
+        NotFoundError: nothing was allocated yet, no such allocation, or the customer is not in it.
     """
     with Store.open(workspace.store_path) as store:
         stored = store.latest_allocation() if allocation_id is None else store.allocation(allocation_id)
         if stored is None:
-            raise DataError("nothing has been allocated yet.", where="explain", remedy="Run `allot allocate CAMPAIGN`.")
+            raise NotFoundError(
+                "nothing has been allocated yet.", where="explain", remedy="Run `allot allocate CAMPAIGN`."
+            )
         told = _told(workspace, stored, customer_id)
         chosen = next((offer for offer in told["offers"] if offer["offer_id"] == told["chosen"]), None)
         return {**told, **_reasons(workspace, store, stored, told, chosen)}

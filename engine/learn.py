@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from engine.fold import PARTS, Folded, RowReader, fold, overlaid, untrained, windows_of
-from engine.models import Foundation, current_posterior_id, load_models, posterior_id
+from engine.models import Foundation, load_models, posterior_id
 from engine.rows import column_keys, released
 from engine.stages import Reporter, Stages, silent
+from engine.stamp import current_posterior_id
 from warehouse import (
     AuditEntry,
     Store,

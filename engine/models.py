@@ -228,18 +228,6 @@ def posterior_id(posterior: Learnt, prior_id: str, newcomers: tuple[str, ...] = 
     return f"posterior-{digest.hexdigest()[:16]}"
 
 
-def current_posterior_id(store: "Store") -> str:
-    """The posterior in use.
-
-    Raises:
-        NotFoundError: nothing was trained yet.
-    """
-    model = store.current("posterior")
-    if model is None:
-        raise NotFoundError("no model has been trained.", where="models", remedy="Run `allot train` first.")
-    return model.model_id
-
-
 def load_posterior(store: "Store", model_id: str) -> tuple[Learnt, str]:
     """A posterior by its id, and the id of its prior.
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 
 import allot
+from allot import NotFoundError
 from engine.campaign import Campaign
-from engine.models import current_posterior_id
 from engine.rows import Past
 from warehouse import current_version, outcomes
 
@@ -78,6 +78,18 @@ def past_of(store: "Store", as_of: datetime) -> Past:
     """The part of our own log before a moment: allocations decided strictly before it, and feedback received so far."""
     earlier = sorted(a.allocation_id for a in store.allocations(status="released") if a.as_of < as_of)
     return Past(tuple(earlier), pc.max(outcomes(store)["received_at"]).as_py() if earlier else None)
+
+
+def current_posterior_id(store: "Store") -> str:
+    """The posterior in use.
+
+    Raises:
+        NotFoundError: nothing was trained yet.
+    """
+    model = store.current("posterior")
+    if model is None:
+        raise NotFoundError("no model has been trained.", where="models", remedy="Run `allot train` first.")
+    return model.model_id
 
 
 def stamp_now(workspace: "Workspace", store: "Store", campaign: Campaign) -> Stamp:

@@ -11,6 +11,7 @@ from allot import WorkspaceError
 from warehouse.fresh import settle
 
 REVISION = "0001"
+_READ_ONLY = "readonly database"
 _NO_ROOM = ("disk is full", "disk I/O error")
 
 
@@ -51,6 +52,9 @@ def in_words(path: Path) -> Iterator[None]:
             remedy = "Free some space and run the command again."
             what = f"the disk is full or failing ({error.orig}); nothing was changed."
             raise WorkspaceError(what, where=str(path), remedy=remedy) from error
+        if _READ_ONLY in str(error.orig):
+            remedy = "Ask for the right to write there, or use another workspace."
+            raise WorkspaceError("may not be written to.", where=str(path), remedy=remedy) from error
         remedy = "Wait for the other command, or free some space, and try again."
         raise WorkspaceError(f"the database cannot be used: {error.orig}.", where=str(path), remedy=remedy) from error
     except DatabaseError as error:

@@ -79,6 +79,7 @@ def candidates(
     audience_sql: str,
     as_of: datetime,
     memory: str | None = None,
+    said: str | None = None,
 ) -> Candidates:
     """Evaluate an audience and all rules in one pass over the customers.
 
@@ -88,6 +89,7 @@ def candidates(
         audience_sql: a predicate over customer c.
         as_of: the moment; of several rows per customer the latest counts that was valid then.
         memory: a relation with one row per customer_id, or None.
+        said: the audience as people wrote it, for what is told them; None = the predicate.
 
     Raises:
         DataError: the audience is empty.
@@ -112,7 +114,7 @@ def candidates(
     except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
         _blame(connection, plan, audience_sql, memory or _NO_MEMORY, error)
     if table.num_rows == 0:
-        raise _empty(connection, audience_sql)
+        raise _empty(connection, said or audience_sql)
     return _ordered(table, plan, customer_columns, memory_columns)
 
 
@@ -189,11 +191,11 @@ def _blame(
     raise error
 
 
-def _empty(connection: "DuckDBPyConnection", audience_sql: str) -> DataError:
+def _empty(connection: "DuckDBPyConnection", audience: str) -> DataError:
     known, present = (
         one_row(connection, f"FROM {table} SELECT count(*)")[0] for table in ("customers", "present_customers")
     )
-    what = f"the audience is empty: none of {present:,} customers satisfies {audience_sql}."
+    what = f"the audience is empty: none of {present:,} customers satisfies {audience}."
     if known and not present:
         what = f"the audience is empty: all {known:,} rows of customers are valid only after the moment."
     return DataError(what, where="audience", remedy="Change the audience or the campaign's as_of.")

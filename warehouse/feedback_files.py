@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -189,18 +190,23 @@ def _json(path: Path) -> Iterator[Item]:
     return feedback_items(records)
 
 
-def _check_columns(names: Iterable[str], path: Path) -> None:
-    missing = [name for name in COLUMNS if name not in set(names)]
-    if missing:
-        remedy = f"Feedback has the columns {', '.join(COLUMNS)}."
-        raise DataError(f"column {missing[0]!r} is missing.", where=path.name, remedy=remedy)
+def _fields(names: Iterable[str], path: Path) -> list[str]:
+    """What each column of a file is called here: capitals and blanks around a name mean nothing."""
+    fields = [name.strip().lower() for name in names]
+    count = Counter(fields)
+    remedy = f"Feedback has the columns {', '.join(COLUMNS)}."
+    for name in COLUMNS:
+        if count[name] != 1:
+            what = "is missing" if count[name] == 0 else "is there more than once"
+            raise DataError(f"column {name!r} {what}.", where=path.name, remedy=remedy)
+    return fields
 
 
 def _csv(path: Path) -> Iterator[Item]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(lines)
-            _check_columns(reader.fieldnames or (), path)
+            reader.fieldnames = _fields(reader.fieldnames or (), path)
             for record in reader:
                 yield parse_item(reader.line_num, record)
     except (UnicodeDecodeError, csv.Error) as error:
@@ -214,10 +220,11 @@ def _parquet(path: Path) -> Iterator[Item]:
 
     try:
         with pq.ParquetFile(path) as file:
-            _check_columns(file.schema_arrow.names, path)
+            names = file.schema_arrow.names
+            fields = {field: name for field, name in zip(_fields(names, path), names, strict=True) if field in COLUMNS}
             line = 0
-            for batch in file.iter_batches(columns=list(COLUMNS)):
-                for record in batch.to_pylist():
+            for batch in file.iter_batches(columns=list(fields.values())):
+                for record in batch.select(list(fields.values())).rename_columns(list(fields)).to_pylist():
                     line += 1
                     yield parse_item(line, record)
     except (ValueError, OSError) as error:

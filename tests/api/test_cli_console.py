@@ -1,5 +1,6 @@
 """How numbers, progress and errors are written, without any command around them."""
 
+import errno
 import json
 import math
 import re
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from allot import DataError
-from api import console, tables
+from api import cli, console, tables
 from api.cli import app
 
 
@@ -92,3 +93,41 @@ def test_every_command_and_option_says_what_it_is_for() -> None:
         assert command.help, name
         for parameter in command.params:
             assert getattr(parameter, "help", None) or parameter.name == "help", f"{name} {parameter.name}"
+
+
+@pytest.mark.parametrize(
+    ("refused", "what", "remedy"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/w/.lock"), "may not be written to", "Ask for the right"),
+        (OSError(errno.EROFS, "Read-only file system", "/w/tmp"), "may not be written to", "another folder"),
+        (FileExistsError(errno.EEXIST, "File exists", "page"), "a file where a folder is needed", "another folder"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "page/x"), "a file where a folder", "another folder"),
+        (OSError(errno.ENOSPC, "No space left on device", "/w/data"), "No space left on device", "Free some space"),
+    ],
+)
+def test_what_the_system_refuses_is_said_with_its_place(
+    refused: OSError, what: str, remedy: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "app", lambda: (_ for _ in ()).throw(refused))
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 7
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {refused.filename}: ")
+    assert what in said
+    assert remedy in said
+
+
+@pytest.mark.parametrize(
+    ("share", "of_bound", "said"),
+    [
+        (0.02, 0.97, "20 (2.0 %) less than the best fixed plan, 1,000, and 97.0 % of what no plan can exceed"),
+        (0.6, 0.35, "600 (60.0 %) less than the best fixed plan, 1,000. So much is lost to chance because"),
+        (1.7, -0.6, "1,700 (all of its worth, or more) less than the best fixed plan, 1,000. So much"),
+    ],
+)
+def test_the_cost_of_chance_is_said_as_what_it_is(share: float, of_bound: float, said: str) -> None:
+    cost = {"best_fixed_value": 1000.0, "bound": 1001.0, "given_up": 1000 * share, "given_up_share": share}
+    told = tables.cost_of_chance({"cost_of_chance": {**cost, "of_bound": of_bound, "sampled": False}})
+    assert said in told
+    assert "-" not in told

@@ -49,10 +49,12 @@ def test_help_answers_in_under_a_second() -> None:
     assert min(float(_fresh(code)) for _ in range(3)) < 1.0
 
 
-NOT_AT_FIRST = ("scipy.linalg", "scipy.optimize", "scipy.stats", "lightgbm", "cvxpy", "altair", "offline_eval")
+NOT_AT_FIRST = ("scipy.linalg", "scipy.optimize", "scipy.stats", "lightgbm", "cvxpy", "altair")
 USE_CASES = {
     "engine.workspaces": ("numpy", "pyarrow", "duckdb", "sqlalchemy", "sqlglot", "numba", "bandit", "portfolio"),
     "engine.feedback": ("duckdb", "sqlglot", "numba", "bandit", "portfolio"),
+    "engine.allocate": ("duckdb", "sqlglot", "numba", "bandit.prior", "portfolio.limits"),
+    "engine.evaluate": ("duckdb", "sqlglot", "portfolio.limits"),
     "engine.learn": ("duckdb", "sqlglot", "portfolio.limits", "bandit.choice"),
     "engine.explain": ("duckdb", "sqlglot", "portfolio.limits"),
     "engine.train": ("duckdb", "sqlglot", "portfolio.limits", "bandit.choice"),

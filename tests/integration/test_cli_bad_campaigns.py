@@ -132,7 +132,11 @@ def refused_in_process(workspace: Path, path: Path, code: int, parts: tuple[str,
 
 
 BY_COMMAND = [
-    (3, 'audience = "age > 200"\n', ("the audience is empty", "600 customers", "Change the audience")),
+    (
+        3,
+        'audience = "age > 200"\n',
+        ("the audience is empty", "none of 600 customers satisfies age > 200.", "Change the audience"),
+    ),
     (4, 'audience = "margin > 3"\n', ("rule 'audience'", "customer columns only")),
     (4, rule("town = getenv('HOME')"), ("rule 'mine'", "getenv()")),
     (5, limit(INNER + 'customers = {town = "outter"}'), ("limit 'cap'", "Did you mean 'outer'?")),

@@ -59,11 +59,23 @@ def test_each_step_of_a_new_workspace_names_the_step_that_is_missing(
     allot("allocate", house.files / "first.toml", *here).refused(8, "no model has been trained", "allot train")
     allot("learn", *here).refused(8, "no model has been trained", "allot train")
     for command in ("explain c0001", "report"):
-        allot(*command.split(), *here).refused(3, "nothing has been allocated", "allot allocate")
+        allot(*command.split(), *here).refused(8, "nothing has been allocated", "allot allocate")
     allot("evaluate", *here).refused(3, "none of 0 released allocations", "--log")
     assert snapshot(tmp_path / "new") == before
     assert allot(*exposures).code == 0
     allot("train", "--as-of", "2026-01-02", *here).refused(3, "older than 30 days", "2026-01-02", "--outcome-days")
+
+
+def test_a_page_is_written_to_a_folder_not_to_a_file(allot: Commands, workspace: Path, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    file.write_text("mine")
+    for command in ("report", "evaluate --as-of 2026-05-01"):
+        option = "--to" if command == "report" else "--report"
+        ran = allot(*command.split(), option, file, "--workspace", workspace)
+        assert ran.code == 2
+        assert "is a file" in ran.err
+        assert "Traceback" not in ran.err
+    assert file.read_text() == "mine"
 
 
 WRONG_OPTIONS = [

@@ -7,7 +7,7 @@ import pytest
 from engine_workspace import LATE, SECOND, decisions
 
 from engine.learn import learn
-from engine.models import current_posterior_id
+from engine.stamp import current_posterior_id
 from engine.train import Wishes, train
 from sims.files import OUTCOME_DAYS, moment
 from warehouse import Store

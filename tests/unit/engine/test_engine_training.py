@@ -12,7 +12,8 @@ import pytest
 from engine_workspace import LATE, Lab
 
 from allot import DataError, WorkspaceError
-from engine.models import current_posterior_id, load_foundation, load_posterior
+from engine.models import load_foundation, load_posterior
+from engine.stamp import current_posterior_id
 from engine.train import Wishes, train
 from engine.workspaces import load
 from sims.files import OUTCOME_DAYS, moment

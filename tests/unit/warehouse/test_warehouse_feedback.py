@@ -13,6 +13,7 @@ import pytest
 from allot import DataError
 from warehouse import Store, feedback_items, outcomes, read_feedback, take_feedback
 from warehouse.feedback import dead_letters, rejoin
+from warehouse.feedback_files import parse_item
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -207,6 +208,22 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, content, why):
     with pytest.raises(DataError, match=name.replace(".", r"\.")) as caught:
         list(read_feedback(tmp_path / name))
     assert why in str(caught.value)
+
+
+def test_capitals_and_blanks_in_a_header_mean_nothing(tmp_path):
+    row = {"event_id": "e", "decision_id": "d", "outcome": "1", "reward": "2.5", "occurred_at": "2026-03-01"}
+    names = dict(zip(row, ("Event_ID", " decision_id ", "OUTCOME", "Reward", "occurred_AT"), strict=True))
+    (tmp_path / "f.csv").write_text(",".join((*names.values(), "note")) + "\n" + ",".join((*row.values(), "x")) + "\n")
+    pq.write_table(pa.table({names[name]: [value] for name, value in row.items()}), tmp_path / "f.parquet")
+    plain = [parse_item(1, row).body]
+    assert [item.body for item in read_feedback(tmp_path / "f.csv")] == plain
+    assert [item.body for item in read_feedback(tmp_path / "f.parquet")] == plain
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    (tmp_path / "f.csv").write_text("event_id,decision_id,outcome,Outcome,reward,occurred_at\n")
+    with pytest.raises(DataError, match="'outcome' is there more than once"):
+        list(read_feedback(tmp_path / "f.csv"))
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -25,6 +25,7 @@ from warehouse import (
     unpack_arrays,
 )
 from warehouse.database import REVISION, make_engine, migrate, revision_of
+from warehouse.tables import AuditRow
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
@@ -230,6 +231,13 @@ def test_a_database_is_never_made_over_another(store):
         make_database(store.path)
     store.audit(AuditEntry(NOW, "me", "look", "it"))
     assert len(store.audit_trail()) == 1
+
+
+def test_a_database_that_may_only_be_read_says_so(store):
+    with pytest.raises(WorkspaceError, match="may not be written to") as refused, store.transaction() as session:
+        session.connection().exec_driver_sql("PRAGMA query_only=ON")
+        session.add(AuditRow(at=NOW, actor="me", action="look", subject="it", detail={}))
+    assert "right to write" in refused.value.remedy
 
 
 def test_opening_says_in_words_what_is_wrong(tmp_path):
