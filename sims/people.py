@@ -52,8 +52,9 @@ class Customers:
 
     @property
     def standardised(self) -> Floats:
-        """(n, d) numbers with mean 0 and sd 1 over these customers."""
-        z: Floats = (self.numeric - self.numeric.mean(0)) / self.numeric.std(0)
+        """(n, d) numbers with mean 0 and sd 1 over these customers; 0 where all are alike."""
+        sd = self.numeric.std(0)
+        z: Floats = (self.numeric - self.numeric.mean(0)) / np.where(sd > 0.0, sd, 1.0)
         return z
 
     def taken(self, rows: Ints) -> "Customers":

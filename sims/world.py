@@ -188,43 +188,47 @@ def build(about: Description, seed: int, customers: int | None = None) -> World:
     """
     if customers is not None and customers < 1:
         raise ShapeError("a world needs at least one customer.", where="customers")
-    if about.workspace is not None:
-        from sims.fitted import after_workspace
+    if about.workspace is None:
+        return _drawn(about, seed, about.days * about.per_day if customers is None else customers, customers is None)
+    from sims.fitted import after_workspace
 
-        return after_workspace(about.workspace, about, seed, customers)
+    return after_workspace(about.workspace, about, seed, customers)
+
+
+def _drawn(about: Description, seed: int, n: int, by_day: bool) -> World:
+    """A world of n customers, who arrive day by day or all at once. What is drawn from `r` and `extra` is frozen."""
     r, k = np.random.default_rng(seed), about.offers.count
     net = np.exp(r.normal(3.2, 0.5, k))
     contact_cost = net * r.uniform(0.005, 0.03, k) * about.money.contact_cost
     response = _response(r, seed, about)
 
+    def answers(group: str, people: Customers, organic: Floats) -> tuple[Floats, Floats, Ints]:
+        kind, chance = kinds_of(seed, about.alone, group, people), response.chance(people)
+        return with_offer(kind, chance), without_offer(kind, chance, organic), kind
+
     def shown_chance(people: Customers) -> Floats:
-        return with_offer(kinds_of(seed, about.alone, "shown", people), response.chance(people))
+        return answers("shown", people, np.zeros(len(people)))[0]
 
     shown = draw_shown(r, shown_chance, about.history, about.offers.warm)
-    n = about.days * about.per_day if customers is None else customers
     population = draw_customers(r, shown.centre, draw_segments(r, n))
     later = response if about.drift.kind == "none" else drifted(r, response, about.drift.size, about.taste.segments)
 
-    extra = np.random.default_rng([seed, 1])  # what is not frozen must not touch the stream above
+    extra = np.random.default_rng([seed, 1])  # what came later must not touch the stream above
     control = draw_customers(extra, shown.centre, draw_segments(extra, max(1, about.history // 10)))
     organic, alone = organic_chance(extra, response.shared, len(SEGMENTS), [population, control])
-    kind = kinds_of(seed, about.alone, "population", population)
-    chance = response.chance(population)
-    organic = without_offer(kind, chance, organic)
-    alone = without_offer(kinds_of(seed, about.alone, "control", control), response.chance(control), alone)
-    responded = (extra.random(len(control)) < alone).astype(np.int64)
+    before, organic, kind = answers("population", population, organic)
+    responded = (extra.random(len(control)) < answers("control", control, alone)[1]).astype(np.int64)
     offers = draw_offers(extra, net, contact_cost, warm=about.offers.warm, redemption=about.money.redemption_cost)
     spread = about.money.margin_spread
     factor = margin_factors(generator(seed, "margins of the history"), shown.customers.joined(control), spread)
-    logged = with_control(shown, control, responded, factor, k)
     return World(
         about=about,
         seed=seed,
         offers=offers,
         customers=seen(seed, about.defects, "population", population),
-        arrival=np.repeat(np.arange(about.days), about.per_day) if customers is None else np.zeros(n, np.int64),
-        history=seen_history(seed, about.defects, logged),
-        before=np.column_stack([with_offer(kind, chance), organic]),
+        arrival=np.repeat(np.arange(about.days), about.per_day) if by_day else np.zeros(n, np.int64),
+        history=seen_history(seed, about.defects, with_control(shown, control, responded, factor, k)),
+        before=np.column_stack([before, organic]),
         after=np.column_stack([with_offer(kind, later.chance(population)), organic]),
         margin_factor=margin_factors(generator(seed, "margins"), population, spread),
         phase=generator(seed, "season").random(k),

@@ -93,6 +93,10 @@ def test_the_reference_has_1500_new_customers_a_day():
     assert len(world.customer_ids) == len(set(world.customer_ids)) == 40
 
 
+def test_a_world_of_one_customer_has_chances():
+    assert np.isfinite(nbo(1, customers=1, days=4, history=50).value(3)).all()
+
+
 def test_an_empty_world_is_refused():
     with pytest.raises(ShapeError):
         nbo(1, customers=0)
