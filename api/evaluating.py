@@ -30,6 +30,9 @@ def evaluate(
     by: Annotated[
         str | None, typer.Option(help="A customer column by whose segments to compare; default: one of few texts.")
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--every-estimator", help="Also by dm, clipped, switch, shrunk, subgaussian, mrdr, mips.")
+    ] = False,
     outcome_days: Annotated[float, typer.Option(help="With --log: younger rows are left out.")] = 30.0,
     page: Annotated[
         Path | None, typer.Option("--report", help="Folder: also write a page with charts.", file_okay=False)
@@ -53,6 +56,7 @@ def evaluate(
         since=_moment_or_none(since, "--since"),
         until=_moment_or_none(until, "--until"),
         by=by,
+        every_estimator=every,
     )
     opened = open_workspace(workspace)
     with console.progress(quiet=output is Output.JSON) as report:

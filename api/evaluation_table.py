@@ -25,7 +25,7 @@ def evaluated(d: Document) -> None:
     say(*(safe(line) for line in (words.promise(d), *words.diagnosis(d), words.beliefs(d)) if line))
     if d["chosen_because"] and d["verdict"] != "invalid":
         say(safe(f"Judged by {d['chosen_because']}"))
-    for warning in d["warnings"]:
+    for warning in filter(None, (*d["warnings"], words.left_out(d))):
         say(f"[yellow]note:[/] {safe(warning)}")
     if d.get("html"):
         say(f"Page: {safe(d['html'])}")

@@ -124,6 +124,16 @@ def propensities(d: Document) -> str:
     return f"Logged chances are wrong for {len(wrong)} of {len(lines)} offers: {names}."
 
 
+def left_out(d: Document) -> str:
+    """How many decisions are not counted, and why; empty where all are."""
+    if not d["left_out"]:
+        return ""
+    young, rest = d["immature"], d["left_out"] - d["immature"]
+    parts = [f"{young:,} are too young to have all their outcomes"] if young else []
+    parts += [f"{rest:,} are held out or unanswered"] if rest else []
+    return f"{d['left_out']:,} decisions are left out: {', '.join(parts)}"
+
+
 def scenarios(d: Document) -> list[str]:
     """What each scenario of `allot evaluate --what-if` changes, a sentence each; no figures below the floors."""
     out = []

@@ -3,6 +3,7 @@
 from typing import Any
 
 from api.console import change, number, safe, say, table
+from api.evaluation_words import left_out
 
 Document = dict[str, Any]
 
@@ -32,7 +33,7 @@ def hindsight(d: Document) -> None:
         names = ("limits", "limit", "minimum", "maximum", "of the campaign's", "price")
         table("Limits for the customers who were logged", names, rows[:_MOST_ROWS])
     say(f"The log itself earned {number(d['logged']['value'])} per decision (rewards as reported, before costs).")
-    for note in d["warnings"]:
+    for note in filter(None, (*d["warnings"], left_out(d))):
         say(f"[yellow]note:[/] {safe(note)}")
     if d.get("html"):
         say(f"Page: {safe(d['html'])}")

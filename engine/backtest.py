@@ -14,7 +14,7 @@ from allot import DataError
 from engine.campaign import Campaign
 from engine.catalogue import catalogue
 from engine.computed import set_up_with
-from engine.evaluate import figures, report_of, without_propensities
+from engine.evaluate import asked_segments, figures, report_of, without_propensities
 from engine.exposed import exposed_rows
 from engine.features import learn_spec
 from engine.leaks import Seen, sentences, told
@@ -106,13 +106,14 @@ def backtest(workspace: Workspace, campaign: Campaign, how: Rolling, *, reporter
     with stages("estimate", len(rows.reward)):
         lines = [_line(one, report_of(rows.some(one.rows), one.replayed, q_hat[one.rows])) for one in found]
         whole = _whole(found, rows)
-        report = report_of(rows, whole, q_hat)
+        report = report_of(rows, whole, q_hat, asked_segments(workspace, rows, campaign))
     doubts = dict.fromkeys(doubt for one in found for doubt in one.doubts)
     return {
         "target": campaign.name,
         "log": rows.name,
         "rows": len(rows.reward),
         "left_out": rows.left_out + len(every.reward) - len(rows.reward),
+        "immature": rows.immature,
         **_judged(report),
         "origins": lines,
         "warnings": [*rows.notes, *_undated(version), *doubts],

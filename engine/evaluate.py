@@ -1,6 +1,6 @@
 """What would another policy have earned? From our own decisions or from an exposures file, with a verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from allot import CampaignError, DataError
 from engine.campaign import Campaign
 from engine.evaluation_detail import detail
+from engine.every_estimator import NOTE, every_estimate
 from engine.logs import LoggedRows, log_from_allocation, log_from_file, target_from_file
 from engine.pooled import pooled
 from engine.replayed import Replayed, together
-from engine.slices import by_segment, segments_of
+from engine.slices import Segments, by_segment, segments_of
 from engine.stages import Reporter, Stages, silent
-from offline_eval import Estimate, Log, Report, difference
+from offline_eval import Estimate, Log, Report, calibration_sentences, difference
 from offline_eval import evaluate as judge
 from warehouse import Store, StoredAllocation, Workspace, outcomes
 
@@ -38,6 +39,7 @@ class Question:
         since, until: the log is all allocations decided from then and before then; with `campaign`, those of its name.
         by: a customer column, in whose segments the policy is compared with what was done; None = a column that the
             campaign's limits speak of, or another of a few texts.
+        every_estimator: also estimate by those that are not judged by.
     """
 
     campaign: Campaign | None
@@ -49,6 +51,7 @@ class Question:
     since: datetime | None = None
     until: datetime | None = None
     by: str | None = None
+    every_estimator: bool = False
 
 
 def evaluate(workspace: Workspace, question: Question, *, reporter: Reporter = silent) -> dict[str, Any]:
@@ -83,37 +86,53 @@ def evaluate(workspace: Workspace, question: Question, *, reporter: Reporter = s
             return without_propensities(rows)
         replayed = _target(workspace, store, question, logs, stages)
         with stages("reward model", len(rows.reward)):
-            q_hat = rows.reward_model()
+            tables = rows.read()
+            q_hat = rows.modelled(*tables)
     with stages("estimate", len(rows.reward)):
-        report = report_of(rows, replayed, q_hat)
-        told = detail(report, rows, replayed.success)
-        told["slices"] = _slices(workspace, question, (report, rows, replayed.probability, q_hat))
-    return {**_answer(report, rows, replayed), **told, "seconds": stages.seconds}
+        segments = asked_segments(workspace, rows, question.campaign, question.by)
+        report = report_of(rows, replayed, q_hat, segments)
+        told = detail(report, rows, replayed.success, segments)
+        compared = question.by or replayed.name  # what was done itself has nothing to be compared with
+        cut = segments if compared else None
+        told["slices"] = None if cut is None else by_segment(report, rows, replayed.probability, q_hat, cut)
+        answer = _answer(report, rows, replayed)
+        if question.every_estimator:
+            more = every_estimate(rows, replayed.probability, q_hat, tables)
+            answer["estimates"] += [figures(one) for one in more]
+            answer["warnings"].append(NOTE)
+    return {**answer, **told, "seconds": stages.seconds}
 
 
-def report_of(rows: LoggedRows, replayed: Replayed, q_hat: Floats) -> Report:
-    """The evaluation of one policy on logged rows, with the modelled rewards (r, k + 1)."""
-    return judge(
+def report_of(rows: LoggedRows, replayed: Replayed, q_hat: Floats, segments: Segments | None = None) -> Report:
+    """The evaluation of one policy on logged rows, with the modelled rewards (r, k + 1).
+
+    Propensities are checked in each of the segments, too; alarms name offers and segments.
+    """
+    report = judge(
         Log(rows.reward, rows.arm, rows.propensity, rows.cluster),
         replayed.probability,
         q_hat,
         support=rows.support,
         chances=rows.probability,
+        segment=None if segments is None else segments.code,
+        decision=rows.decision,
         planned=_planned(rows, replayed),
         reasons=(*rows.reasons, *replayed.reasons),
     )
+    found = report.calibration
+    cut = None if segments is None else [f"{name} of {segments.column}" for name in segments.names]
+    named = calibration_sentences(found, [*rows.offer_ids, "no offer"], cut)
+    words = dict(zip(calibration_sentences(found), named, strict=True))
+    return replace(report, reasons=tuple(words.get(reason, reason) for reason in report.reasons))
 
 
-def _slices(
-    workspace: Workspace, question: Question, judged: tuple[Report, LoggedRows, Floats, Floats]
-) -> dict[str, Any] | None:
-    """The difference to what was done by segment; None where that is the same policy, or nothing may be said."""
-    if question.campaign is None and question.target is None and question.by is None:
-        return None
-    limits = () if question.campaign is None else question.campaign.limits
+def asked_segments(
+    workspace: Workspace, rows: LoggedRows, campaign: Campaign | None, by: str | None = None
+) -> Segments | None:
+    """The segments of a log: by the column that is named, or by one that the campaign's limits speak of."""
+    limits = () if campaign is None else campaign.limits
     preferred = dict.fromkeys(column for limit in limits for column, _ in limit.part.customers)
-    segments = segments_of(workspace, judged[1], question.by, preferred)
-    return None if segments is None else by_segment(*judged, segments)
+    return segments_of(workspace, rows, by, preferred)
 
 
 def logs_of(workspace: Workspace, store: Store, question: Question) -> list[LoggedRows]:
@@ -208,6 +227,7 @@ def _answer(report: Report, rows: LoggedRows, replayed: Replayed) -> dict[str, A
         "log": rows.name,
         "rows": report.rows,
         "left_out": rows.left_out,
+        "immature": rows.immature,
         "verdict": report.verdict,
         "reasons": list(report.reasons),
         "estimator": None if chosen is None else chosen.estimator,
@@ -271,6 +291,7 @@ def without_propensities(rows: LoggedRows) -> dict[str, Any]:
         "log": rows.name,
         "rows": len(rows.reward),
         "left_out": rows.left_out,
+        "immature": rows.immature,
         "verdict": "invalid",
         "reasons": [f"{what}: {why}, and this question can be answered next time."],
         "chosen_because": "",

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.logs import LoggedRows
-from offline_eval import Log, Report, calibration
+from engine.slices import Segments
+from offline_eval import Calibration, Log, Report, calibration
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -18,22 +19,24 @@ RATE_ROWS: Final = 10.0  # rows of the mean rate that every offer's own rate sta
 FEWEST: Final = 50
 
 
-def detail(report: Report, rows: LoggedRows, success: Floats | None) -> dict[str, Any]:
+def detail(report: Report, rows: LoggedRows, success: Floats | None, segments: Segments | None) -> dict[str, Any]:
     """The parts of an evaluation's document that say why it may be believed.
 
     Args:
         report: the evaluation.
         rows: the r decisions.
         success: (r, k + 1) chances of success that the policy believed, or None.
+        segments: in which propensities were checked, or None.
 
     Returns:
-        `weights`: shares of rows and of weight by weight; `propensities`: one line for each offer and no offer;
+        `weights`: shares of rows and of weight by weight; `propensities`: one line for each offer and no offer, with
+        the segment in which its frequency is furthest from its chances;
         `ranking` of the offers by the beliefs and their `calibration_error`, None without beliefs or enough successes.
     """
     terms = report.estimates[0].terms
     return {
         "weights": [] if terms is None else weight_bins(terms.weight),
-        "propensities": propensity_lines(report, rows),
+        "propensities": propensity_lines(report, rows, segments),
         "ranking": None if success is None else ranking(rows, success),
         "calibration_error": None if success is None else calibration_error(rows, success),
     }
@@ -52,13 +55,11 @@ def weight_bins(weight: Floats) -> list[dict[str, Any]]:
     return out
 
 
-def propensity_lines(report: Report, rows: LoggedRows) -> list[dict[str, Any]]:
-    """Each offer's frequency against its logged chances, over all segments."""
-    found = report.calibration
+def propensity_lines(report: Report, rows: LoggedRows, segments: Segments | None) -> list[dict[str, Any]]:
+    """Each offer's frequency against its logged chances, over all rows, and where it is furthest from them."""
     arms = (*rows.offer_ids, None)
-    if len(found.segments) > 1:
-        log = Log(rows.reward, rows.arm, rows.propensity, rows.cluster)
-        found = calibration(log, actions=len(arms), support=rows.support, chances=rows.probability)
+    log = Log(rows.reward, rows.arm, rows.propensity, rows.cluster)
+    found = calibration(log, actions=len(arms), support=rows.support, chances=rows.probability)
     taken = np.bincount(rows.arm, minlength=len(arms))
     return [
         {
@@ -68,9 +69,26 @@ def propensity_lines(report: Report, rows: LoggedRows) -> list[dict[str, Any]]:
             "found": float(found.found[0, a]),
             "z": float(found.z[0, a]) if np.isfinite(found.z[0, a]) else None,
             "alarm": bool(report.calibration.alarms[:, a].any()),
+            "worst_segment": None if segments is None else _worst(report.calibration, a, segments),
         }
         for a, arm in enumerate(arms)
     ]
+
+
+def _worst(found: Calibration, arm: int, segments: Segments) -> dict[str, Any] | None:
+    """The segment in which an arm's frequency is furthest from its chances; None where none is large enough to tell."""
+    z = np.abs(found.z[:, arm])
+    if np.isnan(z).all():
+        return None
+    s = int(np.nanargmax(z))
+    return {
+        "column": segments.column,
+        "segment": segments.names[found.segments[s]],
+        "expected": float(found.expected[s, arm]),
+        "found": float(found.found[s, arm]),
+        "z": float(found.z[s, arm]) if np.isfinite(z[s]) else None,
+        "alarm": bool(found.alarms[s, arm]),
+    }
 
 
 def ranking(rows: LoggedRows, success: Floats) -> dict[str, Any] | None:

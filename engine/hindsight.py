@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from allot import CampaignError
 from engine.campaign import Campaign, read_campaign
-from engine.evaluate import Question, figures, logs_of, report_of, without_propensities
+from engine.evaluate import Question, asked_segments, figures, logs_of, report_of, without_propensities
 from engine.logs import LoggedRows
 from engine.pooled import pooled
 from engine.replay import prepared
@@ -66,6 +66,9 @@ def in_hindsight(
     if question.log is not None and question.campaign is None:
         what = "a file does not say which campaign's limits are meant."
         raise CampaignError(what, where="--what-if", remedy="Give a campaign document.")
+    if question.every_estimator:
+        what = "--what-if compares policies by one estimator."
+        raise CampaignError(what, where="--every-estimator", remedy="Leave one of them out.")
     stages = Stages(reporter)
     with Store.open(workspace.store_path) as store:
         with stages("log"):
@@ -79,10 +82,11 @@ def in_hindsight(
             q_hat = rows.reward_model()
     judged = []
     scenarios = [Scenario(AS_WRITTEN, ()), *asked[0][2]]
+    segments = asked_segments(workspace, rows, question.campaign, question.by)
     with stages("estimate", len(scenarios)) as done:
         for scenario, parts in zip(scenarios, zip(*replays, strict=True), strict=True):
             replayed = together(parts, logs, rows)
-            judged.append(_Judged(scenario, replayed, report_of(rows, replayed, q_hat)))
+            judged.append(_Judged(scenario, replayed, report_of(rows, replayed, q_hat, segments)))
             done(len(judged))
     base = judged[0]
     lines = [_line(one) for one in judged]
@@ -92,6 +96,7 @@ def in_hindsight(
         "rows": len(rows.reward),
         "customers": int(rows.cluster.max()) + 1,
         "left_out": rows.left_out,
+        "immature": rows.immature,
         "logged": figures(base.report.logged),
         "as_written": lines[0],
         "scenarios": [

@@ -22,6 +22,15 @@ to .50; no other column explains more than .09, or .18 with all times mixed.
 FADES = 4.0
 """Standard errors by which a column must say less about later outcomes than about earlier ones."""
 
+EXCLUDES = 0.03
+"""Correlation below 0 of two outcomes of one customer, given a column, from which it seems to be made of them.
+
+What is known of a customer before a decision explains why that customer's outcomes are alike; given it, they are alike
+or independent. Given their number, or whether there ever was one, they exclude each other.
+"""
+
+_SURELY = 4.0  # standard errors by which they exclude each other, given the column
+_ALIKE = 2.0  # standard errors by which they are alike without it: else one success may rule out the next
 _NOTEWORTHY = 0.05  # of the uncertainty; what says less than that misleads nobody
 _BINS = 16
 _PRIOR_ROWS = 20.0  # of the base rate, added to every bin
@@ -36,12 +45,24 @@ class Told:
         before: on rows that were trained on, each judged by the other half of the customers.
         after: on later rows, judged by the rows that were trained on.
         error: standard error of `before - after`.
+        together: correlation of two outcomes of one customer, and `given` the same given the column, with their z; NaN
+            where the column is not the same in all rows of a customer, or no customer has two.
     """
 
     column: str
     before: float
     after: float
     error: float
+    together: float = np.nan
+    together_z: float = np.nan
+    given: float = np.nan
+    given_z: float = np.nan
+
+    @property
+    def made_of_outcomes(self) -> bool:
+        """Given it, successes of one customer exclude each other, which they do not do by themselves."""
+        much = max(self.before, self.after) >= _NOTEWORTHY
+        return much and self.together_z > _ALIKE and self.given < -EXCLUDES and self.given_z < -_SURELY
 
     @property
     def implausible(self) -> bool:
@@ -72,6 +93,8 @@ def told(before: Seen, after: Seen) -> list[Told]:
     """
     spec, _ = learn_spec(before.table)
     half = (before.customer % np.uint64(2)).astype(bool)
+    outcome = np.concatenate([before.outcome, after.outcome])
+    who = np.unique(np.concatenate([before.customer, after.customer]), return_inverse=True)[1].reshape(-1)
     out = []
     for feature in spec.features:
         if feature.name not in after.table.column_names:
@@ -82,8 +105,39 @@ def told(before: Seen, after: Seen) -> list[Told]:
             own[fold] = _gain((early[~fold], before.outcome[~fold]), (early[fold], before.outcome[fold]))
         later = _gain((early, before.outcome), (late, after.outcome))
         first, second = (_share(g, seen) for g, seen in ((own, before), (later, after)))
-        out.append(Told(feature.name, first[0], second[0], float(np.hypot(first[1], second[1]))))
+        pairs = _pairs(np.concatenate([early, late]), outcome, who)
+        out.append(Told(feature.name, first[0], second[0], float(np.hypot(first[1], second[1])), *pairs))
     return out
+
+
+def _pairs(bins: NDArray[np.intp], outcome: Floats, who: NDArray[np.intp]) -> tuple[float, float, float, float]:
+    """Correlation of two outcomes of one customer with its z, and the same given a column's bins.
+
+    Args:
+        bins: (r,) of the column; NaN is answered where a customer has several.
+        outcome: (r,) 0 or 1.
+        who: (r,) customers, numbered.
+    """
+    first = np.zeros(who.max() + 1, np.intp)
+    first[who] = bins
+    rate = outcome.mean()
+    if (first[who] != bins).any() or len(first) == len(who) or not 0 < rate < 1:
+        return np.nan, np.nan, np.nan, np.nan
+    size = int(bins.max()) + 1
+    won, rows = (np.bincount(bins, x, size)[bins] for x in (outcome, np.ones(len(bins))))
+    # Each customer is left out of its own bin's rate, which would else make its outcomes exclude each other.
+    own, times = np.bincount(who, outcome)[who], np.bincount(who)[who]
+    told = (won - own + _PRIOR_ROWS * rate) / (rows - times + _PRIOR_ROWS)
+    return *_alike(outcome - rate, who), *_alike(outcome - told, who)
+
+
+def _alike(residual: Floats, who: NDArray[np.intp]) -> tuple[float, float]:
+    """Correlation of two residuals of one customer over all pairs, and its z between customers."""
+    rows, sums = np.bincount(who), np.bincount(who, residual)
+    double = np.square(sums) - np.bincount(who, np.square(residual))  # twice the sum over a customer's pairs
+    spread = float(np.square(residual).mean()) * float((rows * (rows - 1)).sum())
+    error = float(np.sqrt(np.square(double).sum()))
+    return float(double.sum()) / spread, float(double.sum()) / error if error > 0 else 0.0
 
 
 def _binned(feature: Feature, before: pa.Table, after: pa.Table) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -148,10 +202,16 @@ def sentences(found: Sequence[Told], at: str) -> tuple[list[str], list[str]]:
         for one in found
         if one.implausible
     ]
+    proofs += [
+        f"Given {one.column}, two successes of one customer exclude each other (correlation {one.given:.2f}, without "
+        f"it {one.together:.2f}): it seems to be made of these outcomes."
+        for one in found
+        if one.made_of_outcomes and not one.implausible
+    ]
     doubts = [
         f"{one.column} explains {one.before:.0%} of the uncertainty about outcomes before {at} and "
         f"{max(one.after, 0.0):.0%} after: it may have been written with hindsight, or only tell one time from another"
         for one in found
-        if one.fades and not one.implausible
+        if one.fades and not (one.implausible or one.made_of_outcomes)
     ]
     return proofs, doubts

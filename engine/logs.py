@@ -14,7 +14,7 @@ from allot import DataError
 from bandit import Log, cross_fitted_rewards, mean_success
 from engine.catalogue import catalogue
 from engine.features import learn_spec, model_inputs
-from engine.odd_rows import late, repeated
+from engine.odd_rows import decisions, late, repeated
 from engine.rows import Past, column_keys, released, row_features
 from engine.stamp import Stamp
 from governance import CONTRACTS
@@ -50,8 +50,9 @@ class LoggedRows:
         support: (r, k + 1) bool, what could have been chosen, or None.
         success: (r, k + 1) what was believed at the time, or None.
         row_key: (r,) uint64, to tell whether a model has seen the row.
+        decision: (r,) integers; rows that share one are copies of the same decision.
         stamp: of the allocation that was logged, or None.
-        left_out: rows that are held out, too young or unanswered.
+        left_out: rows that are held out, too young or unanswered; `immature` of them are too young.
         unknown_propensity: rows without one.
         reasons: why nothing may be judged by these rows; empty when it may.
         read: gives what was known of each row's customer at the time, r rows, and the offers' table.
@@ -70,8 +71,10 @@ class LoggedRows:
     support: NDArray[np.bool_] | None
     success: Floats | None
     row_key: NDArray[np.uint64]
+    decision: NDArray[np.int64]
     stamp: Stamp | None
     left_out: int
+    immature: int
     unknown_propensity: int
     notes: tuple[str, ...]
     reasons: tuple[str, ...]
@@ -97,7 +100,7 @@ class LoggedRows:
             table, offers = self.read()
             return table.filter(mask), offers
 
-        arrays = ("cluster", "arm", "outcome", "reward", "propensity", "row_key")
+        arrays = ("cluster", "arm", "outcome", "reward", "propensity", "row_key", "decision")
         return replace(
             self,
             customer_id=self.customer_id.filter(mask),
@@ -160,8 +163,10 @@ def log_from_file(
         support=None,
         success=None,
         row_key=key,
+        decision=decisions(key, at),
         stamp=None,
         left_out=log.num_rows - old.num_rows,
+        immature=log.num_rows - old.num_rows,
         unknown_propensity=int(np.isnan(propensity).sum()),
         notes=(*strangers, *unpaid, *repeated(key)),
         reasons=late(offer_ids, arm, _delays(old), outcome_days),
@@ -228,7 +233,8 @@ def log_from_allocation(
     with connect(workspace) as connection:
         log = history(connection, released(workspace, [allocation]), outcomes(store, up_to=as_of), as_of)
     says = np.asarray(log["answered"], bool) | np.asarray(log["silence_is_failure"], bool)
-    used = says & np.asarray(log["matured"], bool) & ~np.asarray(log["held_out"], bool)
+    matured, held_out = (np.asarray(log[name], bool) for name in ("matured", "held_out"))
+    used = says & matured & ~held_out
     rows = log.filter(pa.array(used))
     if not np.asarray(rows["answered"], bool).any():  # silence says failure only where somebody speaks
         raise DataError(
@@ -249,6 +255,7 @@ def log_from_allocation(
     arm = _arms(rows["offer_id"], offer_ids)
     outcome, reward, propensity = _floats(rows)
     cluster = np.arange(len(arm))
+    key = column_keys(rows["decision_id"])
     stamp = Stamp.from_json(allocation.versions)
     ignored = int((~says).sum())
     notes = (f"{ignored:,} decisions without feedback are left out (no_feedback = ignore)",) if ignored else ()
@@ -273,9 +280,11 @@ def log_from_allocation(
         probability=probability,
         support=probability > 0,
         success=success,
-        row_key=column_keys(rows["decision_id"]),
+        row_key=key,
+        decision=key.view(np.int64),
         stamp=stamp,
         left_out=log.num_rows - rows.num_rows,
+        immature=int((~matured & ~held_out).sum()),
         unknown_propensity=0,
         notes=notes,
         reasons=late(offer_ids, arm, _delays(rows), allocation.summary["document"]["outcome_days"]),

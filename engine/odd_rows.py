@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 LATE = 0.05
 """Share of an offer's successes that may come later than outcome_days before its young rows count as incomplete."""
 
-_FEWEST = 10  # late successes, before a share of them is believed
+_FEWEST = 10  # late successes before a share of them is believed; rows before all of them count as copied
 _DAY_US = 86_400_000_000
 
 
@@ -21,6 +23,24 @@ def repeated(row_key: NDArray[np.uint64], rows: str = "logged decisions") -> tup
         f"{times:,} of {len(row_key):,} {rows} repeat another: they count as one customer's, so they narrow no "
         "interval, but they weigh twice",
     )
+
+
+def decisions(row_key: NDArray[np.uint64], decided_at: pa.Array) -> NDArray[np.int64]:
+    """(r,) integers that tell the decisions of a file apart: rows that share one are copies of each other.
+
+    Rows that say the same of a customer, an offer and a moment are copies where moments tell decisions apart (at least
+    half of them are different), or where every row is there as many times, or a multiple. Else they may be different
+    decisions, of one mailing day, say.
+
+    Args:
+        row_key: (r,) what was decided for whom and when, or the decision's own id.
+        decided_at: (r,) moments.
+    """
+    times = np.unique(row_key, return_counts=True)[1]
+    fine = 2 * len(pc.unique(decided_at)) >= len(times)
+    if fine or (np.gcd.reduce(times) > 1 and len(times) >= _FEWEST):
+        return row_key.view(np.int64)
+    return np.arange(len(row_key))
 
 
 def late(

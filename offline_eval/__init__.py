@@ -2,7 +2,7 @@
 
 from offline_eval.bootstrap import replicates
 from offline_eval.choosing import Chosen, slope, tuned_clip, tuned_shrinkage, tuned_switch
-from offline_eval.diagnostics import Calibration, calibration, copies
+from offline_eval.diagnostics import Calibration, calibration, calibration_sentences, copies
 from offline_eval.estimate import Estimate, difference, part
 from offline_eval.estimators import (
     clipped_ips,
@@ -51,6 +51,7 @@ __all__ = [
     "Verdict",
     "balanced_ips",
     "calibration",
+    "calibration_sentences",
     "clipped_ips",
     "combined",
     "confidence_sequence",

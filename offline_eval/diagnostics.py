@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
-from offline_eval.estimate import by_cluster
 from offline_eval.log import Floats, Integers, Log, integers
 from offline_eval.tables import Table, rows_of
 
@@ -73,55 +72,68 @@ def calibration(
     n = len(log.reward)
     codes = np.zeros(n, np.int64) if segment is None else integers("segment", segment, n, "Number the segments.")
     names, of = np.unique(codes, return_inverse=True)
-    cells = len(names) * actions
-    expected, found, z = np.zeros(cells), np.zeros(cells), np.full(cells, np.nan)
+    shape = (len(names), actions)
+    expected, found, z = np.zeros(shape), np.zeros(shape), np.full(shape, np.nan)
     weight = np.ones(n) if chances is not None else 1 / log.propensity
     table = None if chances is None else rows_of("chances", chances, n)
-    times = np.bincount(of * actions + log.action, minlength=cells)
+    times = np.bincount(of * actions + log.action, minlength=expected.size).reshape(shape)
+    guest, home = _guests(of, log.cluster)
     for a in range(actions):
         taken = np.where(log.action == a, weight, 0.0)
         if table is not None:
             due = table[:, a].astype(np.float64)
-            noise = due * (1 - due)
         else:
             due = np.ones(n) if support is None else support[:, a].astype(np.float64)
-            noise = None
-        for s in range(len(names)):
-            rows = of == s
-            cell = s * actions + a
-            expected[cell], found[cell] = due[rows].sum(), taken[rows].sum()
-            enough = expected[cell] >= FEWEST if table is not None else times[cell] >= FEWEST
-            customers = rows.sum() if log.cluster is None else len(np.unique(log.cluster[rows]))
-            if enough and customers >= FEWEST:
-                z[cell] = _z((taken - due)[rows], log, rows, noise)
+        expected[:, a], found[:, a] = (np.bincount(of, x, len(names)) for x in (due, taken))
+        gap = np.bincount(guest, taken - due).astype(np.float64)
+        noise = 0.0 if table is None else np.bincount(of, due * (1 - due), len(names)).astype(np.float64)
+        enough = (times[:, a] if table is None else expected[:, a]) >= FEWEST
+        z[:, a] = np.where(enough, _z(gap, home, np.bincount(of), noise), np.nan)
     tests = max(int(np.isfinite(z).sum()), 1)
     largest = -NormalDist().inv_cdf(ALARM / 2 / tests)
-    shape = (len(names), actions)
-    return Calibration(
-        expected.reshape(shape), found.reshape(shape), z.reshape(shape), largest, table is not None, names
-    )
+    return Calibration(expected, found, z, largest, table is not None, names)
 
 
-def _z(gap: Floats, log: Log, rows: NDArray[np.bool_], noise: Floats | None) -> float:
-    """Sum of the gaps over its error: between customers, or what independent rows would give, if that is larger."""
-    sums = by_cluster(gap, None if log.cluster is None else log.cluster[rows])
-    variance = float(np.square(sums).sum() - sums.sum() ** 2 / len(sums))
-    if noise is not None:
-        variance = max(variance, float(noise[rows].sum()))
-    total = float(gap.sum())
-    if variance <= 0:
-        return 0.0 if abs(total) < 1e-9 * len(gap) else float(np.copysign(np.inf, total))
-    return total / float(np.sqrt(variance))
+def _guests(of: NDArray[np.int64], cluster: Integers | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each row's customer within its segment (n,), and each such customer's segment; without customers, the rows."""
+    if cluster is None:
+        return np.arange(len(of)), of
+    width = int(cluster.max(initial=0)) + 1
+    pairs, guest = np.unique(of * width + cluster, return_inverse=True)
+    return guest, pairs // width
 
 
-def calibration_sentences(found: Calibration) -> list[str]:
-    """One sentence about the worst alarm, if there is any."""
+def _z(gap: Floats, home: NDArray[np.int64], rows: NDArray[np.int64], noise: Floats | float) -> Floats:
+    """(s,) sum of the customers' gaps over its error; NaN where too few customers tell.
+
+    The error is that between customers, or what independent rows would give (`noise`), if that is larger.
+    """
+    customers, total = np.bincount(home), np.bincount(home, gap)
+    variance = np.maximum(np.bincount(home, np.square(gap)) - total**2 / customers, noise)
+    surely = np.where(np.abs(total) < 1e-9 * rows, 0.0, np.copysign(np.inf, total))
+    z = np.divide(total, np.sqrt(np.maximum(variance, 0.0)), out=surely, where=variance > 0)
+    return np.where(customers >= FEWEST, z, np.nan)
+
+
+def calibration_sentences(
+    found: Calibration, actions: Sequence[str] | None = None, segments: Sequence[str] | None = None
+) -> list[str]:
+    """One sentence about the worst alarm, if there is any.
+
+    Args:
+        found: the calibration.
+        actions: what the actions are called; None = their numbers.
+        segments: what the segments with the codes 0.. are called; None = their codes.
+    """
     alarms = found.alarms
     if not alarms.any():
         return []
-    s, a = np.unravel_index(np.argmax(np.where(alarms, np.abs(found.z), 0)), alarms.shape)
+    s, a = divmod(int(np.argmax(np.where(alarms, np.abs(found.z), 0))), alarms.shape[1])
     more = int(alarms.sum()) - 1
-    where = f"Action {a}" + (f" in segment {found.segments[s]}" if len(found.segments) > 1 else "")
+    where = f"Action {a}" if actions is None else actions[a]
+    if len(found.segments) > 1:
+        code = int(found.segments[s])
+        where += f" in segment {code if segments is None else segments[code]}"
     return [
         f"{where} occurs {found.found[s, a] / found.expected[s, a]:.3g} times as often as its propensities say "
         f"({abs(found.z[s, a]):.1f} standard errors"

@@ -147,15 +147,23 @@ def _propensities(d: Document, drawn: dict[str, Chart]) -> str:
             count(x["taken"]),
             decimal(x["found"] / x["expected"] if x["expected"] > 0 else None),
             decimal(x["z"]),
+            _worst(x.get("worst_segment")),
             "wrong" if x["alarm"] else "right" if x["z"] is not None else "too rare to tell",
         )
         for x in lines
     ]
-    heads = ("offer", "taken", "observed over expected", "standard errors from 1", "")
+    heads = ("offer", "taken", "observed over expected", "standard errors from 1", "most in segment", "")
     body = f"<p>{text(words.propensities(d))}</p>{_figure(drawn, 'propensities')}"
     body += blocks.details("Offer by offer", blocks.table(heads, rows))
     note = "Every estimate rests on the logged chances. If they are right, each offer occurs as often as they say."
     return blocks.section("Were the logged chances right?", note, body)
+
+
+def _worst(x: Document | None) -> str:
+    """Where an offer's frequency is furthest from its chances, and by how many standard errors."""
+    if x is None:
+        return NONE
+    return text(f"{x['segment']} of {x['column']}: " + ("certain" if x["z"] is None else decimal(x["z"])))
 
 
 def _ranking(d: Document) -> str:
@@ -174,7 +182,4 @@ def _ranking(d: Document) -> str:
 
 
 def _notes(d: Document) -> str:
-    facts = list(d["warnings"])
-    if d["left_out"]:
-        facts.append(f"{count(d['left_out'])} decisions are left out: held out, too young or unanswered")
-    return blocks.notes(facts)
+    return blocks.notes([fact for fact in (*d["warnings"], words.left_out(d)) if fact])

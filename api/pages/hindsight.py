@@ -34,7 +34,7 @@ def render(d: Document, drawn: dict[str, Chart]) -> str:
         blocks.section("What would change", note, first),
         _policies(d, drawn),
         _limits(d),
-        blocks.notes(d["warnings"]),
+        blocks.notes([fact for fact in (*d["warnings"], words.left_out(d)) if fact]),
     ]
     return blocks.page("What other limits would have earned", header, "".join(parts))
 

@@ -68,6 +68,12 @@ def twice() -> list[Row]:
     return [row for row in rows(OFTEN) for _ in range(2)]
 
 
+def some_twice() -> list[Row]:
+    """The successes of February were appended once more."""
+    log = rows(OFTEN)
+    return log + [row for row in log if row["outcome"] and row["decided_at"].month == 2]
+
+
 def late_for_one() -> list[Row]:
     """Half of the successes of one offer are only reported after three weeks."""
     log = rows(OFTEN)
@@ -115,6 +121,8 @@ def test_the_honest_log_is_believed(ask: Callable[[list[Row]], dict[str, Any]]) 
         (without_an_offer, "insufficient", "20.0% of the target's probability is on actions that the log cannot"),
         (one_huge_weight, "insufficient", "alone carries"),
         (late_for_one, "invalid", "The outcomes of late come late: "),
+        (twice, "insufficient", "3,000 rows are copies of other rows' decisions"),
+        (some_twice, "insufficient", "rows are copies of other rows' decisions"),
     ],
 )
 def test_a_spoilt_log_is_caught_and_named(
@@ -125,12 +133,45 @@ def test_a_spoilt_log_is_caught_and_named(
     assert any(named in reason for reason in found["reasons"]), found["reasons"]
 
 
-def test_rows_that_are_there_twice_are_named_and_narrow_nothing(ask: Callable[[list[Row]], dict[str, Any]]) -> None:
-    once, again = ask(rows(OFTEN)), ask(twice())
-    assert any(warning.startswith("3,000 of 6,000 logged decisions repeat another") for warning in again["warnings"])
-    plain = [next(e for e in found["estimates"] if e["estimator"] == "ips") for found in (once, again)]
-    assert plain[1]["value"] == pytest.approx(plain[0]["value"])
-    assert plain[1]["std_error"] == pytest.approx(plain[0]["std_error"])
+def test_rows_that_may_be_different_decisions_are_named_and_narrow_nothing(
+    ask: Callable[[list[Row]], dict[str, Any]],
+) -> None:
+    """Moments are days here, so that equal rows are no copies; a customer's rows are one observation anyhow."""
+
+    def daily(log: list[Row]) -> list[Row]:
+        return [row | {"decided_at": row["decided_at"].replace(hour=0, minute=0)} for row in log]
+
+    once, again = ask(daily(rows(OFTEN))), ask(daily(rows(OFTEN) + rows(OFTEN)[:2_000]))
+    assert any("of 5,000 logged decisions repeat another" in warning for warning in again["warnings"])
+    assert again["verdict"] == once["verdict"] == "supported"
+    assert again["estimate"]["std_error"] > 0.95 * once["estimate"]["std_error"]
+
+
+def test_chances_that_are_wrong_in_one_town_only_are_named(
+    ask: Callable[[list[Row]], dict[str, Any]], house: House
+) -> None:
+    """There the policy changed and its chances did not: over all towns together no offer occurs too often."""
+    away = {row["customer_id"] for row in house.table("customers") if row["town"] == "away"}
+    log, draw = rows(OFTEN), random.Random(3)
+    for row in log:
+        if row["customer_id"] in away and row["offer_id"] == "family" and draw.random() < 0.2:
+            row |= {"offer_id": "tour", "propensity": OFTEN["tour"]}
+    found = ask(log)
+    assert found["verdict"] == "invalid"
+    assert found["reasons"][0].startswith("tour in segment away of town occurs ")
+    tour = next(x for x in found["propensities"] if x["offer_id"] == "tour")
+    assert tour["alarm"] and tour["z"] < 4.5 < tour["worst_segment"]["z"]
+    assert (tour["worst_segment"]["column"], tour["worst_segment"]["segment"]) == ("town", "away")
+
+
+def test_rows_that_are_too_young_are_left_out_and_counted(ask: Callable[[list[Row]], dict[str, Any]]) -> None:
+    log = rows(OFTEN)
+    edge = datetime.fromisoformat(NOW).replace(tzinfo=UTC) - timedelta(days=14)
+    failed = {"outcome": 0, "reward": 0, "outcome_at": ""}
+    young = [row | failed | {"decided_at": edge + timedelta(hours=1 + i % 300)} for i, row in enumerate(log[:700])]
+    found, alone = ask(log + young), ask(log)
+    assert (found["rows"], found["left_out"], found["immature"]) == (3_000, 700, 700)
+    assert found["estimate"] == alone["estimate"]
 
 
 def test_a_backtest_is_asked_for_on_the_command_line(

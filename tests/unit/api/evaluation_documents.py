@@ -17,7 +17,9 @@ def segment(name, difference, **changes):
 
 def chance(offer_id, found, expected=500.0, alarm=False):
     z = (found - expected) / 20.0
-    return {"offer_id": offer_id, "taken": 480, "expected": expected, "found": found, "z": z, "alarm": alarm}
+    worst = {"column": "town", "segment": "inner", "expected": 50.0, "found": 52.0, "z": 0.3, "alarm": alarm}
+    line = {"offer_id": offer_id, "taken": 480, "expected": expected, "found": found, "z": z, "alarm": alarm}
+    return {**line, "worst_segment": worst}
 
 
 def evaluation(**changes):
@@ -26,6 +28,7 @@ def evaluation(**changes):
         "log": "alloc-1",
         "rows": 10_000,
         "left_out": 500,
+        "immature": 200,
         "verdict": "supported",
         "reasons": [],
         "estimator": "dr",
@@ -82,6 +85,7 @@ def invalid(**changes):
         "log": "bank.csv",
         "rows": 45_211,
         "left_out": 0,
+        "immature": 0,
         "verdict": "invalid",
         "reasons": ["45,211 of 45,211 logged rows have no propensity."],
         "chosen_because": "",
@@ -104,7 +108,8 @@ def scenario(name, value, verdict="supported", **changes):
 
 def hindsight(*scenarios):
     """As `allot evaluate --what-if` answers."""
-    head = {"target": "spring", "log": "alloc-1", "rows": 10_000, "customers": 9000, "left_out": 0, "warnings": ["n"]}
+    head = {"target": "spring", "log": "alloc-1", "rows": 10_000, "customers": 9000, "left_out": 0, "immature": 0}
+    head |= {"warnings": ["n"]}
     return {
         **head,
         "logged": estimate("logged", 0.42),
@@ -124,7 +129,7 @@ def origin(day, value, verdict="supported", **changes):
 
 def backtest(*origins, **changes):
     """As `allot backtest` answers."""
-    head = {"target": "spring", "log": "exposures", "rows": 10_000, "left_out": 0, "warnings": ["n"]}
+    head = {"target": "spring", "log": "exposures", "rows": 10_000, "left_out": 0, "immature": 0, "warnings": ["n"]}
     return {**origin(2, 0.47), **head, "origins": origins, **changes}
 
 

@@ -13,6 +13,7 @@ from api.pages.blocks import publish
 from api.pages.evaluation import draw_charts, render
 from api.withheld import withheld
 
+CERTAIN = {**chance("a", 510.0), "worst_segment": {**chance("a", 510.0)["worst_segment"], "z": None}}
 NASTY = "<b>town & more</b>"
 COMPARING = (
     " less per 1,000",
@@ -124,6 +125,14 @@ def test_values_that_do_not_exist_are_dashes(tmp_path, capsys):
 def test_offers_that_occur_too_often_are_named(capsys):
     found = evaluation(propensities=[chance("a", 510.0), chance("b", 700.0, alarm=True)])
     assert "Logged chances are wrong for 1 of 2 offers: b." in told(found, capsys)
+
+
+def test_what_is_left_out_is_counted_and_the_segment_furthest_from_its_chances_is_named(capsys):
+    words_ = "500 decisions are left out: 200 are too young to have all their outcomes, 300 are held out or unanswered"
+    assert words_ in told(evaluation(), capsys) and words_ in page_of(evaluation())
+    assert words.left_out(evaluation(left_out=0, immature=0)) == ""
+    assert "inner of town: 0.3" in page_of(evaluation())
+    assert "inner of town: certain" in page_of(evaluation(propensities=[{**CERTAIN, "alarm": True}]))
 
 
 def test_many_segments_and_offers_still_make_a_page():

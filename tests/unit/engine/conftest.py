@@ -16,6 +16,16 @@ def decided(trained, tmp_path_factory):
     return lab, plans
 
 
+@pytest.fixture(scope="session")
+def heard(decided, tmp_path_factory):
+    """Two allocations of the same customers with all their outcomes, not yet learnt from; never to be changed."""
+    lab, plans = decided
+    lab = lab.copy(tmp_path_factory.mktemp("heard"))
+    for plan, day in zip(plans, (0, SECOND), strict=True):
+        lab.feed(lab.answers(plan, day), day + 4)
+    return lab, plans
+
+
 @pytest.fixture
 def lab(trained, tmp_path):
     """A workspace of one's own, trained."""

@@ -79,6 +79,29 @@ def test_a_column_that_holds_the_outcome_is_named_and_makes_the_answer_invalid(l
     assert not any("taste" in reason for reason in found["reasons"])
 
 
+def test_a_count_of_outcomes_is_named_although_it_tells_less_than_the_outcome_would(tmp_path):
+    """Each customer is asked four times; today's customers hold how often each succeeded, wrong for one in four."""
+    r = np.random.default_rng(3)
+    who = np.tile(np.arange(1_000), 4)
+    chance = 0.05 + 0.5 * r.random(1_000)
+    asked = town(2, lambda taste, _: chance[who], n=len(who))
+    often = np.bincount(who, asked.outcome)
+    ids = [f"r{i:04d}" for i in range(len(chance))]
+    people = {"customer_id": ids, "chance": np.round(chance, 1)}
+    log = asked.exposures(customer_id=[ids[i] for i in who])
+    told = {}
+    for name, column in (
+        ("honest", {}),
+        ("leak", {"often": np.where(r.random(1_000) < 0.75, often, r.permutation(often))}),
+    ):
+        made = workspace(tmp_path / name, pa.table({**people, **column}), log)
+        told[name] = backtest(made, campaign(), Rolling(1, OUTCOME_DAYS, END))
+    assert told["leak"]["verdict"] == "invalid"
+    assert any("Given customer.often, two successes of one customer" in why for why in told["leak"]["reasons"])
+    assert not any("customer.chance" in why for why in (*told["leak"]["reasons"], *told["honest"]["reasons"]))
+    assert told["honest"]["verdict"] != "invalid", told["honest"]["reasons"]
+
+
 def test_a_column_that_is_vouched_for_is_believed(liking, tmp_path):
     made = workspace(tmp_path, liking.customers(bought=liking.outcome), liking.exposures())
     found = backtest(made, campaign(), Rolling(1, OUTCOME_DAYS, END, known=("customer.bought",)))

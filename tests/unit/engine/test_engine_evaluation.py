@@ -23,16 +23,6 @@ from warehouse import Store, Workspace, attach, connect, current_version
 NOTHING = Question(None, None, None, (), OUTCOME_DAYS, moment(LATE))
 
 
-@pytest.fixture(scope="module")
-def heard(decided, tmp_path_factory):
-    """Two allocations with all their outcomes, not yet learnt from."""
-    lab, plans = decided
-    lab = lab.copy(tmp_path_factory.mktemp("heard"))
-    for plan, day in zip(plans, (0, SECOND), strict=True):
-        lab.feed(lab.answers(plan, day), day + 4)
-    return lab, plans
-
-
 @pytest.fixture
 def logged(trained, tmp_path):
     """Writes exposures that no model has seen: the history, decided a day later."""
@@ -291,6 +281,25 @@ def test_the_answer_says_what_it_rests_on(heard):
     assert not any(x["alarm"] for x in found["propensities"])
     assert sum(x["rows"] for x in found["weights"]) == pytest.approx(1.0)
     assert found["calibration_error"] < 0.2
+
+
+def test_every_estimator_answers_when_asked_and_nothing_else_changes(heard, tmp_path):
+    lab, (first, _) = heard
+    question = replace(NOTHING, campaign=lab.campaign, allocations=(first["allocation_id"],), by="segment")
+    plain, every = (evaluate(lab.workspace, replace(question, every_estimator=asked)) for asked in (False, True))
+    judged = [e["estimator"] for e in plain["estimates"]]
+    more = every["estimates"][len(judged) :]
+    assert judged == ["ips", "snips", "dr", "sndr"]
+    names = ["dm", "clipped_ips", "switch_dr", "dr_os", "subgaussian_ips", "subgaussian_dr", "mrdr", "mips"]
+    assert [e["estimator"] for e in more] == names
+    assert every["estimates"][: len(judged)] == plain["estimates"] and every["estimate"] == plain["estimate"]
+    for e in more:  # the policy is nearly the logged one: all agree with what was earned
+        assert abs(e["value"] - plain["logged"]["value"]) < 4 * plain["logged"]["std_error"], e
+    assert any("know their noise" in warning for warning in every["warnings"])
+    customers = decisions(first, "customer_id")["customer_id"]
+    certain = target_file(tmp_path / "list.csv", [(c, first["offer_ids"][0], 1.0) for c in customers])
+    found = evaluate(lab.workspace, replace(NOTHING, target=certain, every_estimator=True))
+    assert "replay" not in [e["estimator"] for e in found["estimates"]]  # the log is not uniform
 
 
 def test_the_answer_is_finite_json(heard):

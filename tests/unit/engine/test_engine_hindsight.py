@@ -23,16 +23,6 @@ BOTH = replace(NOTHING, since=moment(0), until=moment(LATE))
 
 
 @pytest.fixture(scope="module")
-def heard(decided, tmp_path_factory):
-    """Two allocations of the same customers with all their outcomes, not yet learnt from."""
-    lab, plans = decided
-    lab = lab.copy(tmp_path_factory.mktemp("heard"))
-    for plan, day in zip(plans, (0, SECOND), strict=True):
-        lab.feed(lab.answers(plan, day), day + 4)
-    return lab, plans
-
-
-@pytest.fixture(scope="module")
 def cut(heard):
     """A fifth less budget, and none for calls, on both allocations."""
     lab, _ = heard
@@ -175,6 +165,8 @@ def test_questions_that_hindsight_cannot_answer(heard, tmp_path):
         in_hindsight(lab.workspace, replace(NOTHING, target=tmp_path / "list.csv"), ["budget=-20%"])
     with pytest.raises(CampaignError, match="which campaign's limits"):
         in_hindsight(lab.workspace, replace(NOTHING, log=lab.files.exposures), ["budget=-20%"])
+    with pytest.raises(CampaignError, match="by one estimator"):
+        in_hindsight(lab.workspace, replace(NOTHING, every_estimator=True), ["budget=-20%"])
     with pytest.raises(CampaignError, match="no limit 'budgit'"):
         in_hindsight(lab.workspace, NOTHING, ["budgit=-20%"])
     with pytest.raises(CampaignError, match="each allocation's own limits"):

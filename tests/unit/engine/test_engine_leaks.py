@@ -93,6 +93,69 @@ def test_one_customer_with_many_rows_counts_once():
     assert found.error > 2 * alone.error
 
 
+def regulars(column, once=False, seed=5, differ=0.7):
+    """1,000 customers of four rows each, who differ; `column` is made of their liking and of all their outcomes."""
+    r = np.random.default_rng(seed)
+    who, liking = np.repeat(np.arange(N // 4), 4), r.normal(size=N // 4)
+    y = (r.random(N) < 1 / (1 + np.exp(1.4 - differ * liking))[who]).astype(float)
+    if once:  # who has bought does not buy again
+        later = np.cumsum(y.reshape(-1, 4), axis=1).ravel() > 1
+        y[later] = 0.0
+    x = pa.array(column(r, liking, np.bincount(who, y))[who])
+    parts = np.array_split(r.permutation(N), 2)
+    return told(
+        *(Seen(pa.table({"customer.x": x.take(rows)}), y[rows], who[rows].astype(np.uint64)) for rows in parts)
+    )[0]
+
+
+def ever(r, liking, won):
+    """Whether there was a success at all, for nine in ten customers; of the others, somebody else's."""
+    return np.where(r.random(len(won)) < 0.9, won > 0, r.permutation(won > 0)).astype(float)
+
+
+def how_often(r, liking, won):
+    return np.where(r.random(len(won)) < 0.8, won, r.permutation(won))
+
+
+def known_before(r, liking, won):
+    return liking
+
+
+@pytest.mark.parametrize("column", [ever, how_often])
+def test_a_column_that_is_made_of_outcomes_is_named_although_it_explains_less_than_a_quarter(column):
+    found = regulars(column)
+    assert 0.05 < found.before < 0.25 and not found.implausible
+    assert found.made_of_outcomes and found.given < -0.03 < 0 < found.together
+    proofs, doubts = sentences([found], "then")
+    assert "Given customer.x, two successes of one customer exclude each other" in proofs[0] and doubts == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_explains_why_a_customers_outcomes_are_alike_is_no_leak(seed):
+    found = regulars(known_before, seed=seed)
+    assert found.before > 0.03
+    assert abs(found.given) < found.together and not found.made_of_outcomes
+
+
+def test_where_one_success_rules_out_the_next_nothing_is_concluded():
+    found = regulars(known_before, once=True, differ=2.0)
+    assert found.before > 0.05 and found.given_z < -4  # it would be blamed, were outcomes alike without it
+    assert not found.made_of_outcomes
+
+
+def test_the_name_of_a_few_customers_is_no_leak():
+    """Their own outcomes are left out of their group's rate, which would else make these exclude each other."""
+    found = regulars(lambda r, liking, won: np.array([f"group {i}" for i in r.integers(0, 250, len(won))]))
+    assert found.given > 0.7 * found.together
+
+
+def test_a_column_that_changes_with_time_may_know_past_outcomes():
+    r = np.random.default_rng(4)
+    who = np.repeat(np.arange(N // 4, dtype=np.uint64), 4)
+    found = told(seen(1, helpful, customer=who), seen(2, lambda *_: r.normal(size=N), customer=who))[0]
+    assert np.isnan(found.given) and not found.made_of_outcomes
+
+
 def test_without_successes_nothing_is_said():
     none = np.zeros(N)
     found = told(seen(1, noise, none), seen(2, noise, none))[0]
