@@ -1,6 +1,6 @@
 """Whom a campaign may address, with what, and what we believe of every pair."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -12,6 +12,7 @@ from allot.uniforms import stream, uniforms
 from bandit import Beliefs, Learnt
 from engine.campaign import Campaign
 from engine.catalogue import catalogue
+from engine.features import FeatureSpec
 from engine.models import Foundation
 from engine.rows import Past, customer_features, memory_of
 from engine.stages import Stages
@@ -90,6 +91,14 @@ def find_audience(
     at = campaign.as_of
     people = candidates(connection, plan, audience_sql=audience, as_of=at, memory=relation, said=campaign.audience)
     return Audience(people, plan, offers, people.reasons == 0, np.zeros(len(people.key), bool))
+
+
+def remembering(people: Candidates, read: FeatureSpec) -> Candidates:
+    """The same people, once the rules have been asked: of their memory, the columns that the model reads."""
+    if people.memory is None:
+        return people
+    kept = [name for name in people.memory.column_names if f"memory.{name}" in read.names]
+    return replace(people, memory=people.memory.select(kept))
 
 
 def addressed(connection: "DuckDBPyConnection", campaign: Campaign, version: DataVersion) -> pa.Array:

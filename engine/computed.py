@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from allot import CampaignError, LimitError
 from bandit import Beliefs, Learnt
-from engine.audience import Audience, audience_beliefs, find_audience, held_out
+from engine.audience import Audience, audience_beliefs, find_audience, held_out, remembering
 from engine.campaign import Campaign
 from engine.catalogue import terms_of
 from engine.drawable import check_drawable, no_room_for_draw
@@ -131,7 +131,8 @@ def set_up_with(
         with stages("candidates"):
             audience = find_audience(connection, store, workspace, campaign, (version, past))
         held = held_out(workspace, audience.people.key, campaign.exploration.holdout)
-        audience = Audience(audience.people, audience.rules, audience.offers, audience.eligible, held)
+        people = remembering(audience.people, model[0].features)
+        audience = Audience(people, audience.rules, audience.offers, audience.eligible, held)
         segments = segmented(campaign.limits, audience.offers, audience.people.columns, _domain(connection, version))
         foundation, posterior = taking_in(model, audience.offers)
         beliefs, relative = audience_beliefs(connection, audience, campaign, (foundation, posterior), stages)

@@ -107,7 +107,7 @@ def memory_of(
         n rows: customer_id and the memory columns.
     """
     customers, as_of = people
-    pairs = _pairs(customers, pa.array([as_of] * len(customers), pa.timestamp("us", "UTC")))
+    pairs = _pairs(customers, pa.repeat(pa.scalar(as_of, pa.timestamp("us", "UTC")), len(customers)))
     table = _remember(connection, store, workspace, pairs, asked)
     if table is None:
         return None
@@ -118,7 +118,7 @@ def customer_features(
     connection: "DuckDBPyConnection", customers: pa.Array, as_of: datetime, memory: pa.Table | None
 ) -> pa.Table:
     """The columns a model may read, prefixed by where they come from, for customers at one moment."""
-    pairs = _pairs(customers, pa.array([as_of] * len(customers), pa.timestamp("us", "UTC")))
+    pairs = _pairs(customers, pa.repeat(pa.scalar(as_of, pa.timestamp("us", "UTC")), len(customers)))
     return _prefixed(customer_rows(connection, pairs), memory)
 
 

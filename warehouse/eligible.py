@@ -1,7 +1,7 @@
 """Who could get which offer: the audience as of a moment, in hash order, and the reasons against every offer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import DataError, RuleError
-from warehouse.connection import name, one_row, quoted
+from warehouse.connection import one_row, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -99,12 +99,10 @@ def candidates(
 
     view_present(connection, as_of)
     customer_columns = list(_columns(connection, "present_customers"))
-    memory_columns = [c for c in _columns(connection, memory) if c != "customer_id"] if memory else []
     if plan.reads_memory and not memory:
         raise RuleError("a rule reads memory, but there is none.", remedy="Load events or exposures, or drop the rule.")
     masks = [f"{plan.shared} AS shared", *(f"{mask} AS r{a}" for a, mask in enumerate(plan.masks))]
     query = _sql("candidates.sql").substitute(
-        memory_columns="".join(f"m.{name(c)} AS {name(f'memory.{c}')}, " for c in memory_columns),
         masks=", ".join(masks),
         memory=memory or _NO_MEMORY,
         audience=audience_sql,
@@ -115,31 +113,40 @@ def candidates(
         _blame(connection, plan, audience_sql, memory or _NO_MEMORY, error)
     if table.num_rows == 0:
         raise _empty(connection, said or audience_sql)
-    return _ordered(table, plan, customer_columns, memory_columns)
+    found = _ordered(table, plan, customer_columns)
+    del table  # or it would stand beside what follows
+    return replace(found, memory=_remembered(connection, memory, found.customer_id)) if memory else found
 
 
-def _ordered(
-    table: "pa.Table", plan: Plan, customer_columns: Sequence[str], memory_columns: Sequence[str]
-) -> Candidates:
+def _remembered(connection: "DuckDBPyConnection", memory: str, customer_id: "pa.StringArray") -> "pa.Table":
+    """The memory columns of some customers; null where there is no memory of one.
+
+    The rules' query does not carry them: they are many, and it would hold each of them twice on the way.
+    """
+    import pyarrow.compute as pc
+
+    known = connection.sql(f"FROM {memory}").to_arrow_table()
+    place = pc.index_in(customer_id, _strings(known.column("customer_id")))
+    return known.drop_columns(["customer_id"]).take(place)
+
+
+def _ordered(table: "pa.Table", plan: Plan, customer_columns: Sequence[str]) -> Candidates:
     """Hash order, equal hashes by id: no order of files or threads shows through."""
     ids = _strings(table.column(customer_columns.index("customer_id")))
     key = _keys(ids)
     order = np.argsort(key, kind="stable")
     if len(order) > 1 and (np.diff(key[order]) == 0).any():
         order = np.lexsort((np.array(ids.to_pylist(), object).astype(str), key))
-    n_customer, n_memory = len(customer_columns), len(memory_columns)
-    first_mask = n_customer + n_memory + 1
+    n_customer = len(customer_columns)
+    first_mask = n_customer + 1
     reasons = np.empty((table.num_rows, len(plan.masks)), np.uint64)
     shared = table.column(first_mask - 1).to_numpy()
     for a in range(len(plan.masks)):
         reasons[:, a] = (shared | table.column(first_mask + a).to_numpy())[order]
     columns = table.select(range(n_customer)).take(order)
-    memory = None
-    if memory_columns:
-        memory = table.select(range(n_customer, n_customer + n_memory)).take(order).rename_columns(list(memory_columns))
     if plan.household:
         _one_per_household(columns, reasons, np.uint64(plan.household))
-    return Candidates(_strings(columns.column("customer_id")), key[order], columns, memory, reasons)
+    return Candidates(_strings(columns.column("customer_id")), key[order], columns, None, reasons)
 
 
 def _one_per_household(columns: "pa.Table", reasons: NDArray[np.uint64], mask: np.uint64) -> None:

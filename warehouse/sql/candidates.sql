@@ -3,7 +3,6 @@
 -- c = customers as of the moment, m = their memory (one row per customer, or none).
 SELECT
   c.*,
-  $memory_columns
   $masks
 FROM present_customers AS c
 LEFT JOIN $memory AS m ON m.customer_id = c.customer_id

@@ -10,6 +10,7 @@ from bandit import prior as prior_module
 from bandit import prior_fit, prior_trees
 from bandit.calibration import log_loss, sigmoid
 from bandit.columns import Columns
+from bandit.folds import holdout
 from bandit.prior import Log, Prior
 from bandit.prior_fit import FittedPrior, fit_prior
 
@@ -166,6 +167,21 @@ def test_the_report_counts_and_beats_the_base_rate(log, fitted):
     assert np.all(np.diff([b.predicted for b in report.calibration]) > 0)
     assert report.gain["age"] > 2 * report.gain["spend"] > 0
     assert set(report.gain) == set(COLUMNS.names)
+
+
+def test_boosting_stops_where_later_rows_gain_no_more(log, fitted):
+    data = prior_trees.training_data(log, TABLE, COLUMNS, seed=3, threads=1)
+    late = holdout(log.decided_at, log.customer_key)
+    assert log.decided_at[~late].max() <= log.decided_at[late].min()
+    on = data.train(np.flatnonzero(~late), prior_trees.MOST_TREES)
+
+    def lost(trees: int) -> float:
+        raw = on.predict(data.matrix[late], num_iteration=trees, raw_score=True)
+        return log_loss(np.asarray(raw), log.outcome[late])
+
+    trees = fitted.report.trees
+    assert fitted.prior.booster().num_trees() == trees < prior_trees.MOST_TREES / 2
+    assert lost(trees) == min(lost(t) for t in range(1, trees + 30)) < lost(prior_trees.MOST_TREES) - 0.01
 
 
 def test_the_held_out_loss_is_of_rows_that_calibration_did_not_see(log):
