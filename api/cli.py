@@ -11,7 +11,7 @@ import typer
 
 from allot import AllotError, CampaignError, DataError, WorkspaceError, __version__
 from api import console, evaluating, experiments, simulating, tables
-from api.options import HOME, AsOf, Format, Home, Output, answer, open_workspace, read_moment
+from api.options import HOME, AsOf, Format, Home, Learnable, Output, answer, open_workspace, read_moment
 from api.start import INTERRUPTED, tell_interrupted, wants_json
 
 app = typer.Typer(
@@ -94,6 +94,12 @@ def train(
             "as it foresees outcomes. Learning and beliefs take about ten times the CPU.",
         ),
     ] = False,
+    outcome: Annotated[
+        Learnable,
+        typer.Option(
+            help="What to learn: whether decisions succeed, or the amounts in column reward (baskets, donations)."
+        ),
+    ] = Learnable.SUCCESS,
     force: Annotated[bool, typer.Option("--force", help="Put the model to use even if it is worse.")] = False,
     workspace: Home = HOME,
     output: Format = Output.TABLE,
@@ -103,10 +109,11 @@ def train(
     A model that is worse than the one in use on held-out rows is not put to use, unless with --force. The answer then
     says why (`refused`), and the exit status is 10.
     """
+    from bandit import kind_named
     from engine.train import Wishes
     from engine.train import train as use_case
 
-    wishes = Wishes(tuple(monotone or ()), weigh, learn_margins, experts, force)
+    wishes = Wishes(tuple(monotone or ()), weigh, learn_margins, experts, force, kind_named(outcome.value))
     opened, moment = open_workspace(workspace), read_moment(as_of)
     with console.progress(quiet=output is Output.JSON) as report:
         document = use_case(opened, as_of=moment, outcome_days=outcome_days, seed=seed, wishes=wishes, reporter=report)

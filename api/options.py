@@ -23,6 +23,13 @@ class Output(StrEnum):
     JSON = "json"
 
 
+class Learnable(StrEnum):
+    """What a model can learn of decisions."""
+
+    SUCCESS = "success"
+    AMOUNT = "amount"
+
+
 Home = Annotated[
     Path, typer.Option("--workspace", envvar="ALLOT_HOME", help="Folder that holds data, models and decisions.")
 ]

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from api.console import change, number, percent, safe, say, table
+from api.training_words import Words, words_of
 
 Document = dict[str, Any]
 
@@ -25,12 +26,13 @@ def loaded(d: Document) -> None:
 
 def trained(d: Document) -> None:
     """How good the prior is, whether it is used, and how much each arm has been seen."""
-    say(_judged(d))
+    words = words_of(d)
+    say(_judged(d, words))
     cross = d["cross"]
     if cross is not None:
         what = "What there was between a customer and the very offer, its channel and its category"
         say(f"{what} (cross columns) is {'used' if cross['used'] else 'not used'}: {cross['because']}.")
-    columns = ("offer", "rows", "success rate", "standing", "held-out rows", "predicted", "observed")
+    columns = ("offer", "rows", words.rate, "standing", "held-out rows", "predicted", "observed")
     table("What the log knows of each offer", columns, [_arm(a) for a in d["arms"]])
     if d["ranking"]:
         lines = [(x["k"], x["recall"], x["rate_recall"], x["ndcg"], x["rate_ndcg"]) for x in d["ranking"]]
@@ -40,23 +42,19 @@ def trained(d: Document) -> None:
     _succeeded(d)
 
 
-def _judged(d: Document) -> str:
+def _judged(d: Document, words: Words) -> str:
     """The trees against their rivals on the held-out rows; where they are not used, what is used instead."""
     trained = f"Trained on {d['rows']:,} exposures"
-    if d["constant"] and d["tree_log_loss"] is None:
-        return f"{trained}; the success rate of all, {d['rate']:.1%}, is used for everybody: {d['constant']}."
-    loss = d["log_loss"] if d["tree_log_loss"] is None else d["tree_log_loss"]
-    linear = "" if d["logistic_log_loss"] is None else f", {d['logistic_log_loss']:.4f} of a logistic regression"
-    judged = (
-        f"{trained}; on {d['holdout_rows']:,} held out, log loss {loss:.4f} against {d['base_log_loss']:.4f} of the "
-        "base rate"
-    )
+    (level, base), (line, straight), (_, trees) = words.losses(d)
+    everybody = f"the {words.rate} of all, {words.figure(d['rate'])}, is used for everybody"
+    if d["constant"] and trees is None:
+        return f"{trained}; {everybody}: {d['constant']}."
+    loss = d[words.key] if trees is None else trees
+    linear = "" if straight is None else f", {straight:.4f} of a {line}"
+    judged = f"{trained}; on {d['holdout_rows']:,} held out, {words.loss} {loss:.4f} against {base:.4f} of the {level}"
     if d["constant"]:
-        return (
-            f"{judged}{linear}: trees are no better than the base rate, and the success rate of all, {d['rate']:.1%}, "
-            "is used for everybody."
-        )
-    gain = 1 - loss / d["base_log_loss"] if d["base_log_loss"] else 0.0
+        return f"{judged}{linear}: trees are no better than the {level}, and {everybody}."
+    gain = 1 - loss / base if base else 0.0
     return f"{judged} ({abs(gain):.1%} {'better' if gain >= 0 else 'worse'}){linear}."
 
 
@@ -79,9 +77,10 @@ def _succeeded(d: Document) -> None:
         say(f"[bold red]Forced into use[/]: {safe(d['refused'])}.")
     old = d["predecessor"]
     if old is not None and old.get("rows"):
+        words = words_of(d)
         say(
-            f"On {old['rows']:,} rows that neither was fitted to, log loss {old['log_loss']:.4f} against "
-            f"{old['other_log_loss']:.4f} of the model it replaces."
+            f"On {old['rows']:,} rows that neither was fitted to, {words.loss} {old[words.key]:.4f} against "
+            f"{old[f'other_{words.key}']:.4f} of the model it replaces."
         )
     say(f"Model {d['prior']} with {d['posterior']}. Next: allot allocate CAMPAIGN.toml", page)
 
@@ -287,7 +286,7 @@ def explained(d: Document) -> None:
         (
             o["offer_id"] or "no offer",
             o["probability"],
-            o["success"],
+            o[d["outcome"]],
             o["value"],
             o["cost"],
             o["price"],
@@ -297,7 +296,7 @@ def explained(d: Document) -> None:
     ]
     nothing = d["no_offer"]
     rows.append(("no offer", nothing["probability"], "-", 0, 0, 0, "chosen" if d["chosen"] is None else ""))
-    columns = ("offer", "chosen with", "success", "value", "cost", "charge", "")
+    columns = ("offer", "chosen with", d["outcome"], "value", "cost", "charge", "")
     table("Offers", columns, rows)
     if d["without_reasons"]:
         say(f"[yellow]note:[/] the score cannot be taken apart: {safe(d['without_reasons'])}")
@@ -307,15 +306,16 @@ def explained(d: Document) -> None:
 
 def _score(d: Document) -> None:
     """The terms of the chosen offer's score, the small ones together."""
+    unit = "logit" if d["outcome"] == "success" else "amount"
     told = [r for r in d["reasons"] if r["part"] not in ("prior", "learnt")]
     terms = sorted((r for r in d["reasons"] if r["part"] in ("prior", "learnt")), key=lambda r: -abs(r["worth"]))
     small = terms[_TERMS:]
     rest = {"part": "", "term": f"{len(small)} smaller terms", "worth": sum(r["worth"] for r in small)}
-    rest["logit"] = sum(r["logit"] for r in small)
+    rest[unit] = sum(r[unit] for r in small)
     rows = [told[0], *terms[:_TERMS], *([rest] if small else []), *(r for r in told[1:] if r["worth"] != 0.0)]
-    cells = [(r["part"], safe(r["term"]), _bound(r["logit"]), r["worth"]) for r in rows]
+    cells = [(r["part"], safe(r["term"]), _bound(r[unit]), r["worth"]) for r in rows]
     cells.append(("", "value less charge", "-", d["score"]))
-    table(f"What the score of {safe(d['chosen'])} is made of", ("from", "term", "logit", "worth"), cells)
+    table(f"What the score of {safe(d['chosen'])} is made of", ("from", "term", unit, "worth"), cells)
     if len(d["experts"]) > 1:
         told = [f"{x['expert']} {change(x['logit'])} (believed {percent(x['share'])})" for x in d["experts"]]
         say(f"Of the learnt logits: {', '.join(told)}.")

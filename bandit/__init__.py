@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bandit.experts import Experts, start_experts
     from bandit.folds import holdout, time_folds
     from bandit.grid import Grid, compile_grid
+    from bandit.kinds import AMOUNTS, SUCCESSES, Kind, kind_named
     from bandit.learnt import Learnt, learnt_from_arrays
     from bandit.margin import Margins, fit_margins
     from bandit.posterior import Posterior, Rows
@@ -49,6 +50,7 @@ else:
             "experts": "Experts start_experts",
             "folds": "holdout time_folds",
             "grid": "Grid compile_grid",
+            "kinds": "AMOUNTS SUCCESSES Kind kind_named",
             "learnt": "Learnt learnt_from_arrays",
             "margin": "Margins fit_margins",
             "posterior": "Posterior Rows",
@@ -65,6 +67,8 @@ else:
     )
 
 __all__ = [
+    "AMOUNTS",
+    "SUCCESSES",
     "WARM_ROWS",
     "ArrivalShare",
     "Basis",
@@ -78,6 +82,7 @@ __all__ = [
     "Extent",
     "FittedPrior",
     "Grid",
+    "Kind",
     "Learnt",
     "Log",
     "Margins",
@@ -104,6 +109,7 @@ __all__ = [
     "fit_margins",
     "fit_prior",
     "holdout",
+    "kind_named",
     "learnt_from_arrays",
     "mean_success",
     "priced_probabilities",

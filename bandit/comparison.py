@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit.calibration import log_losses
+from bandit.kinds import SUCCESSES, Kind
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -17,7 +17,7 @@ _MATTERS = 1e-3  # of the loss of the model in use: less is not held against a c
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A candidate against the model in use, on `rows` rows: log losses in nats.
+    """A candidate against the model in use, on `rows` rows: log losses in nats, or mean squared errors of amounts.
 
     `difference` = candidate − in use; `std_error` is its standard error, customers being independent.
     """
@@ -49,20 +49,27 @@ class Comparison:
 
 
 def compare(
-    logit: NDArray[Any], other: NDArray[Any], outcome: NDArray[Any], customer: NDArray[Any], weight: Floats
+    logit: NDArray[Any],
+    other: NDArray[Any],
+    outcome: NDArray[Any],
+    customer: NDArray[Any],
+    weight: Floats,
+    *,
+    kind: Kind = SUCCESSES,
 ) -> Comparison:
     """Compare two models' logits on the same rows.
 
     Args:
         logit, other: (r,) of the candidate and of the model in use.
-        outcome: (r,) 0 or 1.
+        outcome: (r,) of the kind that both foretell.
         customer: (r,) whose row it is; rows of one customer are not independent.
         weight: (r,) how much each row counts.
+        kind: of the outcomes.
     """
     rows = len(outcome)
     if rows == 0:
         return Comparison(0, 0.0, 0.0, 0.0, 0.0)
-    mine, theirs = log_losses(logit, outcome), log_losses(other, outcome)
+    mine, theirs = kind.losses(logit, outcome), kind.losses(other, outcome)
     total = float(weight.sum())
     difference = float((weight * (mine - theirs)).sum() / total)
     off = weight * (mine - theirs - difference)

@@ -62,6 +62,11 @@ def _mode(
     return w, curvature
 
 
+def unit_of(noise_variance: float) -> float:
+    """What a logit is among amounts: the noise of a logit's own success has the sd π/√3."""
+    return float(np.sqrt(3.0 * noise_variance)) / np.pi
+
+
 def first_noise(batches: Iterable[Batch]) -> float:
     """Variance of the outcomes around the prior's amounts, before any residual; 1 where there is none."""
     square = rows = 0.0

@@ -1,4 +1,4 @@
-"""The plain model that trees have to beat: a logistic regression on segments, numbers and the offer."""
+"""The plain model that trees have to beat: a regression on segments, numbers and the offer; logistic of successes."""
 
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bandit.basis import Basis, fit_basis
 from bandit.columns import Columns
-from bandit.laplace import Batch, mode
+from bandit.laplace import Batch
 from bandit.prior import Log
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -20,7 +20,7 @@ _LEVEL_PRECISION = 1e-4  # the common level is hardly shrunk
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Logistic:
-    """logit = weights · [1, segments, standardised numbers, arm]."""
+    """logit, or amount = weights · [1, segments, standardised numbers, arm]."""
 
     basis: Basis
     weights: Floats
@@ -32,7 +32,7 @@ class Logistic:
 
 
 def fit_logistic(log: Log, rows: NDArray[np.int64], columns: Columns, arms: int) -> Logistic:
-    """Fit it by its posterior mode under N(0, 1) weights.
+    """Fit it by its posterior mode under N(0, 1) weights, in units of the noise where outcomes are amounts.
 
     Args:
         log: exposures.
@@ -47,7 +47,8 @@ def fit_logistic(log: Log, rows: NDArray[np.int64], columns: Columns, arms: int)
     batch = Batch(basis=design, slope=nothing, offset=nothing, outcome=log.outcome[rows], weight=log.weights[rows])
     precision = np.full(design.shape[1] + 1, _PRECISION)
     precision[0] = _LEVEL_PRECISION
-    found, _ = mode(batch, np.zeros(len(precision)), np.diag(precision))
+    likelihood, unit = log.kind.likelihood(batch.outcome, batch.weight)
+    found, _ = likelihood(batch, np.zeros(len(precision)), np.diag(precision / unit**2))
     return Logistic(basis, found, arms)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
-from bandit.gaussian import first_noise, noise_step, with_noise
+from bandit.gaussian import first_noise, noise_step, unit_of, with_noise
 from bandit.hierarchy import Group, fit_group, initial, site
 from bandit.laplace import Batch, Likelihood, mode
 from bandit.posterior import Posterior, Rows, batches, check_rows
@@ -172,9 +172,8 @@ def _pair(group: Group) -> tuple[Floats, Floats]:
 
 
 def _scales(log: _Log, noise: float | None, *, cold: bool) -> Group:
-    """The initial scales. Of amounts they are what they are of logits, whose own noise has the sd π/√3."""
-    unit = 1.0 if noise is None else float(np.sqrt(3.0 * noise)) / np.pi
-    return initial(log.block, cold=cold, unit=unit)
+    """The initial scales; of amounts they are what they are of logits."""
+    return initial(log.block, cold=cold, unit=1.0 if noise is None else unit_of(noise))
 
 
 def _known(kin: NDArray[np.uint64] | None, arms: int) -> NDArray[np.uint64]:

@@ -1,5 +1,7 @@
 """What the log alone says: a calibrated logit for every customer and arm, from gradient-boosted trees.
 
+Where outcomes are amounts, the amount that is expected stands in the place of the logit.
+
 Arms are the k offers and, last, no offer (arm k). An arm is warm with at least `WARM_ROWS` rows in the log, else cold.
 Offers that came after training, newcomers, stand last before no offer; they are cold until the next training.
 """
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from allot import DataError, ShapeError
 from bandit.columns import Columns, Cross
 from bandit.grid import Grid, compile_grid
+from bandit.kinds import SUCCESSES, Kind, kind_named
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -31,8 +34,8 @@ class Log:
     """Logged exposures, one row each.
 
     `customers` (r, width) float64, NaN = missing, categories as codes; `arm` (r,) 0..k, k = no offer;
-    `outcome` (r,) 0 or 1; `decided_at` (r,) days; `customer_key` (r,) uint64; `weight` (r,) how much each row counts
-    in everything that is fitted or averaged, None = 1.
+    `outcome` (r,) of its `kind`; `decided_at` (r,) days; `customer_key` (r,) uint64; `weight` (r,) how much each row
+    counts in everything that is fitted or averaged, None = 1.
     """
 
     customers: Floats
@@ -41,14 +44,14 @@ class Log:
     decided_at: Floats
     customer_key: NDArray[np.uint64]
     weight: Floats | None = None
+    kind: Kind = SUCCESSES
 
     def __post_init__(self) -> None:
         rows = len(self.arm)
         shapes = [a.shape for a in (self.arm, self.outcome, self.decided_at, self.customer_key)]
         if self.customers.ndim != 2 or len(self.customers) != rows or any(shape != (rows,) for shape in shapes):
             raise ShapeError(f"A log of customers {self.customers.shape} and columns {shapes} is not one row each.")
-        if not np.isin(self.outcome, (0.0, 1.0)).all():
-            raise ShapeError("An outcome is neither 0 nor 1.", where="outcome")
+        self.kind.check(self.outcome)
         if self.weight is not None and (self.weight.shape != (rows,) or not (self.weight > 0).all()):
             raise ShapeError("Weights are not one positive number for each row.", where="weight")
 
@@ -70,6 +73,7 @@ class Log:
             self.decided_at[rows],
             self.customer_key[rows],
             None if self.weight is None else self.weight[rows],
+            self.kind,
         )
 
 
@@ -85,6 +89,7 @@ class Prior:
         intercept, slope: calibration, logit = intercept + slope · raw. Slope 0: the log could not beat its base rate.
         mean_logit: mean cross-fitted logit of the shown arm over the log's rows, a constant of the residual's basis.
         newcomers: how many offers came after training.
+        kind: of the outcomes that it was trained on.
     """
 
     text: str
@@ -95,6 +100,7 @@ class Prior:
     slope: float
     mean_logit: float
     newcomers: int = 0
+    kind: Kind = SUCCESSES
 
     def __post_init__(self) -> None:
         if self.offers.ndim != 2 or self.offers.shape[1] != len(self.columns.offer):
@@ -205,6 +211,8 @@ class Prior:
             "slope": self.slope,
             "mean_logit": self.mean_logit,
         }
+        if self.kind != SUCCESSES:
+            table |= {"outcome": self.kind.name}
         if columns.cross:
             table |= {"cross": [[cross.name, cross.own] for cross in columns.cross], "sources": columns.sources}
         text = json.dumps(table, indent=1, sort_keys=True, allow_nan=False)
@@ -239,6 +247,7 @@ class Prior:
             intercept=table["intercept"],
             slope=table["slope"],
             mean_logit=table["mean_logit"],
+            kind=kind_named(table.get("outcome", SUCCESSES.name)),
         )
 
 

@@ -6,7 +6,6 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit.calibration import fit_calibration
 from bandit.columns import Columns
 from bandit.comparison import Comparison, compare
 from bandit.folds import holdout, time_folds
@@ -43,21 +42,21 @@ def crossing(
     seen = log.some(early[:: max(1, -(-len(early) // _MOST_ROWS))])
     fold = time_folds(seen.decided_at, seen.customer_key, folds=_FOLDS)
     if any(one_kind(seen.outcome[fold != f]) or not (fold == f).any() for f in range(_FOLDS)):
-        return compare(*(np.empty(0) for _ in range(5)))
+        return compare(*(np.empty(0) for _ in range(5)), kind=seen.kind)
 
     def said(read: Columns) -> Floats:
         data = training_data(seen.read_by(read), offers, read, seed=seed, threads=threads, monotone=monotone)
         return _held_out(data, fold)
 
-    return compare(said(columns), said(columns.alone), seen.outcome, seen.customer_key, seen.weights)
+    return compare(said(columns), said(columns.alone), seen.outcome, seen.customer_key, seen.weights, kind=seen.kind)
 
 
 def _held_out(data: TrainingData, fold: NDArray[np.int64]) -> Floats:
-    """(r,) logits of each row, from trees that grew on the other folds."""
+    """(r,) scores of each row, from trees that grew on the other folds."""
     out, y, w = np.empty(len(fold)), data.log.outcome, data.log.weights
     for f in range(_FOLDS):
         inside = np.flatnonzero(fold == f)
         booster = data.train(np.flatnonzero(fold != f), MOST_TREES, stop=inside)
         raw = np.asarray(booster.predict(data.matrix[inside], raw_score=True), np.float64)
-        out[inside] = fit_calibration(raw, y[inside], w[inside])(raw)
+        out[inside] = data.log.kind.calibration(raw, y[inside], w[inside])(raw)
     return out

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
-from bandit.calibration import Calibration, fit_calibration, log_loss
+from bandit.calibration import Calibration
 from bandit.columns import Columns
 from bandit.folds import holdout, time_folds
+from bandit.kinds import Kind
 from bandit.logistic import fit_logistic
 from bandit.prior import WARM_ROWS, Log, Prior, pair_scores
 from bandit.prior_columns import crossing
@@ -112,6 +113,7 @@ def fit_prior(
         intercept=choice.calibration.intercept,
         slope=choice.calibration.slope,
         mean_logit=0.0,
+        kind=log.kind,
     )
     shown, as_cold = _cross_fit(data, prior, choice, say)
     prior = replace(prior, mean_logit=float(shown.mean()) if len(shown) else prior.intercept)
@@ -133,44 +135,38 @@ def _check(log: Log, offers: Floats, columns: Columns, monotone: Mapping[str, in
             raise ShapeError(f"{name!r} cannot be held to {sign}: it is no column of numbers.", where="monotone")
 
 
-def _smoothed_logit(outcome: Floats, weight: Floats) -> float:
-    """Logit of the rate of successes with one success and one failure added."""
-    successful = float((weight * outcome).sum()) + 1.0
-    return float(np.log(successful / (float(weight.sum()) + 2.0 - successful)))
-
-
 def _choose(data: TrainingData, *, force: bool) -> _Choice:
     """Number of trees and calibration, from rows later than those trained on."""
-    log, y, w = data.log, data.log.outcome, data.log.weights
+    log, y, w, kind = data.log, data.log.outcome, data.log.weights, data.log.kind
     late = holdout(log.decided_at, log.customer_key)
     train, held = np.flatnonzero(~late), np.flatnonzero(late)
-    base = np.full(len(held), _smoothed_logit(y[train], w[train]))
-    constant = Calibration(_smoothed_logit(y, w), 0.0)
+    base = np.full(len(held), kind.level(y[train], w[train]))
+    constant = Calibration(kind.level(y, w), 0.0)
     if len(y) < _SMALLEST_LOG:
         return _Choice(0, constant, Holdout(held, base, base), constant=f"the log has fewer than {_SMALLEST_LOG} rows")
     if one_kind(y[train]) or len(held) == 0:
         return _Choice(0, constant, Holdout(held, base, base), constant="the log has outcomes of one kind only")
     half = time_folds(np.zeros(len(held)), log.customer_key[held], folds=2)
     linear = fit_logistic(log, train, data.columns, len(data.offers)).logits(log.customers[held], log.arm[held])
-    rival = _half_calibrated(linear, y[held], w[held], half)
+    rival = _half_calibrated(linear, y[held], w[held], half, kind)
     booster = data.train(train, MOST_TREES, stop=held)
     raw = np.asarray(booster.predict(data.matrix[held], raw_score=True), np.float64)
-    calibration = fit_calibration(raw, y[held], w[held])
-    logit = _half_calibrated(raw, y[held], w[held], half)
-    beaten = log_loss(logit, y[held], w[held]) < log_loss(base, y[held], w[held])
-    why = "" if beaten and calibration.slope > 0.0 else "trees do not beat the rate of successes on held-out rows"
+    calibration = kind.calibration(raw, y[held], w[held])
+    logit = _half_calibrated(raw, y[held], w[held], half, kind)
+    mine, level = (float(np.average(kind.losses(score, y[held]), weights=w[held])) for score in (logit, base))
+    why = "" if mine < level and calibration.slope > 0.0 else kind.no_better
     if why and (not force or calibration.slope <= 0.0):
         return _Choice(0, constant, Holdout(held, base, base, rival, logit), constant=why)
     found = Holdout(held, logit, base, rival, logit)
     return _Choice(int(booster.best_iteration), calibration, found, booster, forced=why)
 
 
-def _half_calibrated(raw: Floats, outcome: Floats, weight: Floats, half: NDArray[np.int64]) -> Floats:
+def _half_calibrated(raw: Floats, outcome: Floats, weight: Floats, half: NDArray[np.int64], kind: Kind) -> Floats:
     """Each half of the customers calibrated on the other, so that the reported loss is not of rows fitted to."""
     out = np.empty(len(raw))
     for side in (0, 1):
         seen = half != side
-        out[~seen] = fit_calibration(raw[seen], outcome[seen], weight[seen])(raw[~seen])
+        out[~seen] = kind.calibration(raw[seen], outcome[seen], weight[seen])(raw[~seen])
     return out
 
 
@@ -186,7 +182,7 @@ def _cross_fit(data: TrainingData, prior: Prior, choice: _Choice, say: Progress)
         inside = np.flatnonzero(fold == f)
         outside = np.flatnonzero(fold != f)
         if one_kind(data.log.outcome[outside]):
-            rate = _smoothed_logit(data.log.outcome[outside], data.log.weights[outside])
+            rate = data.log.kind.level(data.log.outcome[outside], data.log.weights[outside])
             shown[inside] = as_cold[inside] = choice.calibration(rate)
             continue
         booster = data.train(outside, choice.trees)
@@ -225,6 +221,8 @@ def _no_trees(data: TrainingData) -> Any:
 
 def _with_scores(data: TrainingData, prior: Prior, choice: _Choice) -> Holdout:
     """The held-out rows with the scores of all offers for the successes among them, as a customer would be served."""
+    if not data.log.kind.taken:
+        return choice.held
     arms, log = len(data.offers), data.log
     took = successes(log, choice.held.rows, arms - 1)
     scores = np.zeros((len(took), arms - 1))

@@ -18,7 +18,6 @@ MOST_TREES = 400
 _PATIENCE = 30  # rounds without improvement before the hold-out stops the boosting
 _ROWS_PER_THREAD = 50_000  # with fewer, threads wait for one another longer than they work
 _TREES = {
-    "objective": "binary",
     "num_leaves": 15,
     "learning_rate": 0.08,
     "min_data_in_leaf": 40,
@@ -83,7 +82,8 @@ def training_data(
         monotone: +1 or -1 by column name; names that are not among the columns are not read.
     """
     useful = max(1, min(threads, len(log.arm) // _ROWS_PER_THREAD))
-    parameters = {**_TREES, "seed": seed % 2**31, "num_threads": useful, **_constraints(columns, monotone or {})}
+    own = {"objective": log.kind.objective, "seed": seed % 2**31, "num_threads": useful}
+    parameters = {**_TREES, **own, **_constraints(columns, monotone or {})}
     seen = log.customers[:, : len(columns.customer)]
     matrix = np.concatenate([seen, offers[log.arm], columns.of_rows(log.customers, log.arm)], axis=1)
     return TrainingData(log, offers, columns, matrix, log.outcome, parameters)

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit.calibration import Bin, brier, calibration_table, log_loss, sigmoid
+from bandit.calibration import Bin, brier, calibration_table
 from bandit.comparison import Comparison
 from bandit.margin import drawn_together
 from bandit.prior import Log, Prior, parse
@@ -32,7 +32,8 @@ class PriorReport:
     """What the hold-out says of the prior that is used.
 
     `log_loss`, `brier`, `calibration` and `arms` are of held-out rows, calibrated on the other half of the customers;
-    nats. `base_log_loss` is what the training part's rate of successes alone would have lost, `logistic_log_loss` what
+    nats; where outcomes are amounts, losses are mean squared errors, rates are means, and there is no `brier`.
+    `base_log_loss` is what the training part's rate of successes alone would have lost, `logistic_log_loss` what
     a logistic regression on the same columns would have, calibrated likewise (None where none can be fitted).
     `tree_log_loss` is of the trees even where they are not used. `rate` is that of the whole log, `gain` the trees'
     total gain per column. `ranking` is of held-out successes among the log's offers; `rate_ranking` is what the offers'
@@ -47,7 +48,7 @@ class PriorReport:
     base_log_loss: float
     logistic_log_loss: float | None
     tree_log_loss: float | None
-    brier: float
+    brier: float | None
     trees: int
     rate: float
     arms: tuple[ArmReport, ...]
@@ -94,7 +95,7 @@ def prior_report(log: Log, prior: Prior, held: Holdout, *, trees: int, constant:
     y, weight = log.outcome[held.rows], log.weights[held.rows]
 
     def loss(logit: Floats | None) -> float | None:
-        return None if logit is None or not len(y) else log_loss(logit, y, weight)
+        return None if logit is None or not len(y) else float(np.average(log.kind.losses(logit, y), weights=weight))
 
     gain = np.zeros(len(prior.columns.names)) if constant else parse(prior.text).feature_importance("gain")
     found, plain = _rankings(log, held)
@@ -105,12 +106,12 @@ def prior_report(log: Log, prior: Prior, held: Holdout, *, trees: int, constant:
         base_log_loss=loss(held.base) or 0.0,
         logistic_log_loss=loss(held.logistic),
         tree_log_loss=loss(held.trees),
-        brier=brier(held.logit, y, weight) if len(y) else 0.0,
+        brier=None if not log.kind.taken else brier(held.logit, y, weight) if len(y) else 0.0,
         trees=trees,
         rate=float(np.average(log.outcome, weights=log.weights)) if len(log.arm) else 0.0,
         arms=_arms(log, held, len(prior.offers)),
         gain={name: float(g) for name, g in zip(prior.columns.names, gain, strict=True)},
-        calibration=calibration_table(held.logit, y, weight),
+        calibration=calibration_table(held.logit, y, weight, of_score=log.kind.mean),
         ranking=found,
         rate_ranking=plain,
         constant=constant,
@@ -122,7 +123,7 @@ def _arms(log: Log, held: Holdout, arms: int) -> tuple[ArmReport, ...]:
     arm, weight = log.arm[held.rows], log.weights[held.rows]
     rows = np.bincount(arm, minlength=arms)
     mass = np.bincount(arm, weight, arms)
-    predicted = np.bincount(arm, weight * sigmoid(held.logit), arms)
+    predicted = np.bincount(arm, weight * log.kind.mean(held.logit), arms)
     observed = np.bincount(arm, weight * log.outcome[held.rows], arms)
     support = np.bincount(log.arm, minlength=arms)
     return tuple(

@@ -142,7 +142,7 @@ def audience_beliefs(
     model: tuple[Foundation, Learnt],
     stages: Stages,
 ) -> tuple[Beliefs, Floats | None]:
-    """Of every offer and of no offer, (n, k + 1) in catalogue order: mean and sd of the logit of success, and what a
+    """Of every offer and of no offer, (n, k + 1) in catalogue order: mean and sd of the logit, or amount, and what a
     success brings over the offer's margin (None where that is the same for everybody).
     """
     foundation, posterior = model

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from allot import DataError
+from bandit import Kind
 from engine.campaign import Campaign
 from engine.catalogue import catalogue
 from engine.computed import set_up_with
@@ -19,6 +20,7 @@ from engine.exposed import exposed_rows
 from engine.features import learn_spec
 from engine.leaks import Seen, sentences, told
 from engine.logs import LoggedRows, log_from_file
+from engine.models import kind_in_use
 from engine.replay import on_rows
 from engine.replayed import Replayed
 from engine.rows import Past, column_keys, days, row_features
@@ -70,6 +72,8 @@ def backtest(workspace: Workspace, campaign: Campaign, how: Rolling, *, reporter
     known at its beginning; the campaign is decided as of then, limits scaled to the customers who were logged in the
     span; and the span's rows say what that would have earned. Nothing is kept.
 
+    What is learnt is what the model in use learns: successes or amounts.
+
     Customers are as of each moment where they have `valid_from`; without it they are as they are today, which may be
     later than the outcome. Therefore every column is asked what it says about outcomes (`engine.leaks`), and one that
     says too much makes the answer invalid.
@@ -99,7 +103,7 @@ def backtest(workspace: Workspace, campaign: Campaign, how: Rolling, *, reporter
         rows = every.some(at >= moments[0])
         with stages("features", len(rows.reward)):
             table, offers = rows.read()
-        rolling = _Rolling(workspace, store, version, campaign, how, stages)
+        rolling = _Rolling(workspace, store, version, campaign, how, kind_in_use(store), stages)
         found = list(rolling.origins(moments, rows, table))
         with stages("reward model", len(rows.reward)):
             q_hat = rows.modelled(table, offers)
@@ -150,6 +154,7 @@ class _Rolling:
     version: DataVersion
     campaign: Campaign
     how: Rolling
+    kind: Kind
     stages: Stages
 
     def origins(self, moments: list[float], rows: LoggedRows, table: pa.Table) -> Iterator[_Origin]:
@@ -190,7 +195,7 @@ class _Rolling:
             table = row_features(connection, self.store, self.workspace, who, Past(every, at))
         settings = self.how.seed, self.how.outcome_days
         spec, _ = learn_spec(table, people=len(np.unique(column_keys(exposed.customer_id))))
-        made = fit(exposed, (spec, table, offers), settings, Wishes(), self.stages)
+        made = fit(exposed, (spec, table, offers), settings, Wishes(kind=self.kind), self.stages)
         return made, Seen(table, exposed.outcome, column_keys(exposed.customer_id))
 
 
@@ -201,13 +206,22 @@ def _moment(day: float) -> datetime:
 def _whole(found: list[_Origin], rows: LoggedRows) -> Replayed:
     """The policies of all moments as one, in the order of the rows."""
     probability = np.zeros((len(rows.reward), len(rows.offer_ids) + 1))
-    success = np.zeros_like(probability)
+    success, amount = (np.zeros_like(probability) for _ in range(2))
     for one in found:
         probability[one.rows] = one.replayed.probability
-        success[one.rows] = 0.0 if one.replayed.success is None else one.replayed.success
+        for whole, part in ((success, one.replayed.success), (amount, one.replayed.amount)):
+            whole[one.rows] = 0.0 if part is None else part
+    amounts = found[0].replayed.success is None
     inside = sum(one.replayed.facts["logged_in_audience"] for one in found)
     reasons = tuple(dict.fromkeys(r for one in found for r in one.replayed.reasons))
-    return Replayed(probability, found[0].replayed.name, success, reasons, facts={"logged_in_audience": inside})
+    return Replayed(
+        probability,
+        found[0].replayed.name,
+        None if amounts else success,
+        reasons,
+        facts={"logged_in_audience": inside},
+        amount=amount if amounts else None,
+    )
 
 
 def _line(one: _Origin, report: Report) -> dict[str, Any]:

@@ -1,20 +1,20 @@
 """An allocation as arrays: the pure middle between what the warehouse knows and what it will keep."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allot import CampaignError, LimitError
-from bandit import Beliefs, Learnt
+from bandit import Beliefs, Kind, Learnt
 from engine.audience import Audience, audience_beliefs, find_audience, held_out, remembering
 from engine.campaign import Campaign
 from engine.catalogue import terms_of
 from engine.drawable import check_drawable, no_room_for_draw
 from engine.models import Foundation, load_models, taking_in
-from engine.objective import Worth, worth_of
+from engine.objective import Terms, Worth, check_objective, worth_of
 from engine.oracle import some_scores
 from engine.plan import Draws, Plan, best_plan, check_feasible, drawn_plan
 from engine.rows import Past
@@ -39,8 +39,8 @@ class Computed:
     Args:
         campaign: the request.
         audience: n customers in hash order, k offers.
-        beliefs: (n, k + 1) mean and sd of the logit; the last column is no offer.
-        worth: success, value and cost of each pair in posterior means.
+        beliefs: (n, k + 1) mean and sd of the logit, or of the mean amount; the last column is no offer.
+        worth: expected outcome, value and cost of each pair in posterior means.
         segments: limits over cells.
         plan: the plan of the customers in `active`.
         active: (n,) customers that took part in the draw: not held out, with something eligible.
@@ -48,6 +48,7 @@ class Computed:
         probability: (n, k + 1) float32.
         played: (k + 1,) temperature with which each arm was played.
         newcomers: the offers of the catalogue that came after training.
+        kind: of the outcomes that beliefs are about.
     """
 
     campaign: Campaign
@@ -61,6 +62,7 @@ class Computed:
     probability: NDArray[np.float32]
     played: Floats
     newcomers: tuple[str, ...]
+    kind: Kind
 
     @property
     def problem(self) -> Problem:
@@ -84,10 +86,11 @@ class Computed:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a policy is computed from: the audience, its beliefs and worth, and the limits over its cells."""
+    """What a policy is computed from: the audience, its beliefs, the money and worth, and the limits over its cells."""
 
     audience: Audience
     beliefs: Beliefs
+    terms: Terms
     worth: Worth
     segments: Segmented
     played: Floats
@@ -120,6 +123,8 @@ def set_up_with(
 ) -> Setup:
     """`set_up` with a model at hand, from a version of the data and the part of our own log that is known."""
     version, past = known
+    kind = model[0].prior.kind
+    check_objective(campaign, kind)
     if campaign.objective == "incremental" and model[1].count[-1] < 1.0:
         raise CampaignError(
             "objective 'incremental' needs a control group, and the model has seen nobody without an offer.",
@@ -130,6 +135,7 @@ def set_up_with(
         attach(connection, workspace, version)
         with stages("candidates"):
             audience = find_audience(connection, store, workspace, campaign, (version, past))
+        terms = terms_of(audience.offers, campaign, kind)
         held = held_out(workspace, audience.people.key, campaign.exploration.holdout)
         people = remembering(audience.people, model[0].features)
         audience = Audience(people, audience.rules, audience.offers, audience.eligible, held)
@@ -138,10 +144,10 @@ def set_up_with(
         beliefs, relative = audience_beliefs(connection, audience, campaign, (foundation, posterior), stages)
     played = posterior.temperature()[foundation.arms(audience.offers)] * campaign.exploration.temperature
     with stages("worth", len(beliefs.mean)):
-        terms = terms_of(audience.offers, campaign, relative)
+        terms = replace(terms, relative=relative)
         worth = worth_of(campaign.objective, beliefs, audience.eligible, terms, played)
     newcomers = tuple(offer for offer in audience.offer_ids if offer in foundation.newcomers)
-    return Setup(audience, beliefs, worth, segments, played, newcomers)
+    return Setup(audience, beliefs, terms, worth, segments, played, newcomers)
 
 
 def _domain(connection: "DuckDBPyConnection", version: DataVersion) -> Callable[[str], set[object]]:
@@ -187,6 +193,7 @@ def compute(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: S
         probability,
         setup.played,
         setup.newcomers,
+        setup.terms.kind,
     )
 
 
@@ -205,4 +212,4 @@ def _drawn(worth: Worth, problem: Problem, share: float, draws: Draws, stages: S
 
 def some_worth(worth: Worth, rows: NDArray[np.bool_]) -> Worth:
     """The worth of some customers."""
-    return Worth(some_scores(worth.scores, rows), worth.success[rows], worth.value[rows], worth.cost[rows])
+    return Worth(some_scores(worth.scores, rows), worth.expected[rows], worth.value[rows], worth.cost[rows])

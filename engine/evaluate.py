@@ -201,15 +201,19 @@ def _target(workspace: Workspace, store: Store, question: Question, logs: list[L
         return together(parts, logs, rows)
     if rows.probability is None:
         raise CampaignError("no policy to evaluate.", remedy="Give a campaign document or --target.")
-    return Replayed(rows.probability, "", rows.success, ())
+    return Replayed(rows.probability, "", rows.success, (), amount=rows.amount)
 
 
 def _planned(rows: LoggedRows, replayed: Replayed) -> float | None:
-    """Mean reward per decision that the policy's own beliefs promise, at what a success earned in the log.
+    """Mean reward per decision that the policy's own beliefs promise: amounts, or chances at what a success earned.
 
     None where it believes nothing of some logged customers: those outside its campaign's audience.
     """
-    if replayed.success is None or _outside(rows, replayed):
+    if _outside(rows, replayed):
+        return None
+    if replayed.amount is not None:
+        return float((replayed.probability * replayed.amount).sum(1).mean())
+    if replayed.success is None:
         return None
     won = rows.outcome > 0
     arms = replayed.probability.shape[1]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from allot import DataError, NotFoundError, WorkspaceError
-from bandit import mean_success
+from bandit import kind_named
 from engine.reasons import Chosen, reasons
+from engine.stamp import Stamp
 from warehouse import EXCLUSIONS, Store, StoredAllocation, decision_row, decisions_meta, excluded_by
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ def explain(workspace: "Workspace", customer_id: str, allocation_id: str | None)
 
     Returns:
         `chosen` (None = no offer), `sentence`, and for each offer: eligible, excluded_by, probability, success
-        (posterior mean chance), sd, value, cost, price (what the limits charge) and `behind`: how much more it would
-        have to be worth to equal the best option, in the objective's units. `score` is the chosen offer's value less
+        (posterior mean chance) or amount (posterior mean), sd, value, cost, price (what the limits charge) and
+        `behind`: how much more it would have to be worth to equal the best option, in the objective's units;
+        `outcome` says which of the two the model learns. `score` is the chosen offer's value less
         its price, `reasons` are terms that add up to it, and `experts` say who has learnt the learnt ones (see
         `engine.reasons.Reasons`); None where no offer was chosen, or where the model or data of the decision are gone
         (`without_reasons` says so).
@@ -57,7 +59,8 @@ def _reasons(
     if chosen is None:
         return {"score": None, "reasons": None, "experts": None, "without_reasons": ""}
     place = told["offers"].index(chosen)
-    numbers = {name: chosen[name] for name in ("mean", "success", "value", "price")}
+    numbers = {name: chosen[name] for name in ("mean", "value", "price")}
+    numbers["expected"] = chosen[told["outcome"]]
     out = {"score": chosen["value"] - chosen["price"]}
     try:
         found = reasons(workspace, store, stored, Chosen(told["customer_id"], place, **numbers))
@@ -75,7 +78,8 @@ def _told(workspace: "Workspace", stored: StoredAllocation, customer_id: str) ->
     charges = np.asarray(meta["charges"])[:, row["cell"]] if meta["charges"] else np.zeros((3, len(row["values"])))
     values, costs = np.asarray(row["values"]), np.asarray(row["costs"])
     price = charges[0] + charges[1] * costs + charges[2] * values
-    success = mean_success(np.asarray([row["mean"]]), np.asarray([row["sd"]]))[0]
+    kind = kind_named(Stamp.from_json(stored.versions).outcome)
+    expected = kind.expected(np.asarray([row["mean"]]), np.asarray([row["sd"]]))[0]
     net = np.where(row["eligible"], values - price, -np.inf)
     best = max(0.0, float(net.max(initial=-np.inf)))
     offers = [
@@ -85,7 +89,7 @@ def _told(workspace: "Workspace", stored: StoredAllocation, customer_id: str) ->
             "excluded_by": [names.get(rule, rule) for rule in excluded.get(offer_id, [])],
             "rules": excluded.get(offer_id, []),
             "probability": row["probability"][a],
-            "success": float(success[a]),
+            kind.name: float(expected[a]),
             "mean": row["mean"][a],
             "sd": row["sd"][a],
             "value": float(values[a]),
@@ -106,6 +110,7 @@ def _told(workspace: "Workspace", stored: StoredAllocation, customer_id: str) ->
         "held_out": row["held_out"],
         "propensity": row["propensity"],
         "segment": meta["cells"][row["cell"]],
+        "outcome": kind.name,
         "sentence": _sentence(row),
         "offers": offers,
         "no_offer": nothing,

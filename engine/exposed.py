@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from allot import DataError
+from bandit import SUCCESSES, Kind
 from engine.rows import column_keys, own_keys, released
 from warehouse import Store, Workspace, exposures_log, history, outcomes
 
@@ -44,6 +45,23 @@ class Exposed:
     propensity: Floats
     key: NDArray[np.uint64]
     delays: Floats
+
+    def learnt(self, kind: Kind) -> Floats:
+        """(r,) what a model of this kind learns of each row.
+
+        Raises:
+            DataError: an amount is not known.
+        """
+        if kind == SUCCESSES:
+            return self.outcome
+        unknown = int(np.isnan(self.reward).sum())
+        if unknown:
+            raise DataError(
+                f"{unknown:,} of {len(self.reward):,} rows are successes without a reward; amounts are to be learnt.",
+                where="exposures, column reward",
+                remedy="Write what each brought, or train with --outcome success.",
+            )
+        return self.reward
 
 
 def exposed_rows(

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bandit import Learnt, Rows, arrival_share, learnt_from_arrays
+from bandit import Kind, Learnt, Rows, arrival_share, learnt_from_arrays
 from engine.catalogue import catalogue
 from engine.kin import kin_keys
 from engine.models import Foundation
-from engine.rows import column_keys, days, row_features
+from engine.rows import column_keys, days, learnt_of, row_features
 from engine.stamp import Stamp
 from warehouse import (
     Checkpoint,
@@ -69,7 +69,7 @@ def _among(column: pa.ChunkedArray, values: list[Any]) -> NDArray[np.bool_]:
     return np.asarray(pc.is_in(column, value_set=pa.array(values, column.type)), np.bool_)
 
 
-def windows_of(log: pa.Table, versions: dict[str, dict[str, Any]]) -> list[Window]:
+def windows_of(log: pa.Table, versions: dict[str, dict[str, Any]], kind: Kind) -> list[Window]:
     """Matured rows that say something, by day; digests name decisions, outcomes and the data they were made from."""
     rows = log.filter(pa.array(np.asarray(log["matured"], bool) & _says(log)))
     day = np.floor(days(rows["decided_at"])).astype(np.int64)
@@ -80,7 +80,7 @@ def windows_of(log: pa.Table, versions: dict[str, dict[str, Any]]) -> list[Windo
         for allocation in sorted(set(part["allocation_id"].to_pylist())):
             digest.update(repr((allocation, versions[allocation]["data"])).encode())
         digest.update("\n".join(part["decision_id"].to_pylist()).encode())
-        digest.update(np.asarray(part["outcome"], np.int8).tobytes())
+        digest.update(learnt_of(part, kind).tobytes())
         digest.update(np.asarray(part["answered"], bool).tobytes())
         out.append(Window(one, part, digest.hexdigest()))
     return out
@@ -119,7 +119,7 @@ class RowReader:
             arm = np.array([arms[offer] for offer in part["offer_id"].to_pylist()])
             customers = self._features(part, Stamp.from_json(self.allocations[allocation_id].versions))
             logit = self.foundation.prior.logits(customers)[np.arange(len(arm)), arm]
-            outcome = np.asarray(part["outcome"], np.float64)
+            outcome = learnt_of(part, self.foundation.prior.kind).astype(np.float64)
             parts.append(Rows(self.foundation.basis(customers), logit, arm, outcome, mine))
             names.append(np.array(part["decision_id"].to_pylist(), str))
         order = np.argsort(np.concatenate(names), kind="stable")

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from engine.fold import PARTS, Folded, RowReader, fold, overlaid, untrained, windows_of
 from engine.models import Foundation, load_models, posterior_id
-from engine.rows import column_keys, released
+from engine.rows import column_keys, learnt_of, released
 from engine.stages import Reporter, Stages, silent
 from engine.stamp import current_posterior_id
 from warehouse import (
@@ -58,7 +58,7 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
             log = history(connection, released(workspace, allocations), outcomes(store, up_to=as_of), as_of)
         by_id = {a.allocation_id: a for a in allocations}
         fresh = untrained(log, foundation, by_id)
-        windows = windows_of(fresh, {name: a.versions for name, a in by_id.items()})
+        windows = windows_of(fresh, {name: a.versions for name, a in by_id.items()}, foundation.prior.kind)
         with stages("fold", max(1, sum(w.rows.num_rows for w in windows))):
             folded = fold(RowReader(workspace, store, foundation, by_id), windows, base, start)
         with stages("overlay", fresh.num_rows):
@@ -105,7 +105,7 @@ def _changed(log: pa.Table, foundation: Foundation) -> list[str]:
     key = column_keys(log["decision_id"])
     at = np.minimum(np.searchsorted(foundation.seen, key), max(len(foundation.seen) - 1, 0))
     trained = len(foundation.seen) > 0 and foundation.seen[at] == key
-    changed = int((trained & (foundation.outcome[at] != np.asarray(log["outcome"], np.int8))).sum())
+    changed = int((trained & (foundation.outcome[at] != learnt_of(log, foundation.prior.kind))).sum())
     if not changed:
         return []
     return [f"{changed:,} decisions that the model was trained on have another outcome by now: run `allot train`"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from allot import DataError
-from bandit import Log, cross_fitted_rewards, mean_success
+from bandit import AMOUNTS, SUCCESSES, Log, cross_fitted_rewards, kind_named
 from engine.catalogue import catalogue
 from engine.features import learn_spec, model_inputs
 from engine.odd_rows import decisions, late, repeated
@@ -48,7 +48,7 @@ class LoggedRows:
         arm, outcome, reward, propensity: (r,).
         probability: (r, k + 1) the whole logged row, or None.
         support: (r, k + 1) bool, what could have been chosen, or None.
-        success: (r, k + 1) what was believed at the time, or None.
+        success: (r, k + 1) chances of success that were believed at the time, or None.
         row_key: (r,) uint64, to tell whether a model has seen the row.
         decision: (r,) integers; rows that share one are copies of the same decision.
         stamp: of the allocation that was logged, or None.
@@ -56,6 +56,7 @@ class LoggedRows:
         unknown_propensity: rows without one.
         reasons: why nothing may be judged by these rows; empty when it may.
         read: gives what was known of each row's customer at the time, r rows, and the offers' table.
+        amount: (r, k + 1) amounts that were expected at the time, or None.
     """
 
     name: str
@@ -79,6 +80,7 @@ class LoggedRows:
     notes: tuple[str, ...]
     reasons: tuple[str, ...]
     read: Callable[[], tuple[pa.Table, pa.Table]]
+    amount: Floats | None = None
 
     def reward_model(self) -> Floats:
         """The modelled reward of every arm (r, k + 1), cross-fitted: no row by a model that saw its customer."""
@@ -108,6 +110,7 @@ class LoggedRows:
             probability=None if self.probability is None else self.probability[rows],
             support=None if self.support is None else self.support[rows],
             success=None if self.success is None else self.success[rows],
+            amount=None if self.amount is None else self.amount[rows],
             unknown_propensity=int(np.isnan(self.propensity[rows]).sum()),
             read=read,
             **{name: getattr(self, name)[rows] for name in arrays},
@@ -265,8 +268,11 @@ def log_from_allocation(
             attach(own, workspace, read_version(workspace, stamp.data))
             return row_features(own, store, workspace, (customer, at), stamp.past), catalogue(own)
 
-    success = np.zeros((len(arm), k + 1))
-    success[:, :k] = mean_success(_matrix(kept["mean"], k), _matrix(kept["sd"], k))
+    kind = kind_named(stamp.outcome)
+    believed = np.zeros((len(arm), k + 1))
+    believed[:, :k] = kind.expected(_matrix(kept["mean"], k), _matrix(kept["sd"], k))
+    if kind == AMOUNTS and (arm == k).any():  # beliefs about no offer are not kept: what it brought stands for them
+        believed[:, k] = reward[arm == k].mean()
     return LoggedRows(
         name=allocation.allocation_id,
         offer_ids=offer_ids,
@@ -279,7 +285,7 @@ def log_from_allocation(
         propensity=propensity,
         probability=probability,
         support=probability > 0,
-        success=success,
+        success=believed if kind == SUCCESSES else None,
         row_key=key,
         decision=key.view(np.int64),
         stamp=stamp,
@@ -289,6 +295,7 @@ def log_from_allocation(
         notes=notes,
         reasons=late(offer_ids, arm, _delays(rows), allocation.summary["document"]["outcome_days"]),
         read=read,
+        amount=believed if kind == AMOUNTS else None,
     )
 
 

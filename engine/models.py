@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from allot import CampaignError, NotFoundError, ShapeError, WorkspaceError
-from bandit import Basis, Learnt, Margins, Prior, learnt_from_arrays
+from bandit import SUCCESSES, Basis, Kind, Learnt, Margins, Prior, kind_named, learnt_from_arrays
 from engine.features import FeatureSpec
 from engine.kin import kin_keys
 from governance import load_artifact, save_artifact
@@ -52,7 +52,7 @@ class Foundation:
         basis: the posterior's view of a customer.
         offer_ids: the arms 0..k-1, newcomers last; arm k is no offer.
         seen: sorted keys of the exposures and decisions that were trained on.
-        outcome: the outcome that each of them was trained with, 0 or 1.
+        outcome: the outcome that each of them was trained with, 0 or 1, or the amount.
         delays: days that successes took to arrive, a sample of the log's.
         outcome_days: how long an outcome may take.
         held_key: sorted keys of those of `seen` on which the model was judged before it was fitted to them too.
@@ -65,7 +65,7 @@ class Foundation:
     basis: Basis
     offer_ids: tuple[str, ...]
     seen: NDArray[np.uint64]
-    outcome: NDArray[np.int8]
+    outcome: NDArray[Any]
     delays: NDArray[np.float64]
     outcome_days: float
     held_key: NDArray[np.uint64]
@@ -226,6 +226,12 @@ def posterior_id(posterior: Learnt, prior_id: str, newcomers: tuple[str, ...] = 
     if newcomers:
         digest.update(json.dumps(newcomers).encode())
     return f"posterior-{digest.hexdigest()[:16]}"
+
+
+def kind_in_use(store: "Store") -> Kind:
+    """What the posterior in use learns; successes before there is one."""
+    model = store.current("posterior")
+    return SUCCESSES if model is None else kind_named(model.manifest.get("outcome", SUCCESSES.name))
 
 
 def load_posterior(store: "Store", model_id: str) -> tuple[Learnt, str]:

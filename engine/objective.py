@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import CampaignError
-from engine.campaign import Objective
+from bandit import AMOUNTS, SUCCESSES, Kind
+from engine.campaign import Campaign, Objective
 
 if TYPE_CHECKING:
     from bandit import Beliefs, Scores
@@ -21,6 +22,7 @@ class Terms:
     """The offers' money, currency units, (k,) each. `outside_margin` is what a success without offer earns.
 
     `relative` (n, k + 1): what a customer's success brings over these margins, no offer last; None = 1 everywhere.
+    `kind` of outcome that earns them: amounts are money themselves, each unit of which earns 1.
     """
 
     margin: Floats
@@ -28,6 +30,7 @@ class Terms:
     redemption_cost: Floats
     outside_margin: float | None = None
     relative: Floats | None = None
+    kind: Kind = SUCCESSES
 
     @property
     def earned(self) -> Floats:
@@ -45,14 +48,14 @@ class Worth:
     """What the portfolio sees of n customers and k offers.
 
     Args:
-        scores: what the draw sees: value * sigmoid(mean + temperature * sd * z) - fee, against the outside option.
-        success: (n, k) posterior mean chance of success.
+        scores: what the draw sees: what beliefs, drawn with the temperature's doubt, are worth, less the fee.
+        expected: (n, k) expected outcome: posterior mean chance of success, or mean amount.
         value: (n, k) worth to the objective in posterior means, over no offer.
         cost: (n, k) expected cost in posterior means, paid on contact and on redemption.
     """
 
     scores: "Scores"
-    success: Singles
+    expected: Singles
     value: Singles
     cost: Singles
 
@@ -65,7 +68,7 @@ def worth_of(
     Args:
         objective: "profit" = value - expected cost, "value", "conversions", or "incremental" = profit against what the
             customer would do with no offer.
-        beliefs: mean and sd of the logit, (n, k + 1); the last column is no offer.
+        beliefs: mean and sd of the logit, or of the mean amount, (n, k + 1); the last column is no offer.
         eligible: (n, k) bool.
         terms: margins and costs of the offers.
         played: (k + 1,) the temperature with which each arm is played; it multiplies the sd that the draw sees.
@@ -73,27 +76,47 @@ def worth_of(
     Raises:
         CampaignError: `incremental` without a margin for successes that come by themselves.
     """
-    from bandit import Outside, Scores, mean_success
+    from bandit import Beliefs
 
     k = eligible.shape[1]
-    success = mean_success(beliefs.mean, beliefs.sd)
-    cost = terms.contact_cost + terms.redemption_cost * success[:, :k]
+    expected = terms.kind.expected(beliefs.mean, beliefs.sd)
+    cost = terms.contact_cost + terms.redemption_cost * expected[:, :k]
     factor, fee = rate_of(objective, terms)
-    value = factor * success[:, :k] - fee
-    outside: float | Outside = 0.0
-    if objective == "incremental":
-        margin = terms.earned_outside
-        value = value - np.reshape(margin, (-1, 1)) * success[:, k:]
-        outside = Outside(beliefs.mean[:, k], np.float32(played[k]) * beliefs.sd[:, k], margin)
-    sd = beliefs.sd[:, :k] * played[:k].astype(np.float32)
-    scores = Scores(np.ascontiguousarray(beliefs.mean[:, :k]), sd, factor, fee, eligible, outside)
-    return Worth(scores, success[:, :k], value.astype(np.float32), cost.astype(np.float32))
+    value = factor * expected[:, :k] - fee
+    outside = terms.earned_outside if objective == "incremental" else None
+    if outside is not None:
+        value = value - np.reshape(outside, (-1, 1)) * expected[:, k:]
+    drawn = Beliefs(beliefs.mean, beliefs.sd * played.astype(np.float32))
+    scores = terms.kind.scores(drawn, factor, fee, eligible, outside)
+    return Worth(scores, expected[:, :k], value.astype(np.float32), cost.astype(np.float32))
+
+
+def check_objective(campaign: Campaign, kind: Kind) -> None:
+    """Refuse what a campaign says of successes where the model learns amounts.
+
+    Raises:
+        CampaignError: the objective counts successes, or `outside_margin` says what one earns.
+    """
+    if kind != AMOUNTS:
+        return
+    if campaign.objective == "conversions":
+        raise CampaignError(
+            "objective 'conversions' counts successes, and the model learns amounts.",
+            where=campaign.name,
+            remedy="Use 'profit', 'value' or 'incremental', or train with --outcome success.",
+        )
+    if campaign.outside_margin is not None:
+        raise CampaignError(
+            "outside_margin says what a success without an offer earns, and the model learns amounts, which are money.",
+            where=campaign.name,
+            remedy="Leave it out, or train with --outcome success.",
+        )
 
 
 def rate_of(objective: Objective, terms: Terms) -> tuple[Floats, Floats]:
-    """What one success with each offer is worth to the objective, and what one contact takes from it; (k,) each.
+    """What one success, or unit of an amount, with each offer is worth to the objective, and what one contact takes.
 
-    What a success is worth is (n, k) where it differs between customers.
+    Both are (k,); what a success is worth is (n, k) where it differs between customers.
     """
     one = np.ones(len(terms.margin))
     return {

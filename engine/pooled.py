@@ -45,6 +45,7 @@ def pooled(logs: Sequence[LoggedRows]) -> LoggedRows:
         probability=table("probability"),
         support=table("support"),
         success=table("success"),
+        amount=table("amount"),
         row_key=joined("row_key"),
         decision=joined("decision"),
         stamp=None,

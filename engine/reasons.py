@@ -1,13 +1,13 @@
 """What a decision's score is made of: the terms of the prior, of what was learnt since, of doubt and of prices."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from allot import WorkspaceError
-from bandit import Contributions, contributions
+from bandit import SUCCESSES, Contributions, Kind, contributions
 from engine.campaign import read_campaign
 from engine.catalogue import catalogue, terms_of
 from engine.models import Foundation, load_models, taking_in
@@ -24,14 +24,14 @@ _EXACT = 1e-3  # logits: the scorer's float32 and the trees' own sums differ by 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The pair to be explained, as it was kept: `offer` is the offer's place in the catalogue, `mean` of the logit,
-    `success` the posterior mean chance; money is in the objective's units.
+    """The pair to be explained, as it was kept: `offer` is the offer's place in the catalogue, `mean` of the logit or
+    amount, `expected` the posterior mean chance or amount; money is in the objective's units.
     """
 
     customer_id: str
     offer: int
     mean: float
-    success: float
+    expected: float
     value: float
     price: float
 
@@ -44,6 +44,8 @@ class Reasons:
         terms: rows of part ("level", "prior", "learnt", "uncertainty", "cost", "no offer", "price"), term, logit (None
             where it has none) and worth; the prior's and the learnt terms by size.
         experts: rows of expert, share (how much it is believed) and logit, which add up to the learnt terms.
+
+    Where amounts are learnt, `amount` stands in the place of `logit`.
     """
 
     terms: list[dict[str, Any]]
@@ -77,14 +79,21 @@ def reasons(workspace: "Workspace", store: Store, stored: StoredAllocation, chos
     found = contributions(foundation.prior, posterior, customer, foundation.basis(customer), arms[[chosen.offer]])
     known = foundation.relative_margins(customer)
     relative = None if known is None else known[:, arms]
-    terms = terms_of(offers, campaign, relative)
+    kind = foundation.prior.kind
+    terms = replace(terms_of(offers, campaign, kind), relative=relative)
     rate, fee = (float(x[..., chosen.offer].item()) for x in rate_of(campaign.objective, terms))
-    without = rate * chosen.success - fee - chosen.value if campaign.objective == "incremental" else 0.0
+    without = rate * chosen.expected - fee - chosen.value if campaign.objective == "incremental" else 0.0
     experts = [
         {"expert": name, "share": share, "logit": float(logit)}
         for (name, share), logit in zip(posterior.shares.items(), found.voices[0], strict=True)
     ]
-    return Reasons(_in_money(_named(foundation, found), chosen, (rate, fee, without)), experts)
+    told = _in_money(_named(foundation, found), chosen, (rate, fee, without), kind)
+    return Reasons(*([_in_unit(row, kind) for row in rows] for rows in (told, experts)))
+
+
+def _in_unit(row: dict[str, Any], kind: Kind) -> dict[str, Any]:
+    """A row whose logit is called what it is."""
+    return row if kind == SUCCESSES else {"amount" if name == "logit" else name: x for name, x in row.items()}
 
 
 def _named(foundation: Foundation, found: Contributions) -> list[dict[str, Any]]:
@@ -109,23 +118,29 @@ def _named(foundation: Foundation, found: Contributions) -> list[dict[str, Any]]
     return [{"part": "level", "term": "everybody", "logit": float(found.level[0])}, *rows]
 
 
-def _in_money(rows: list[dict[str, Any]], chosen: Chosen, money: tuple[float, float, float]) -> list[dict[str, Any]]:
+def _in_money(
+    rows: list[dict[str, Any]], chosen: Chosen, money: tuple[float, float, float], kind: Kind
+) -> list[dict[str, Any]]:
     """The rows with their worth, and the rows that have no logit. What float32 rounded goes to the level."""
     rate, fee, without = money
     missing = chosen.mean - sum(row["logit"] for row in rows)
-    if not abs(missing) <= _EXACT:
+    unit = 1.0 if kind == SUCCESSES else max(abs(row["logit"]) for row in rows)
+    if not abs(missing) <= _EXACT * unit:
         raise WorkspaceError(
-            f"the model's terms add up to a logit that is {missing:.2g} off the one of the decision.",
+            f"the model's terms add up to a mean that is {missing:.2g} off the one of the decision.",
             where=chosen.customer_id,
             remedy="Run `allot allocate --reproduce ALLOCATION` to see whether the decision can still be recomputed.",
         )
     level = rows[0]["logit"] + missing
-    at_level, at_mean = (rate / (1.0 + np.exp(-x)) for x in (level, chosen.mean))
+    at_level, at_mean = (rate * float(kind.mean(np.array(x))) for x in (level, chosen.mean))
     slope = (at_mean - at_level) / (chosen.mean - level) if chosen.mean != level else 0.0
-    out = [{**rows[0], "logit": level, "worth": float(at_level)}]
-    out += [{**row, "worth": float(slope * row["logit"])} for row in rows[1:]]
+    doubt = chosen.value + fee + without - at_mean
+    if kind != SUCCESSES:  # the mean of an amount is what it is worth, however unsure: the rest is rounding
+        at_level, doubt = at_level + doubt, 0.0
+    out = [{**rows[0], "logit": level, "worth": at_level}]
+    out += [{**row, "worth": slope * row["logit"]} for row in rows[1:]]
     rest = {
-        ("uncertainty", "not knowing the chance exactly"): chosen.value + fee + without - float(at_mean),
+        ("uncertainty", "not knowing the chance exactly"): doubt,
         ("cost", "contact"): -fee,
         ("no offer", "what comes without any offer"): -without,
         ("price", "charged by the limits"): -chosen.price,

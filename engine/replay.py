@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit import mean_success
+from bandit import AMOUNTS, SUCCESSES
 from engine.campaign import Campaign
 from engine.computed import Setup, set_up, some_worth
 from engine.logs import LoggedRows
@@ -65,13 +65,15 @@ class Replay:
         table, believed, cost = np.zeros((n, k + 1)), np.zeros((n, k + 1)), np.zeros(n)
         table[:, k] = 1.0
         table[np.flatnonzero(self.logged)[:, None], columns] = chance
-        believed[:, columns] = mean_success(self.setup.beliefs.mean, self.setup.beliefs.sd)
+        kind, beliefs = self.setup.terms.kind, self.setup.beliefs
+        believed[:, columns] = kind.expected(beliefs.mean, beliefs.sd)
         cost[self.logged] = (chance[:, :-1] * full.cost).sum(1)
         at, inside = _places(self.setup.audience.people.key, column_keys(self.rows.customer_id))
+        expected = np.where(inside[:, None], believed[at], 0.0)
         return Replayed(
             probability=np.where(inside[:, None], table[at], np.eye(k + 1)[k]),
             name=self.campaign.name,
-            success=np.where(inside[:, None], believed[at], 0.0),
+            success=expected if kind == SUCCESSES else None,
             reasons=self.reasons,
             cost=float(np.where(inside, cost[at], 0.0).sum()),
             facts={
@@ -79,6 +81,7 @@ class Replay:
                 "logged_in_audience": int(inside.sum()),
                 "limits": [_in_words(limit, prices) for limit in limits],
             },
+            amount=expected if kind == AMOUNTS else None,
         )
 
     def _played(self, problem: Problem) -> tuple[Floats, dict[str, float]]:

@@ -20,10 +20,11 @@ class Replayed:
     Args:
         probability: (r, k + 1).
         name: what to call it.
-        success: (r, k + 1) what it believes, or None.
+        success: (r, k + 1) chances of success that it believes, or None.
         reasons: why it may not be judged on this log; empty when it may.
         cost: expected cost of all r decisions in posterior means, or None.
         facts: what else to tell, e.g. how limits were scaled.
+        amount: (r, k + 1) amounts that it expects, or None.
     """
 
     probability: Floats
@@ -32,6 +33,7 @@ class Replayed:
     reasons: tuple[str, ...]
     cost: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    amount: Floats | None = None
 
 
 def together(parts: Sequence[Replayed], logs: Sequence[LoggedRows], rows: LoggedRows) -> Replayed:
@@ -39,11 +41,16 @@ def together(parts: Sequence[Replayed], logs: Sequence[LoggedRows], rows: Logged
     if len(parts) == 1:
         return parts[0]
     offer_ids = rows.offer_ids
-    success = [part.success for part in parts if part.success is not None]
+
+    def whole(tables: list[Floats | None]) -> Floats | None:
+        known = [table for table in tables if table is not None]
+        return over_arms(known, logs, offer_ids) if len(known) == len(parts) else None
+
     return Replayed(
         probability=over_arms([part.probability for part in parts], logs, offer_ids),
         name=parts[0].name,
-        success=over_arms(success, logs, offer_ids) if len(success) == len(parts) else None,
+        success=whole([part.success for part in parts]),
+        amount=whole([part.amount for part in parts]),
         reasons=tuple(dict.fromkeys(reason for part in parts for reason in part.reasons)),
         cost=sum(part.cost or 0.0 for part in parts),
         facts={

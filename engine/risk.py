@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import CampaignError
-from bandit import Beliefs, Learnt, mean_success
+from bandit import SUCCESSES, Beliefs, Kind, Learnt
 from engine.campaign import Campaign
 from engine.computed import Setup
 from engine.models import load_models, taking_in
+from engine.objective import rate_of
 from engine.rows import customer_features
 from portfolio import Risk
 from warehouse import attach, connect, read_version
@@ -28,10 +29,14 @@ Floats: TypeAlias = NDArray[np.float64]
 _STEP = 0.01  # of a logit; the central difference is then right to 1e-5 of the derivative
 
 
-def mean_slope(mean: NDArray[np.floating], sd: NDArray[np.floating]) -> Floats:
-    """E σ'(mean + sd z), z ~ N(0, 1): how fast the expected chance of success grows with the logit, (n, k)."""
+def mean_slope(mean: NDArray[np.floating], sd: NDArray[np.floating], kind: Kind = SUCCESSES) -> Floats:
+    """E σ'(mean + sd z), z ~ N(0, 1): how fast the expected chance of success grows with the logit, (n, k).
+
+    An amount grows with itself: 1.
+    """
     centre, spread = mean.astype(np.float64), sd.astype(np.float64)
-    return (mean_success(centre + _STEP, spread) - mean_success(centre - _STEP, spread)) / (2 * _STEP)
+    grown: Floats = kind.expected(centre + _STEP, spread) - kind.expected(centre - _STEP, spread)
+    return grown / (2 * _STEP)
 
 
 def risk_of(
@@ -41,6 +46,7 @@ def risk_of(
     beliefs: Beliefs,
     earned: NDArray[np.floating],
     *,
+    kind: Kind = SUCCESSES,
     maximum_sd: float | None = None,
     price: float | None = None,
 ) -> Risk:
@@ -51,11 +57,12 @@ def risk_of(
         arms: (k,) each offer's arm.
         seen: the customers' basis (n, d - 1) and prior logits (n, K).
         beliefs: (n, k) of the offers.
-        earned: (k,) or (n, k) what a success adds to the objective, currency units.
+        earned: (k,) or (n, k) what a success, or a unit of the amount, adds to the objective, currency units.
+        kind: of outcomes that beliefs are about.
         maximum_sd, price: see `portfolio.Risk`; exactly one.
     """
     basis, logit = seen
-    slope = mean_slope(beliefs.mean, beliefs.sd)
+    slope = mean_slope(beliefs.mean, beliefs.sd, kind)
     return Risk(
         sensitivity=(slope * earned).astype(np.float32),
         covariance=posterior.weights()[1][arms],
@@ -101,7 +108,9 @@ def campaign_risk(
     k = offers.num_rows
     beliefs = Beliefs(setup.beliefs.mean[:, :k], setup.beliefs.sd[:, :k])
     arms = foundation.arms(offers)[:k]
-    return risk_of(posterior, arms, seen, beliefs, setup.worth.scores.value, maximum_sd=maximum_sd, price=price)
+    earned, _ = rate_of(campaign.objective, setup.terms)
+    kind = setup.terms.kind
+    return risk_of(posterior, arms, seen, beliefs, earned, kind=kind, maximum_sd=maximum_sd, price=price)
 
 
 def some_risk(risk: Risk, rows: NDArray[np.bool_]) -> Risk:

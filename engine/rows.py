@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from allot.uniforms import text_keys
+from bandit import SUCCESSES, Kind
 from engine.campaign import read_campaign
 from warehouse import (
     DECISIONS,
@@ -62,6 +63,11 @@ def days(column: pa.ChunkedArray | pa.Array) -> Floats:
     """Days since 1970 of a time column."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return np.asarray(array.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy(), np.float64) / _DAY
+
+
+def learnt_of(rows: pa.Table, kind: Kind) -> NDArray[Any]:
+    """What a model of this kind learns of each row: whether it was a success, or the amount that it brought."""
+    return np.asarray(rows["outcome"], np.int8) if kind == SUCCESSES else np.asarray(rows["reward"], np.float64)
 
 
 def released(workspace: "Workspace", allocations: Sequence[StoredAllocation]) -> list[Released]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 import allot
 from allot import NotFoundError
+from bandit import SUCCESSES
 from engine.campaign import Campaign
 from engine.rows import Past
 from warehouse import current_version, outcomes
@@ -33,6 +34,7 @@ class Stamp:
         house: fingerprint of the house key, which decides the holdout.
         code: our version and a digest of the code that decides.
         past: what of our own log the features could see.
+        outcome: the kind of outcome that the models are about.
     """
 
     data: str
@@ -42,6 +44,7 @@ class Stamp:
     house: str
     code: str
     past: Past
+    outcome: str = SUCCESSES.name
 
     @property
     def allocation_id(self) -> str:
@@ -52,7 +55,10 @@ class Stamp:
         """For the store and for people."""
         until = self.past.feedback_until
         past = {"allocations": list(self.past.allocations), "feedback_until": until.isoformat() if until else None}
-        return {**asdict(self), "past": past}
+        plain = {**asdict(self), "past": past}
+        if self.outcome == SUCCESSES.name:  # as stamps were written before there was another kind
+            del plain["outcome"]
+        return plain
 
     @staticmethod
     def from_json(document: dict[str, Any]) -> "Stamp":
@@ -107,4 +113,5 @@ def stamp_now(workspace: "Workspace", store: "Store", campaign: Campaign) -> Sta
         house=sha256(str(workspace.house_key).encode()).hexdigest()[:16],
         code=code_version(),
         past=past_of(store, campaign.as_of),
+        outcome=posterior.manifest.get("outcome", SUCCESSES.name),
     )

@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from allot import DataError, WorkspaceError
-from bandit import Comparison, FittedPrior, compare
+from bandit import AMOUNTS, Comparison, FittedPrior, compare
 from engine.exposed import Exposed
 from engine.models import Foundation, load_foundation
 from engine.rows import column_keys
@@ -81,7 +81,9 @@ def succession(workspace: Workspace, store: Store, new: Candidate) -> Succession
 
 
 def _unfit(old: Foundation, new: Candidate) -> str:
-    """Why the model in use could not decide for today's data at all; empty where it could."""
+    """Why the model in use could not decide for today's data at all, or of what else it is; empty where it could."""
+    if old.prior.kind != new.log.kind:
+        return f"learns {'amounts' if old.prior.kind == AMOUNTS else 'successes'}, this one does not"
     gone = [n for n in old.features.names if n.startswith("customer.") and n not in new.table.column_names]
     return f"reads a column that customers no longer have, {gone[0].removeprefix('customer.')}" if gone else ""
 
@@ -89,8 +91,8 @@ def _unfit(old: Foundation, new: Candidate) -> str:
 def _refusal(old: Foundation, new: Candidate, found: Comparison) -> str:
     if found.worse:
         return (
-            f"on {found.rows:,} rows that neither model was fitted to, its log loss is {found.log_loss:.4f}, that of "
-            f"the model in use {found.other_log_loss:.4f}: more than chance explains"
+            f"on {found.rows:,} rows that neither model was fitted to, its {new.log.kind.loss} is "
+            f"{found.log_loss:.4f}, that of the model in use {found.other_log_loss:.4f}: more than chance explains"
         )
     constant = new.fitted.report.constant
     if constant and not old.prior.constant and (not found.says_enough or found.difference > 0):
@@ -115,4 +117,4 @@ def _compared(old: Foundation, new: Candidate) -> Comparison:
     rows = held.rows[fair]
     who = column_keys(new.exposed.customer_id)[rows]
     mine = held.logit[fair].astype(np.float32)  # as the other's are kept: or a model would seem worse than itself
-    return compare(mine, other[fair], new.log.outcome[rows], who, new.log.weights[rows])
+    return compare(mine, other[fair], new.log.outcome[rows], who, new.log.weights[rows], kind=new.log.kind)

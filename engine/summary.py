@@ -167,7 +167,7 @@ def _offers(computed: Computed) -> list[dict[str, Any]]:
                 "planned_value": _sum(worth.value[picked, a]),
                 "planned_cost": _sum(worth.cost[picked, a]),
                 "mean_probability": float(computed.probability[possible, a].mean()) if possible.any() else 0.0,
-                "mean_success": float(worth.success[picked, a].mean()) if picked.any() else None,
+                f"mean_{computed.kind.name}": float(worth.expected[picked, a].mean()) if picked.any() else None,
                 "mean_sd": float(computed.beliefs.sd[possible, a].mean()) if possible.any() else None,
                 "temperature": float(computed.played[a]),
             }

@@ -12,8 +12,11 @@ import pyarrow.compute as pc
 
 from allot import DataError
 from bandit import (
+    AMOUNTS,
+    SUCCESSES,
     Basis,
     FittedPrior,
+    Kind,
     Learnt,
     Log,
     Rows,
@@ -23,9 +26,10 @@ from bandit import (
     fit_prior,
     propensity_weights,
     start,
+    start_amounts,
     start_experts,
 )
-from engine.catalogue import catalogue
+from engine.catalogue import catalogue, check_offers
 from engine.exposed import Exposed, exposed_rows
 from engine.features import FeatureSpec, learn_spec, model_inputs
 from engine.kin import kin_keys
@@ -53,6 +57,10 @@ class Wishes:
         experts: let three posteriors run beside one another, weighed by how well each foresees what comes.
         force: put the model to use even if it is worse than the one in use, and its trees even if they are worse than
             the base rate.
+        kind: what is learnt: whether decisions are successes, or the amounts that they bring.
+
+    Raises:
+        DataError: margins or experts are asked for together with amounts.
     """
 
     monotone: tuple[str, ...] = ()
@@ -60,6 +68,19 @@ class Wishes:
     margins: bool = False
     experts: bool = False
     force: bool = False
+    kind: Kind = SUCCESSES
+
+    def __post_init__(self) -> None:
+        if self.kind != AMOUNTS:
+            return
+        if self.margins:
+            what = (
+                "--learn-margins learns how much successes bring; a model of amounts learns what every decision brings."
+            )
+            raise DataError(what, where="--outcome amount", remedy="Leave one of them out.")
+        if self.experts:
+            what = "--experts are weighed by chances of success; a model of amounts has one posterior."
+            raise DataError(what, where="--outcome amount", remedy="Leave one of them out.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +132,11 @@ def train(
         with connect(workspace) as connection:
             attach(connection, workspace, version)
             offers = catalogue(connection)
+            if wanted.kind == AMOUNTS:
+                check_offers(offers)
             with stages("log"):
                 exposed = exposed_rows(connection, store, workspace, offers, as_of, outcome_days)
+                exposed.learnt(wanted.kind)  # refused before the work
             with stages("features", len(exposed.arm)):
                 everything = tuple(a.allocation_id for a in store.allocations(status="released"))
                 past = Past(everything, as_of)
@@ -146,9 +170,10 @@ def _document(
     return {
         "prior": made.foundation.id,
         "posterior": posterior_id(made.posterior, made.foundation.id),
+        "outcome": wishes.kind.name,
         "in_use": wishes.force or not judged.refused,
         "as_of": as_of.isoformat(),
-        **training_document(made.fitted.report, exposed, offers, made.foundation.prior.warm.tolist(), judged),
+        **training_document(made.fitted.report, made.log, offers, made.foundation.prior.warm.tolist(), judged),
         "weighted_rows": int(weighted.sum()) if wishes.weigh else 0,
         "monotone": list(wishes.monotone),
         "experts": made.posterior.shares,
@@ -205,6 +230,9 @@ def fit(
         settings: seed of the prior, and how many days an outcome may take.
         wishes: how to train.
         stages: told about progress.
+
+    Raises:
+        DataError: amounts are to be learnt, and some are not known.
     """
     (spec, table, offers), (seed, outcome_days) = known, settings
     customers = spec.encode(table)
@@ -212,7 +240,9 @@ def fit(
     at = days(exposed.at)
     known_chances = wishes.weigh and not np.isnan(exposed.propensity).all()
     weight = propensity_weights(exposed.arm, exposed.propensity, arms=len(matrix)) if known_chances else None
-    log = Log(customers, exposed.arm, exposed.outcome, at, column_keys(exposed.customer_id), weight)
+    log = Log(
+        customers, exposed.arm, exposed.learnt(wishes.kind), at, column_keys(exposed.customer_id), weight, wishes.kind
+    )
     with stages("prior", len(at)) as done:
         fitted = fit_prior(
             log,
@@ -246,13 +276,14 @@ def _founded(
     """The model, and of the log what later rows are told apart from and judged by."""
     seen, first = np.unique(exposed.key, return_index=True)
     held, own_rows = np.unique(exposed.key[fitted.held.rows], return_index=True)
+    outcome = exposed.learnt(fitted.prior.kind)[first]
     return Foundation(
         prior=fitted.prior,
         features=view[0],
         basis=view[1],
         offer_ids=offer_ids,
         seen=seen,
-        outcome=exposed.outcome[first].astype(np.int8),
+        outcome=outcome.astype(np.int8) if fitted.prior.kind == SUCCESSES else outcome,
         delays=exposed.delays,
         outcome_days=outcome_days,
         held_key=held,
@@ -273,7 +304,7 @@ def _begun(
     counted = None if log.weight is None else effective(log.weight, log.arm)
     rows = Rows(basis(log.customers), fitted.shown, log.arm, log.outcome, counted)
     kin = np.pad(kin_keys(offers, offers["offer_id"].to_pylist(), prior.columns), ((0, 1), (0, 0)))  # no offer: no kin
-    begin = partial(start_experts, seed=seed) if wishes.experts else start
+    begin = start_amounts if log.kind == AMOUNTS else partial(start_experts, seed=seed) if wishes.experts else start
     return basis, begin(rows, fitted.as_cold, len(prior.offers), centre=prior.mean_logit, block=basis.blocks, kin=kin)
 
 
@@ -300,7 +331,7 @@ def _directions(wishes: Wishes, numbers: tuple[str, ...]) -> dict[str, int]:
 def _save(workspace: Workspace, store: Store, made: Trained, document: dict[str, Any]) -> None:
     """Model folder first, then one transaction that makes both current; of a refused model only the report."""
     now = datetime.now(UTC)
-    manifest = {name: document[name] for name in ("rows", "log_loss", "as_of")}
+    manifest = {name: document[name] for name in ("rows", "outcome", "as_of")}
     prior_id, new = document["prior"], document["posterior"]
     about = StoredModel("prior", prior_id, now, manifest={**manifest, "report": document})
     if not document["in_use"]:

@@ -1,27 +1,23 @@
 """The training report: one self-contained page about a prior, and its charts as PNG."""
 
-from typing import Any, Final
+from typing import Any
 
 from api.pages import blocks, training_charts
 from api.pages.charts import Chart
-from api.pages.figures import NONE, count, decimal, moment, percent, text
+from api.pages.figures import NONE, count, decimal, moment, percent, sentence, text
+from api.training_words import words_of
 
 Document = dict[str, Any]
-
-_RIVALS: Final = (
-    ("base rate", "base_log_loss"),
-    ("logistic regression", "logistic_log_loss"),
-    ("trees", "tree_log_loss"),
-)
 
 
 def draw_charts(d: Document) -> dict[str, Chart]:
     """The charts that there is something for, by section."""
     drawn: dict[str, Chart] = {}
-    rivals = [(name, d[key]) for name, key in _RIVALS if d[key] is not None]
+    words = words_of(d)
+    rivals = [(name, loss) for name, loss in words.losses(d) if loss is not None]
     if len(rivals) > 1:
-        drawn["losses"] = training_charts.loss_chart(rivals)
-    if d["calibration"]:
+        drawn["losses"] = training_charts.loss_chart(rivals, f"{words.loss} on held-out rows, {words.unit}")
+    if d["calibration"] and words.predicted == "chances":
         drawn["reliability"] = training_charts.reliability_chart(d["calibration"])
     if d["ranking"]:
         drawn["ranking"] = training_charts.ranking_chart(d["ranking"])
@@ -38,8 +34,9 @@ def draw_charts(d: Document) -> dict[str, Chart]:
 
 def render(d: Document, drawn: dict[str, Chart]) -> str:
     """The page."""
+    words = words_of(d)
     header = (
-        f'<p class="when">Training as of {text(moment(d["as_of"]))} · log losses are in nats</p>'
+        f'<p class="when">Training as of {text(moment(d["as_of"]))} · a {words.loss} is in {words.unit}</p>'
         f"<h1>{text(d['prior'])}</h1>" + f'<p class="story">{text(story(d))}</p>{_standing(d)}'
     )
     body = "".join([_cards(d), _losses(d, drawn), _reliability(d, drawn), _ranking(d, drawn), _arms(d, drawn)])
@@ -51,13 +48,15 @@ def story(d: Document) -> str:
     first = f"Trained on {count(d['rows'])} exposures and judged on the latest {count(d['holdout_rows'])} of them."
     if d["constant"]:
         return f"{first} It says the same of everybody: {d['constant']}."
-    gain = 1 - d["log_loss"] / d["base_log_loss"] if d["base_log_loss"] else 0.0
-    better = "better" if gain >= 0 else "worse"
-    words = f"{first} Its log loss is {percent(abs(gain))} {better} than the base rate's"
-    if d["logistic_log_loss"]:
-        against = 1 - d["log_loss"] / d["logistic_log_loss"]
-        words += f" and {percent(abs(against))} {'better' if against >= 0 else 'worse'} than a logistic regression's"
-    return f"{words}."
+    words = words_of(d)
+    mine = d[words.key]
+    (level, base), (line, straight), _ = words.losses(d)
+    gain = 1 - mine / base if base else 0.0
+    told = f"{first} Its {words.loss} is {percent(abs(gain))} {'better' if gain >= 0 else 'worse'} than the {level}'s"
+    if straight:
+        against = 1 - mine / straight
+        told += f" and {percent(abs(against))} {'better' if against >= 0 else 'worse'} than a {line}'s"
+    return f"{told}."
 
 
 def _standing(d: Document) -> str:
@@ -68,11 +67,13 @@ def _standing(d: Document) -> str:
 
 
 def _cards(d: Document) -> str:
-    successes = f"{percent(d['rate'])} successes"
+    words = words_of(d)
+    level, base = words.losses(d)[0]
+    brier = [] if d["brier"] is None else [("Brier score", decimal(d["brier"]), "mean squared error of the chance")]
     figures = [
-        ("Exposures", count(d["rows"]), successes),
-        ("Log loss", f"{d['log_loss']:.4f}", f"base rate {d['base_log_loss']:.4f}"),
-        ("Brier score", decimal(d["brier"]), "mean squared error of the chance"),
+        ("Exposures", count(d["rows"]), f"{words.rate} {words.figure(d['rate'])}"),
+        (sentence(words.loss), f"{d[words.key]:.4f}", f"{level} {base:.4f}"),
+        *brier,
         ("Trees", count(d["trees"]), "chosen on the held-out rows"),
     ]
     return blocks.cards(figures)
@@ -80,11 +81,12 @@ def _cards(d: Document) -> str:
 
 def _losses(d: Document, drawn: dict[str, Chart]) -> str:
     note = (
-        "All are fitted to the same earlier rows; logistic regression and trees are calibrated on the other half of "
+        "All are fitted to the same earlier rows; the regression and the trees are calibrated on the other half of "
         "the held-out customers. The trees' number was chosen on these rows, which flatters them slightly."
     )
-    rows = [(name, f"{d[key]:.4f}" if d[key] is not None else NONE) for name, key in _RIVALS]
-    body = (blocks.figure(drawn["losses"]) if "losses" in drawn else "") + blocks.table(("model", "log loss"), rows)
+    words = words_of(d)
+    rows = [(name, NONE if loss is None else f"{loss:.4f}") for name, loss in words.losses(d)]
+    body = (blocks.figure(drawn["losses"]) if "losses" in drawn else "") + blocks.table(("model", words.loss), rows)
     return blocks.section("Against plain rivals", note, body + _predecessor(d))
 
 
@@ -94,24 +96,26 @@ def _predecessor(d: Document) -> str:
         return "<p>It is the first model.</p>"
     if not old.get("rows"):
         return f"<p>It could not be compared with <code>{text(old['prior'])}</code>, which was in use.</p>"
-    words = (
-        f"On {count(old['rows'])} rows that neither was fitted to, the log loss is {old['log_loss']:.4f}; that of "
-        f"<code>{text(old['prior'])}</code>, which was in use, is {old['other_log_loss']:.4f} "
+    words = words_of(d)
+    told = (
+        f"On {count(old['rows'])} rows that neither was fitted to, the {words.loss} is {old[words.key]:.4f}; that of "
+        f"<code>{text(old['prior'])}</code>, which was in use, is {old[f'other_{words.key}']:.4f} "
         f"(difference {old['difference']:+.4f}, standard error {old['std_error']:.4f})."
     )
-    return f"<p>{words}</p>"
+    return f"<p>{told}</p>"
 
 
 def _reliability(d: Document, drawn: dict[str, Chart]) -> str:
-    if "reliability" not in drawn:
+    if not d["calibration"]:
         return ""
-    note = (
-        "Held-out rows in ten bins from the lowest prediction to the highest. On the dashed line, predicted chances "
-        "come true; the bars are 95 % intervals of the observed share."
-    )
-    lines = [(percent(x["predicted"]), percent(x["observed"]), count(x["rows"])) for x in d["calibration"]]
-    details = blocks.details("The bins", blocks.table(("predicted", "observed", "rows"), lines))
-    return blocks.section("Do predicted chances come true?", note, blocks.figure(drawn["reliability"]) + details)
+    words = words_of(d)
+    note = "Held-out rows in ten bins from the lowest prediction to the highest."
+    lines = [(words.figure(x["predicted"]), words.figure(x["observed"]), count(x["rows"])) for x in d["calibration"]]
+    body = blocks.table(("predicted", "observed", "rows"), lines)
+    if "reliability" in drawn:
+        note += " On the dashed line, predicted chances come true; the bars are 95 % intervals of the observed share."
+        body = blocks.figure(drawn["reliability"]) + blocks.details("The bins", body)
+    return blocks.section(f"Do predicted {words.predicted} come true?", note, body)
 
 
 def _ranking(d: Document, drawn: dict[str, Chart]) -> str:
@@ -131,15 +135,16 @@ def _ranking(d: Document, drawn: dict[str, Chart]) -> str:
 
 
 def _arms(d: Document, drawn: dict[str, Chart]) -> str:
+    words = words_of(d)
     rows = [
         (
             text(_arm(line)),
             count(line["rows"]),
-            percent(line["rate"]),
+            words.figure(line["rate"]),
             "known" if line["warm"] else "new",
             count(line["holdout_rows"]),
-            percent(line["predicted"]),
-            percent(line["observed"]),
+            words.figure(line["predicted"]),
+            words.figure(line["observed"]),
         )
         for line in d["arms"]
     ]
@@ -147,7 +152,7 @@ def _arms(d: Document, drawn: dict[str, Chart]) -> str:
         "New offers have too few rows to be told apart; they start from the mean of the known ones, and learning takes "
         "them from there. The last two columns are of held-out rows."
     )
-    heads = ("offer", "log rows", "success rate", "standing", "held-out rows", "predicted", "observed")
+    heads = ("offer", "log rows", words.rate, "standing", "held-out rows", "predicted", "observed")
     body = (blocks.figure(drawn["support"]) if "support" in drawn else "") + blocks.table(heads, rows)
     return blocks.section("What the log knows of each offer", note, body)
 

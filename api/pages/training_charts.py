@@ -39,22 +39,20 @@ def _interval(line: Document) -> dict[str, float]:
     return {"low": max(0.0, centre - reach), "high": min(1.0, centre + reach)}
 
 
-def loss_chart(lines: list[tuple[str, float]]) -> Chart:
-    """Log losses of models on the same held-out rows."""
+def loss_chart(lines: list[tuple[str, float]], title: str) -> Chart:
+    """Losses of models on the same held-out rows."""
     import altair as alt
 
     order = [name for name, _ in lines]
     values = [{"model": name, "loss": loss, "text": f"{loss:.4f}"} for name, loss in lines]
     base = alt.Chart(alt.InlineData(values=values)).encode(
-        x=alt.X(
-            "loss:Q", title="log loss on held-out rows, nats (less is better)", scale=alt.Scale(zero=False, padding=20)
-        ),
+        x=alt.X("loss:Q", title=f"{title} (less is better)", scale=alt.Scale(zero=False, padding=20)),
         y=alt.Y("model:N", sort=order, title=None),
     )
     chart = base.mark_point(color=STRONG, filled=True, size=80, opacity=1)
     chart = chart + base.mark_text(color=INK, dy=-11, fontSize=11).encode(text="text:N")
     chart = chart.properties(width=WIDTH, height=alt.Step(36))
-    return Chart("log-loss", f"Log losses of {len(lines)} models on held-out rows.", finished(chart))
+    return Chart("losses", f"Losses of {len(lines)} models on held-out rows.", finished(chart))
 
 
 def ranking_chart(lines: list[Document]) -> Chart:

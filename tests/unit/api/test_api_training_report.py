@@ -62,7 +62,7 @@ COMPARED = {"rows": 500, "log_loss": 0.27, "other_log_loss": 0.25, "difference":
 def test_the_page_stands_alone_and_shows_every_chart(tmp_path):
     written = publish(document(), tmp_path, draw_charts, render)
     page = written.html.read_text()
-    assert [path.stem for path in written.charts] == ["log-loss", "reliability", "ranking", "gain", "support"]
+    assert [path.stem for path in written.charts] == ["losses", "reliability", "ranking", "gain", "support"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written.charts)
     assert page.count("<figure") == page.count("<svg") == 5
     assert NASTY not in page and "&lt;b&gt;Post &amp; more&lt;/b&gt;" in page
@@ -129,11 +129,11 @@ def _rows(definition):
         (
             {"log_loss": 0.3, "tree_log_loss": 0.302, "constant": "no better"},
             "0.3020 against 0.3000 of the base rate, 0.2800 of a logistic regression: trees are no better than the "
-            "base rate, and the success rate of all, 10.0%, is used for everybody.",
+            "base rate, and the success rate of all, 10.0 %, is used for everybody.",
         ),
         (
             {"log_loss": 0.3, "tree_log_loss": None, "logistic_log_loss": None, "constant": "the log has few rows"},
-            "Trained on 3,000 exposures; the success rate of all, 10.0%, is used for everybody: the log has few rows.",
+            "Trained on 3,000 exposures; the success rate of all, 10.0 %, is used for everybody: the log has few rows.",
         ),
         ({"predecessor": {"prior": "prior-0", **COMPARED}}, "log loss 0.2700 against 0.2500 of the model it replaces"),
     ],

@@ -11,6 +11,7 @@ from bandit import prior_fit, prior_trees
 from bandit.calibration import log_loss, sigmoid
 from bandit.columns import Columns
 from bandit.folds import holdout
+from bandit.kinds import SUCCESSES
 from bandit.prior import Log, Prior
 from bandit.prior_fit import FittedPrior, fit_prior
 
@@ -187,10 +188,10 @@ def test_boosting_stops_where_later_rows_gain_no_more(log, fitted):
 def test_the_held_out_loss_is_of_rows_that_calibration_did_not_see(log):
     half = np.arange(40) % 2
     raw, outcome = np.linspace(-1, 1, 40), np.arange(40) % 3 == 0
-    before = prior_fit._half_calibrated(raw, outcome.astype(float), np.ones(40), half)
+    before = prior_fit._half_calibrated(raw, outcome.astype(float), np.ones(40), half, SUCCESSES)
     flipped = outcome.copy()
     flipped[half == 0] ^= True
-    after = prior_fit._half_calibrated(raw, flipped.astype(float), np.ones(40), half)
+    after = prior_fit._half_calibrated(raw, flipped.astype(float), np.ones(40), half, SUCCESSES)
     assert np.array_equal(before[half == 0], after[half == 0])
     assert not np.allclose(before[half == 1], after[half == 1])
 

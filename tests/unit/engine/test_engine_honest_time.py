@@ -118,7 +118,7 @@ def mean_success(lab):
     campaign = replace(lab.campaign, as_of=moment(50))
     with Store.open(lab.workspace.store_path) as store:
         setup = set_up(lab.workspace, store, campaign, stamp_now(lab.workspace, store, campaign), Stages())
-    return float(setup.worth.success.mean())
+    return float(setup.worth.expected.mean())
 
 
 def test_young_decisions_count_by_the_delays_of_the_log(lab):

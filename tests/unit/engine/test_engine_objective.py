@@ -38,7 +38,7 @@ def test_worth_by_hand(objective, value):
     worth = certain(objective)
     assert worth.value == pytest.approx(np.array(value), rel=1e-6)
     assert worth.cost == pytest.approx(np.array(COST), rel=1e-6)
-    assert worth.success == pytest.approx(CHANCE[:, :2], rel=1e-6)
+    assert worth.expected == pytest.approx(CHANCE[:, :2], rel=1e-6)
 
 
 @pytest.mark.parametrize("objective", ["value", "conversions", "profit", "incremental"])
@@ -59,8 +59,8 @@ def test_uncertainty_counts_in_the_mean_and_temperature_in_the_draw_only():
     z = np.random.default_rng(0).normal(size=(400_000, 1, 1))
     draws = 1 / (1 + np.exp(-(MEAN + sd * z)))
     error = draws.std(0)[:, :2] / np.sqrt(len(z))
-    assert (np.abs(worth.success - draws.mean(0)[:, :2]) < 4 * error + 1e-6).all()
-    assert worth.cost == pytest.approx(TERMS.contact_cost + TERMS.redemption_cost * worth.success, rel=1e-6)
+    assert (np.abs(worth.expected - draws.mean(0)[:, :2]) < 4 * error + 1e-6).all()
+    assert worth.cost == pytest.approx(TERMS.contact_cost + TERMS.redemption_cost * worth.expected, rel=1e-6)
     assert worth.scores.sd == pytest.approx(sd[:, :2] * played[:2])
     assert worth.scores.outside.sd == pytest.approx(sd[:, 2] * played[2])
 

@@ -52,7 +52,7 @@ def test_customers_in_another_order_are_decided_alike():
     s = worth.scores
     scores = replace(s, mean=s.mean[order], sd=s.sd[order], eligible=s.eligible[order])
     other = replace(
-        worth, scores=scores, success=worth.success[order], value=worth.value[order], cost=worth.cost[order]
+        worth, scores=scores, expected=worth.expected[order], value=worth.value[order], cost=worth.cost[order]
     )
     again = Problem(other.value, other.cost, scores.eligible, problem.cell, problem.limits)
     plan = draw(worth, problem)
