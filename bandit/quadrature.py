@@ -10,8 +10,8 @@ and L + W over every score that matters, so that both ends keep their digits and
 normal cdf. What certifies a grid is integration by parts, `∫φ dG = [φG] − ∫φ' G` for φ = 1, x and 2x² − 1 on the same
 nodes (and for φ = t, which vouches for E max); the first alone, that probabilities sum to one, also holds on grids that
 are wrong. They speak of all arms together: that a probability far below one is right, its own integrand has to show, by
-changing little from node to node. A grid that fails is refined up to 96 nodes and then bisected, panel by panel;
-where rounding stands in the way, the range is cut into pieces (`bandit.quadrature_pieces`).
+changing little from node to node. A grid that fails is refined and then bisected, panel by panel; where an arm ends
+sharply inside the range, or rounding stands in the way, the range is cut into pieces (`bandit.quadrature_pieces`).
 
 Where only sums over many customers are wanted, a tolerance of `LOOSE` or more asks for less: a shorter range, a coarser
 first grid, no look at small chances.
@@ -23,8 +23,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bandit.quadrature_panel import ALL, LEVELS, LOOSE, PANEL, TOP, add_panel, evaluate, make_scratch, resolved
-from bandit.quadrature_pieces import add_floor, bisect, clear, fine_enough, solve_in_pieces
+from bandit.quadrature_panel import ALL, FALL, LEVELS, LOOSE, PANEL, TOP, add_panel, evaluate, make_scratch, resolved
+from bandit.quadrature_pieces import add_floor, bisect, clear, ends_sharply, fine_enough, solve_in_pieces
 from bandit.quadrature_range import bound_scores, collect, copy_row, find_bottom, find_floor, place, score_range
 
 # How many standard deviations an arm is followed: Φ(−6.3) = 2e-10, Φ(−5.2) = 1e-7.
@@ -34,7 +34,7 @@ _CLOSELY: Final = 1e-6  # asked for where a loose answer does not meet its own t
 # Up to what sharpness (see `score_range`) each level is tried first: least work on random posteriors.
 _SHARPEST: Final = (8.0, 10.9, 11.3, 17.4, 22.0, 26.0, 31.0, 52.0)
 _SHARPEST_LOOSELY: Final = (9.8, 15.0, 20.0, 24.0, 40.0, 60.0, 90.0, 150.0)
-_TRIES: Final = 3  # of levels, each time two further, before bisection
+_TRIES: Final = 2  # of levels, the second time two further, before bisection
 _SAFETY: Final = 0.1  # a grid is believed when its residual is below this share of the tolerance
 
 
@@ -53,7 +53,10 @@ class Draws(NamedTuple):
 def _integrate(
     ends: Any, width: Any, n: Any, sharpness: Any, grid: Any, tolerance: Any, curved: Any, scratch: Any
 ) -> Any:
-    """Probabilities of the live arms into `scratch.chance`; return G at the start, ∫ (1 − G) dt and the residual."""
+    """Probabilities of the live arms into `scratch.chance`; return G at the start, ∫ (1 − G) dt and the residual.
+
+    It is infinite where an arm ends sharply inside the range, so that no panel would be certified in reasonable time.
+    """
     loose, last = tolerance >= LOOSE, len(LEVELS) - 1
     limit = 0.5 * tolerance if loose else _SAFETY * tolerance
     at = 0
@@ -71,11 +74,13 @@ def _integrate(
         if at == last:
             break
         at = min(at + 2, last)
-    constants = scratch.constants
-    constants[TOP, :n] = np.inf  # where an arm is dropped, small errors would keep panels from being believed
+    for j in range(n):
+        if scratch.constants[FALL, j] < 0.0 and ends_sharply(scratch.live[j], width, scratch):
+            return 0.0, 0.0, np.inf
+    scratch.constants[TOP, :n] = np.inf  # where an arm is dropped, small errors would keep panels from being believed
+    scratch.stack[0, 0], scratch.stack[0, 1] = ends
     clear(n, curved, scratch)
-    fine = fine_enough(tolerance)
-    return bisect(ends, width, n, (grid, 0, PANEL), fine, True, curved, scratch)
+    return bisect(1, width, n, (grid, 0, PANEL), fine_enough(tolerance), True, curved, scratch)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -114,10 +119,11 @@ def _solve_row(arms: Any, i: Any, grid: Any, tolerance: Any, curved: Any, scratc
 
 
 @njit(cache=True, nogil=True)
-def _add_curvature(draws: Any, i: Any, n: Any, owner: Any, scratch: Any) -> None:
+def _add_curvature(draws: Any, tables: Any, i: Any, n: Any, owner: Any, scratch: Any) -> None:
     """Add one customer's Laplacian, weighted by what its offers consume, to its cell's six tables.
 
     Mass moves between two arms at a rate: both diagonals rise by it, both cross entries fall; no offer has none.
+    `tables` is `draws.curvature`, flat: with four indices a table takes twice as long.
     """
     k = draws.cost.shape[1]
     cross, live, moved = scratch.cross, scratch.live, scratch.chance  # probabilities have been read
@@ -129,63 +135,73 @@ def _add_curvature(draws: Any, i: Any, n: Any, owner: Any, scratch: Any) -> None
         moved[j] = rate
         to_floor += rate
         if live[j] < k and floor < k:
-            _add_between(draws, i, live[j], floor, -rate)
+            _add_between(draws, tables, i, live[j], floor, -rate)
     for j in range(n):
         for other in range(j):
             rate = min(cross[j, other], steepest) * weight
             moved[j] += rate
             moved[other] += rate
             if live[j] < k and live[other] < k:
-                _add_between(draws, i, live[j], live[other], -rate)
+                _add_between(draws, tables, i, live[j], live[other], -rate)
     for j in range(n):
         if live[j] < k:
-            _add_within(draws, i, live[j], moved[j])
+            _add_within(draws, tables, i, live[j], moved[j])
     if floor < k:
-        _add_within(draws, i, floor, to_floor)
+        _add_within(draws, tables, i, floor, to_floor)
 
 
 @njit(cache=True, nogil=True)
-def _add_between(draws: Any, i: Any, a: Any, b: Any, rate: Any) -> None:
+def _entry(draws: Any, i: Any, a: Any, b: Any) -> Any:
+    """Where two offers' entries begin in the flat tables of a customer's cell: the coarse parts, then the fine ones."""
+    k, width = draws.cost.shape[1], draws.curvature.shape[3]
+    return np.uint64(((draws.cell[i] * k + a) * k + b) * width)
+
+
+@njit(cache=True, nogil=True)
+def _add_between(draws: Any, tables: Any, i: Any, a: Any, b: Any, rate: Any) -> None:
     """Two offers' entries. A symmetric table gets one of them: the one below its diagonal."""
+    scale, count = draws.scale, draws.curvature.shape[3] // 2
     cost_a, cost_b = draws.cost[i, a], draws.cost[i, b]
-    g, scale, tables = draws.cell[i], draws.scale, draws.curvature
-    high, low = max(a, b), min(a, b)
-    _add_exactly(tables, g, high, low, 0, rate, scale)
-    if tables.shape[3] > 2:
-        _add_exactly(tables, g, a, b, 1, rate * cost_b, scale)
-        _add_exactly(tables, g, b, a, 1, rate * cost_a, scale)
-        _add_exactly(tables, g, high, low, 2, rate * cost_a * cost_b, scale)
-    if tables.shape[3] > 6:
+    here, there = _entry(draws, i, a, b), _entry(draws, i, b, a)
+    below = max(here, there)
+    _add_exactly(tables, below, 0, rate, scale, count)
+    if count > 1:
+        _add_exactly(tables, here, 1, rate * cost_b, scale, count)
+        _add_exactly(tables, there, 1, rate * cost_a, scale, count)
+        _add_exactly(tables, below, 2, rate * cost_a * cost_b, scale, count)
+    if count > 3:
         worth_a, worth_b = draws.worth[i, a], draws.worth[i, b]
-        _add_exactly(tables, g, a, b, 3, rate * worth_b, scale)
-        _add_exactly(tables, g, b, a, 3, rate * worth_a, scale)
-        _add_exactly(tables, g, a, b, 4, rate * cost_a * worth_b, scale)
-        _add_exactly(tables, g, b, a, 4, rate * cost_b * worth_a, scale)
-        _add_exactly(tables, g, high, low, 5, rate * worth_a * worth_b, scale)
+        _add_exactly(tables, here, 3, rate * worth_b, scale, count)
+        _add_exactly(tables, there, 3, rate * worth_a, scale, count)
+        _add_exactly(tables, here, 4, rate * cost_a * worth_b, scale, count)
+        _add_exactly(tables, there, 4, rate * cost_b * worth_a, scale, count)
+        _add_exactly(tables, below, 5, rate * worth_a * worth_b, scale, count)
 
 
 @njit(cache=True, nogil=True)
-def _add_within(draws: Any, i: Any, a: Any, rate: Any) -> None:
+def _add_within(draws: Any, tables: Any, i: Any, a: Any, rate: Any) -> None:
     """One offer's entries, on the diagonals."""
+    scale, count = draws.scale, draws.curvature.shape[3] // 2
     cost, worth = draws.cost[i, a], draws.worth[i, a]
-    g, scale, tables = draws.cell[i], draws.scale, draws.curvature
-    _add_exactly(tables, g, a, a, 0, rate, scale)
-    if tables.shape[3] > 2:
-        _add_exactly(tables, g, a, a, 1, rate * cost, scale)
-        _add_exactly(tables, g, a, a, 2, rate * cost * cost, scale)
-    if tables.shape[3] > 6:
-        _add_exactly(tables, g, a, a, 3, rate * worth, scale)
-        _add_exactly(tables, g, a, a, 4, rate * cost * worth, scale)
-        _add_exactly(tables, g, a, a, 5, rate * worth * worth, scale)
+    here = _entry(draws, i, a, a)
+    _add_exactly(tables, here, 0, rate, scale, count)
+    if count > 1:
+        _add_exactly(tables, here, 1, rate * cost, scale, count)
+        _add_exactly(tables, here, 2, rate * cost * cost, scale, count)
+    if count > 3:
+        _add_exactly(tables, here, 3, rate * worth, scale, count)
+        _add_exactly(tables, here, 4, rate * cost * worth, scale, count)
+        _add_exactly(tables, here, 5, rate * worth * worth, scale, count)
 
 
 @njit(cache=True, nogil=True)
-def _add_exactly(tables: Any, g: Any, a: Any, b: Any, at: Any, x: Any, scale: Any) -> None:
+def _add_exactly(tables: Any, entry: Any, which: Any, x: Any, scale: Any, count: Any) -> None:
     """Whole units, and whole parts of what is left: reactions differ by so much that one integer is too short."""
-    units = x * scale[at]
+    units = x * scale[which]
     whole = np.rint(units)
-    tables[g, a, b, at] += np.int64(whole)
-    tables[g, a, b, tables.shape[3] // 2 + at] += np.int64(np.rint((units - whole) * scale[6]))
+    at = entry + np.uint64(which)
+    tables[at] += np.int64(whole)
+    tables[at + np.uint64(count)] += np.int64(np.rint((units - whole) * scale[6]))
 
 
 @njit(cache=True, nogil=True)
@@ -196,7 +212,7 @@ def solve_block(arms: Any, draws: Any, grid: Any, tolerance: Any, probability: A
     """
     rows, count = arms.mean.shape
     scratch = make_scratch(count)
-    curved = draws.curvature.size > 0
+    curved, tables = draws.curvature.size > 0, draws.curvature.reshape(-1)
     worst, where = -1.0, 0
     for i in range(rows):
         n, owner, rest, maximum, residual = _solve_row(arms, i, grid, tolerance, curved, scratch)
@@ -209,7 +225,7 @@ def solve_block(arms: Any, draws: Any, grid: Any, tolerance: Any, probability: A
         if owner >= 0:
             probability[i, owner] = rest
         if curved and n > 0:
-            _add_curvature(draws, i, n, owner, scratch)
+            _add_curvature(draws, tables, i, n, owner, scratch)
         if residual > worst:
             worst, where = residual, i
     return worst, where

@@ -1,11 +1,12 @@
 """Rows that no single grid certifies: the range is cut where scores end, and every piece bisected.
 
 A wide belief has nearly an atom at the lowest and at the highest score that it can have: σ saturates, and there
-`t − L` or `L + W − t` rounds what is apart into steps. Where such a score lies inside the range, no grid converges.
-Here the range starts at the highest of the lowest scores (or at the certain floor, where that is higher) and is cut at
-every highest one. No live arm starts or ends inside a piece, and each piece [A, B] has a coordinate of its own,
-`t = A + (B − A)·σ(y)`: the distances of a score from both ends of every arm are sums of positive numbers, which keep
-all their digits. Wide or narrow, beliefs need no special treatment. It takes about ten times as long as one grid.
+`t − L` or `L + W − t` rounds what is apart into steps, or bends over ever smaller distances. Where such a score lies
+inside the range, no grid converges soon. Here the range starts at the highest of the lowest scores (or at the certain
+floor, where that is higher) and is cut at every highest one that scores come near. Each piece [A, B] has a coordinate
+of its own, `t = A + (B − A)·σ(y)`. No live arm starts inside a piece or ends sharply there, so that the distances of a
+score from both ends of such an arm are sums of positive numbers, which keep all their digits. Wide or narrow, beliefs
+need no special treatment. It takes about as many panels per piece as bisection takes for a range in which nothing ends.
 """
 
 from typing import Any, Final
@@ -33,6 +34,10 @@ from bandit.quadrature_panel import (
 
 COARSEST: Final = 1e-6  # accepted from rows at the limits of float64, where a smaller tolerance was asked for
 _FARTHEST: Final = 300.0  # where a piece's coordinate starts and ends: no belief has logits beyond ±290
+_USUAL: Final = 14.0  # within which nearly all happens that does: least work on wide beliefs
+_PANELS: Final = ((_USUAL, _FARTHEST), (0.0, _USUAL), (-_USUAL, 0.0), (-_FARTHEST, -_USUAL))  # the first one last
+_CLOSE: Final = 0.003  # of what an arm is worth: scores that stay farther from its highest end smoothly
+_RESOLUTION: Final = 1e-8  # of the range; see `place` in `bandit.quadrature_range`
 _MOST_PANELS: Final = 1500  # of one piece
 _DEPTH: Final = 46  # halvings
 _FINE: Final = 1e-4 * SMALLEST
@@ -82,21 +87,19 @@ def _gather(floor: Any, best: Any, scratch: Any) -> Any:
         scratch.constants[MEAN, j], scratch.constants[PRECISION, j] = row[MEAN, a], 1.0 / row[SD, a]
         top = row[SHIFT, a] + row[VALUE, a]
         scratch.constants[VALUE, j] = top - row[SHIFT, a]  # as far apart as the ends are in float64
-        scratch.constants[TOP, j] = (
-            np.inf
-        )  # where an arm is dropped, small errors would keep panels from being believed
+        scratch.constants[TOP, j] = np.inf  # dropped arms' small errors would keep panels from being believed
     return n, start
 
 
 @njit(cache=True, nogil=True)
-def bisect(ends: Any, width: Any, n: Any, rule: Any, tolerance: Any, lowest: Any, curved: Any, scratch: Any) -> Any:
-    """Halve panels until each meets the tolerance; return G at the start, ∫ (1 − G) dt and the residuals' sum.
+def bisect(waiting: Any, width: Any, n: Any, rule: Any, tolerance: Any, lowest: Any, curved: Any, scratch: Any) -> Any:
+    """Halve the panels that wait, the first on top, until each meets the tolerance.
 
-    The sum is infinite where too many panels were needed: rounding then stands in the way, not the grid.
+    Returns G at their start, ∫ (1 − G) dt and the residuals' sum: infinite where too many panels were needed, and so
+    rounding stands in the way, not the grid.
     """
-    stack = scratch.stack
-    stack[0, 0], stack[0, 1] = ends
-    waiting, panels = 1, 0
+    stack, panels = scratch.stack, 0
+    first = stack[waiting - 1, 0]
     floor = gain = residual = 0.0
     while waiting > 0:
         waiting -= 1
@@ -106,7 +109,7 @@ def bisect(ends: Any, width: Any, n: Any, rule: Any, tolerance: Any, lowest: Any
         if panels > _MOST_PANELS:
             return 0.0, 0.0, np.inf
         if error <= tolerance or waiting >= _DEPTH:
-            if start == ends[0]:
+            if start == first:
                 floor = scratch.table[ALL, 0]
                 if lowest and curved:
                     add_floor(n, scratch)
@@ -121,9 +124,28 @@ def bisect(ends: Any, width: Any, n: Any, rule: Any, tolerance: Any, lowest: Any
 
 
 @njit(cache=True, nogil=True)
+def ends_sharply(a: Any, span: Any, scratch: Any) -> Any:
+    """Whether an arm's scores come so near the highest that it can have that it seems to end there."""
+    row = scratch.row
+    room = row[SHIFT, a] + row[VALUE, a] - scratch.bounds[UP, a]
+    return room < _CLOSE * row[VALUE, a] or min(row[SD, a], 1.0) * room < _RESOLUTION * span
+
+
+@njit(cache=True, nogil=True)
 def fine_enough(tolerance: Any) -> Any:
     """What a bisected panel may miss, so that all together do not spoil a small probability, where those count."""
     return 0.1 * tolerance if tolerance >= LOOSE else min(0.01 * tolerance, _FINE)
+
+
+@njit(cache=True, nogil=True)
+def _next_cut(start: Any, n: Any, scratch: Any) -> Any:
+    """The live arm at whose highest score the next piece ends: the lowest that ends sharply, at last the highest."""
+    row, live = scratch.row, scratch.live
+    span = row[SHIFT, live[0]] + row[VALUE, live[0]] - start
+    last = n - 1
+    while last > 0 and not ends_sharply(live[last], span, scratch):
+        last -= 1
+    return last
 
 
 @njit(cache=True, nogil=True)
@@ -134,19 +156,22 @@ def _cut(start: Any, n: Any, rule: Any, tolerance: Any, curved: Any, scratch: An
     bottom = start
     clear(n, curved, scratch)
     while n > 0:
-        end = row[SHIFT, live[n - 1]] + row[VALUE, live[n - 1]]
+        last = _next_cut(start, n, scratch)
+        end = row[SHIFT, live[last]] + row[VALUE, live[last]]
         for j in range(n):
             shift = row[SHIFT, live[j]]
             constants[RISE, j], constants[FALL, j] = bottom - shift, (shift + row[VALUE, live[j]]) - end
         if end > bottom:
-            ends, lowest = (-_FARTHEST, _FARTHEST), bottom == start
-            below, more, missed = bisect(ends, end - bottom, n, rule, tolerance, lowest, curved, scratch)
+            lowest = bottom == start
+            for each in range(len(_PANELS)):
+                scratch.stack[each, 0], scratch.stack[each, 1] = _PANELS[each]
+            below, more, missed = bisect(len(_PANELS), end - bottom, n, rule, tolerance, lowest, curved, scratch)
             if lowest:
                 floor = below
             gain += more
             residual += missed
         bottom = end
-        n -= 1
+        n = last
     return floor, gain, residual
 
 

@@ -113,7 +113,8 @@ def find_floor(last: Any, best: Any, scratch: Any) -> Any:
     owner, floor, blurred = -1, NEVER, False
     for turn in range(last + 1):
         a = turn - 1 if turn > 0 else last
-        if bounds[UP, a] <= bounds[LOW, a] and bounds[LOW, a] >= floor:
+        low = bounds[LOW, a]
+        if (bounds[UP, a] <= low) & (low > NEVER) & (low >= floor):  # `and` would be mispredicted at closed offers
             if row[SD, a] > 0.0 and row[SHIFT, a] + row[VALUE, a] > row[SHIFT, a]:
                 blurred |= bounds[UP, a] >= best
             elif bounds[LOW, a] > floor:

@@ -84,61 +84,78 @@ def _require(name: str, array: ArrayLike, shapes: tuple[tuple[int, ...], ...]) -
         raise ShapeError(f"{name} has shape {found}.", where="scores", remedy=f"It must be {expected}.")
 
 
-def block_arms(scores: Scores, rows: slice, charge: Floats | float = 0.0) -> Arms:
+def block_arms(scores: Scores, rows: slice, charge: Floats | None = None) -> Arms:
     """The arms of some customers, no offer last, in fresh float64 arrays.
 
     Args:
         scores: of all customers.
         rows: which customers.
-        charge: (rows, k) what limits charge, currency units, of either sign.
+        charge: (rows, k) what limits charge, currency units, of either sign; default nothing.
 
     Raises:
         ShapeError: a number is NaN or infinite, or a standard deviation is negative or above 30.
     """
-    eligible = np.array(scores.eligible[rows], order="C")  # a copy, as writable as the kernel was compiled for
-    count, offers = eligible.shape
-    arms = Arms(*np.zeros((4, count, offers + 1)))
-    inner = Arms(*(table[:, :offers] for table in arms))
-    inner.mean[:] = scores.mean[rows]
-    inner.sd[:] = scores.sd[rows]
-    inner.value[:] = scores.value[rows] if scores.value.ndim == 2 else scores.value
-    inner.shift[:] = scores.fee[rows] if scores.fee.ndim == 2 else scores.fee
-    inner.shift[:] += charge
-    np.negative(inner.shift, out=inner.shift)
+    eligible = np.array(scores.eligible[rows], order="C")  # copies, as writable as the kernel was compiled for
+    mean, sd = (np.array(table[rows], np.float64, order="C") for table in (scores.mean, scores.sd))
+    value, fee = (_lines(table[rows] if table.ndim == 2 else table) for table in (scores.value, scores.fee))
+    free = np.zeros((1, mean.shape[1])) if charge is None else charge
+    arms = Arms(*np.empty((4, len(mean), mean.shape[1] + 1)))
     _place_outside(scores.outside, rows, arms)
-    wrong = _settle(arms, eligible)
+    wrong = _settle((mean, sd, value, fee, free), eligible, arms)
     if wrong >= 0:
-        raise _no_score(arms, wrong, rows.start or 0)
+        _place_outside(scores.outside, rows, arms)
+        for table, given in zip(arms, (mean, sd, value, -(fee + free)), strict=True):
+            table[wrong, :-1] = given[min(wrong, len(given) - 1)]
+        raise _no_score(arms, wrong, eligible[wrong], rows.start or 0)
     return arms
 
 
-@njit(cache=True, nogil=True)
-def _settle(arms: Any, eligible: Any) -> Any:
-    """Bring arms into the form that `Arms` promises, in place; return the position of the first that makes no score.
+def _lines(table: Floats) -> NDArray[np.float64]:
+    """A fresh table with a line per customer, or a single line for all of them."""
+    return np.atleast_2d(np.array(table, np.float64, order="C"))
 
-    Numbers of eligible pairs are finite; NaN is refused everywhere.
+
+@njit(cache=True, nogil=True)
+def _settle(offers: Any, eligible: Any, arms: Any) -> Any:
+    """Bring offers, and no offer, into the form that `Arms` promises; return the first row where one makes no score.
+
+    Offers are mean, sd, value, fee and charge; what is the same for all rows has one.
     """
-    rows, count = arms.mean.shape
+    mean, sd, value, fee, charge = offers
+    rows, last = arms.mean.shape[0], arms.mean.shape[1] - 1
     for i in range(rows):
-        for a in range(count):
-            m, s, v, h = arms.mean[i, a], arms.sd[i, a], arms.value[i, a], arms.shift[i, a]
-            total = m + s + v + h
-            if np.isnan(total):
-                return i * count + a
-            if a < count - 1 and not eligible[i, a]:
-                m, s, v, h = 0.0, 0.0, 0.0, NEVER
-            elif not (np.isfinite(total) and 0.0 <= s <= _WIDEST_SD):
-                return i * count + a
-            elif v < 0.0:  # v·σ(x) = v + |v|·σ(−x)
-                m, v, h = -m, -v, h + v
-            arms.mean[i, a] = min(max(m, -_FARTHEST_MEAN), _FARTHEST_MEAN)
-            arms.sd[i, a] = _NARROWEST_SD if 0.0 < s < _NARROWEST_SD else s
-            arms.value[i, a] = v if v >= _LEAST_VALUE else 0.0
-            arms.shift[i, a] = h
+        of_value, of_fee, of_charge = min(i, len(value) - 1), min(i, len(fee) - 1), min(i, len(charge) - 1)
+        outside = arms.mean[i, last], arms.sd[i, last], arms.value[i, last], arms.shift[i, last]
+        wrong = _place_arm(outside, True, arms, i, last)
+        for a in range(last):
+            shift = -(fee[of_fee, a] + charge[of_charge, a])
+            wrong |= _place_arm((mean[i, a], sd[i, a], value[of_value, a], shift), eligible[i, a], arms, i, a)
+        if wrong:
+            return i
     return -1
 
 
+@njit(cache=True, nogil=True)
+def _place_arm(arm: Any, played: Any, arms: Any, i: Any, a: Any) -> Any:
+    """One arm; return whether it makes no score: what is played is finite, NaN is refused everywhere.
+
+    Without branches, which would be mispredicted at every offer that a customer may not have.
+    """
+    m, s, v, h = arm
+    total = m + s + v + h
+    wrong = np.isnan(total) | (played & ~((abs(total) < np.inf) & (s >= 0.0) & (s <= _WIDEST_SD)))
+    h, m = (h + v, -m) if v < 0.0 else (h, m)  # v·σ(x) = v + |v|·σ(−x)
+    m = min(max(m, -_FARTHEST_MEAN), _FARTHEST_MEAN)
+    s = max(s, _NARROWEST_SD) if s > 0.0 else 0.0
+    v = abs(v) if abs(v) >= _LEAST_VALUE else 0.0
+    arms.mean[i, a], arms.sd[i, a] = (m, s) if played else (0.0, 0.0)
+    arms.value[i, a], arms.shift[i, a] = (v, h) if played else (0.0, NEVER)
+    return wrong
+
+
 def _place_outside(outside: float | Floats | Outside, rows: slice, arms: Arms) -> None:
+    for table in arms:
+        table[:, -1] = 0.0
     if isinstance(outside, Outside):
         arms.mean[:, -1] = outside.mean[rows]
         arms.sd[:, -1] = outside.sd[rows]
@@ -147,12 +164,16 @@ def _place_outside(outside: float | Floats | Outside, rows: slice, arms: Arms) -
         arms.shift[:, -1] = outside if np.ndim(outside) == 0 else np.asarray(outside)[rows]
 
 
-def _no_score(arms: Arms, position: int, first_row: int) -> ShapeError:
-    row, offer = divmod(position, arms.mean.shape[1])
+def _no_score(arms: Arms, row: int, eligible: NDArray[np.bool_], first_row: int) -> ShapeError:
+    """What is wrong with a row of arms as they were given."""
+    total = sum(table[row] for table in arms)
+    wrong = np.isnan(total)
+    wrong |= np.append(eligible, True) & ~(np.isfinite(total) & (arms.sd[row] >= 0.0) & (arms.sd[row] <= _WIDEST_SD))
+    offer = int(wrong.argmax())
     found = ", ".join(f"{name} {table[row, offer]:g}" for name, table in zip(arms._fields, arms, strict=True))
     return ShapeError(
         f"a score cannot be made of {found} (shift is minus fee and charge).",
-        where=f"row {first_row + row}, " + (f"offer {offer}" if offer < arms.mean.shape[1] - 1 else "no offer"),
+        where=f"row {first_row + row}, " + (f"offer {offer}" if offer < len(eligible) else "no offer"),
         remedy="Numbers must be finite, and a logit's sd between 0 and 30.",
     )
 

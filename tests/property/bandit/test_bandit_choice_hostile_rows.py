@@ -80,15 +80,33 @@ def referee(arms):
     return exact, best
 
 
-def check(seed, rows):
+def cold(rng):
+    """One customer of a campaign that nobody knows yet: many wide beliefs, each ends at a worth of its own."""
+    k = 20
+    mean, sd = rng.normal(-3, 1.2, (1, k)), rng.lognormal(rng.uniform(-0.5, 1.5), 0.5, (1, k)).clip(0, 24)
+    value = rng.uniform(20, 200, (1, k))
+    return Scores(mean, sd, value, rng.uniform(0.3, 8, (1, k)), rng.random((1, k)) < 0.75)
+
+
+def twins(rng):
+    """One customer: offers that are the same in every number, or in all but their means, saturated ones among them."""
+    k = int(rng.integers(2, 10))
+    mean = np.full((1, k), rng.normal(-2, 4)) + rng.choice([0, 1]) * rng.choice([-15, 0, 15], (1, k))
+    sd = np.full((1, k), np.exp(rng.uniform(-3, np.log(24))))
+    return Scores(mean, sd, np.full(k, 50.0), np.full(k, rng.choice([0.0, 5.0])), np.ones((1, k), bool))
+
+
+def check(seed, rows, kind=hostile):
     rng = np.random.default_rng(seed)
     for i in range(rows):
-        scores = hostile(rng)
-        exact, best = referee(block_arms(scores, slice(0, 1)))
+        scores = kind(rng)
+        arms = block_arms(scores, slice(0, 1))
+        exact, best = referee(arms)
         assert abs(exact.sum() - 1) < 1e-7, f"the referee of row {i}"
-        solved = solve_arms(block_arms(scores, slice(0, 1)), no_draws(), 1e-6, 0)
+        solved = solve_arms(arms, no_draws(), 1e-6, 0)
         found = solved.probability[0]
-        assert abs(solved.expected_maximum[0] - best) < 1e-5 * np.abs(scores.value).max(), f"the best score of row {i}"
+        scale = max(arms.value.max(), np.abs(scores.value).max())  # no offer may be worth more than any offer
+        assert abs(solved.expected_maximum[0] - best) < 1e-5 * scale, f"the best score of row {i}"
         np.testing.assert_allclose(found, exact, rtol=0, atol=1e-6, err_msg=f"row {i}")
         counted = exact >= 1e-6
         np.testing.assert_allclose(found[counted], exact[counted], rtol=1e-3, err_msg=f"row {i}")
@@ -96,6 +114,17 @@ def check(seed, rows):
 
 def test_hostile_rows_are_right():
     check(1, 200)
+
+
+@pytest.mark.parametrize(("kind", "rows"), [(cold, 10), (twins, 40)])
+def test_wide_and_equal_beliefs_are_right(kind, rows):
+    check(3, rows, kind)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", [cold, twins])
+def test_a_thousand_wide_and_equal_beliefs_are_right(kind):
+    check(13, 1000, kind)
 
 
 @pytest.mark.soak

@@ -253,6 +253,9 @@ def test_numbers_that_make_no_score_are_named():
         choice_probabilities(good, np.where(np.isnan(bad), -0.1, 0), good, good, everyone)
     with pytest.raises(ShapeError, match="row 1, no offer"):
         choice_probabilities(good, good, good, good, everyone, outside=np.array([0, np.nan, 0]))
+    too_wide = np.array([[1.0, 31.0]] * 3)
+    with pytest.raises(ShapeError, match=r"row 0, offer 1: .* mean -7, sd 31, value 5, shift -2\.5 "):
+        choice_probabilities(good - 7, too_wide, good[0] + 5, good + 2.5, everyone)
     with pytest.raises(ShapeError, match="fee has shape"):
         choice_probabilities(good, good, good, good[:2], everyone)
 
