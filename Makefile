@@ -44,6 +44,7 @@ bench: install .venv-bench/.installed ## comparisons, written to docs/benchmarks
 	$(BIN)/python -m benchmarks.classification --vw
 	$(BIN)/python -m benchmarks.replay
 	$(BIN)/python -m benchmarks.evaluation
+	$(BIN)/python -m benchmarks.evaluation_sets
 
 .venv-bench/.installed: requirements/bench.txt
 	$(PYTHON) -m venv .venv-bench

@@ -26,7 +26,7 @@ from engine.replayed import Replayed
 from engine.rows import Past, column_keys, days, row_features
 from engine.stages import Reporter, Stages, silent
 from engine.train import Trained, Wishes, fit
-from offline_eval import Report, difference
+from offline_eval import Report
 from warehouse import DataVersion, Store, Workspace, attach, connect, current_version
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -247,7 +247,7 @@ def _judged(report: Report) -> dict[str, Any]:
         "reasons": list(report.reasons),
         "estimate": None if found is None else figures(found),
         "logged": figures(report.logged),
-        "difference": None if found is None else figures(difference(found, report.logged)),
+        "difference": None if report.difference is None else figures(report.difference),
         "ess": report.ess,
         "unsupported_mass": report.unsupported_mass,
         "weighted_successes": report.weighted_successes,

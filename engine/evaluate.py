@@ -17,7 +17,7 @@ from engine.pooled import pooled
 from engine.replayed import Replayed, together
 from engine.slices import Segments, by_segment, segments_of
 from engine.stages import Reporter, Stages, silent
-from offline_eval import Estimate, Log, Report, calibration_sentences, difference
+from offline_eval import Estimate, Log, Report, calibration_sentences
 from offline_eval import evaluate as judge
 from warehouse import Store, StoredAllocation, Workspace, outcomes
 
@@ -239,7 +239,7 @@ def _answer(report: Report, rows: LoggedRows, replayed: Replayed) -> dict[str, A
         "estimate": None if chosen is None else figures(chosen),
         "estimates": [figures(e) for e in report.estimates],
         "logged": figures(report.logged),
-        "difference": None if chosen is None else figures(difference(chosen, report.logged)),
+        "difference": None if report.difference is None else figures(report.difference),
         "ess": report.ess,
         "largest_weight": report.largest_weight,
         "mean_weight": report.mean_weight,

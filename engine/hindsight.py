@@ -17,7 +17,7 @@ from engine.replayed import Replayed, together
 from engine.scenario import Scenario, read_scenarios
 from engine.stages import Reporter, Stages, silent
 from engine.whatif import AS_WRITTEN, bounds_set
-from offline_eval import Log, Report, Skewed, difference, dr, interval
+from offline_eval import Log, Report, compare, dr
 from warehouse import Store, Workspace
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -163,7 +163,7 @@ def _difference(base: _Judged, other: _Judged, rows: LoggedRows, q_hat: Floats) 
     if verdict == "invalid":
         return {**out, **dict.fromkeys(("estimator", "value", "std_error", "low", "high", "level", "in_all"))}
     log = Log(rows.reward, rows.arm, rows.propensity, rows.cluster)
-    both = (dr(log, one.replayed.probability, q_hat) for one in (other, base))
-    found = interval(difference(*both), Skewed())
+    new, old = (dr(log, one.replayed.probability, q_hat) for one in (other, base))
+    found, _ = compare(new, old, log)
     in_all = {name: len(rows.reward) * getattr(found, name) for name in ("value", "low", "high")}
     return {**out, **figures(found), "in_all": in_all}

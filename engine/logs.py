@@ -14,7 +14,7 @@ from allot import DataError
 from bandit import AMOUNTS, SUCCESSES, Log, cross_fitted_rewards, kind_named
 from engine.catalogue import catalogue
 from engine.features import learn_spec, model_inputs
-from engine.odd_rows import decisions, late, repeated
+from engine.odd_rows import decisions, late, perhaps_late, repeated
 from engine.rows import Past, column_keys, released, row_features
 from engine.stamp import Stamp
 from governance import CONTRACTS
@@ -144,6 +144,9 @@ def log_from_file(
     arm = _arms(old["offer_id"], offer_ids)
     outcome, _, propensity = _floats(old)
     key = column_keys(old["row_key"])
+    delays = _delays(old)
+    timed = np.isfinite(delays).any()
+    suspected = () if timed else perhaps_late(offer_ids, arm, outcome, _age_days(at, as_of))
     reward, unpaid = _rewarded(old, arm, np.array(offers["margin"].to_pylist(), np.float64), name)
 
     def read() -> tuple[pa.Table, pa.Table]:
@@ -171,8 +174,8 @@ def log_from_file(
         left_out=log.num_rows - old.num_rows,
         immature=log.num_rows - old.num_rows,
         unknown_propensity=int(np.isnan(propensity).sum()),
-        notes=(*strangers, *unpaid, *repeated(key)),
-        reasons=late(offer_ids, arm, _delays(old), outcome_days),
+        notes=(*strangers, *unpaid, *repeated(key), *suspected),
+        reasons=late(offer_ids, arm, delays, outcome_days),
         read=read,
     )
 
@@ -306,6 +309,12 @@ def _floats(rows: pa.Table) -> tuple[Floats, Floats, Floats]:
 
 def _delays(rows: pa.Table) -> Floats:
     return np.asarray(rows["delay_us"].combine_chunks().to_numpy(zero_copy_only=False), np.float64)
+
+
+def _age_days(at: pa.Array, as_of: datetime) -> Floats:
+    taken = np.asarray(at.to_numpy(zero_copy_only=False), "datetime64[us]").astype(np.float64)
+    age: Floats = (as_of.timestamp() * 1e6 - taken) / 86_400e6
+    return age
 
 
 def _matrix(column: pa.ChunkedArray, width: int) -> Floats:

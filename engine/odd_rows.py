@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from offline_eval import suspected_late
+
 LATE = 0.05
 """Share of an offer's successes that may come later than outcome_days before its young rows count as incomplete."""
 
@@ -69,4 +71,23 @@ def late(
         f"The outcomes of {names[a]} come late: {share[a]:.0%} of its {count[a]:,} successes took longer than "
         f"{outcome_days:g} days, so its younger rows look like failures; give a larger outcome_days."
         for a in np.flatnonzero(guilty)
+    )
+
+
+def perhaps_late(
+    offer_ids: Sequence[str], arm: NDArray[np.int64], outcome: NDArray[np.float64], age_days: NDArray[np.float64]
+) -> tuple[str, ...]:
+    """Notes about offers whose youngest rows lack successes, for logs that do not say when outcomes came.
+
+    Args:
+        offer_ids: the k offers; arm k is no offer.
+        arm, outcome: (r,) what was decided, and 1 for a success.
+        age_days: (r,) how long ago.
+    """
+    names = [*offer_ids, "no offer"]
+    return tuple(
+        f"the outcomes of {names[one.action]} may come late: {one.found:,} successes in its rows of at most "
+        f"{one.age:.0f} days, where {one.expected:,.0f} would be expected; log when outcomes came, or give a larger "
+        "outcome_days"
+        for one in suspected_late(arm, outcome > 0, age_days, actions=len(names))
     )

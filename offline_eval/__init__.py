@@ -1,7 +1,7 @@
 """What would another policy have earned?"""
 
 from offline_eval.bootstrap import replicates
-from offline_eval.choosing import Chosen, slope, tuned_clip, tuned_shrinkage, tuned_switch
+from offline_eval.choosing import compare
 from offline_eval.diagnostics import Calibration, calibration, calibration_sentences, copies
 from offline_eval.estimate import Estimate, difference, part
 from offline_eval.estimators import (
@@ -20,6 +20,7 @@ from offline_eval.estimators import (
 )
 from offline_eval.experiments import Lift, customers_needed, detectable, lift, sample_ratio
 from offline_eval.intervals import AnyLook, Bernstein, Bootstrap, FewSuccesses, How, Normal, Skewed, interval
+from offline_eval.lateness import Late, suspected_late
 from offline_eval.log import Log
 from offline_eval.loggers import balanced_ips, pooled, weighted_ips
 from offline_eval.marginal import mips
@@ -28,6 +29,7 @@ from offline_eval.sequences import ConfidenceSequence, confidence_sequence
 from offline_eval.slices import Slice, holm, slices
 from offline_eval.tables import weights
 from offline_eval.totals import Figures, Totals, combined, totals
+from offline_eval.tuning import Chosen, slope, tuned_clip, tuned_shrinkage, tuned_switch
 from offline_eval.verdict import Report, Verdict, evaluate
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "FewSuccesses",
     "Figures",
     "How",
+    "Late",
     "Lift",
     "Log",
     "Normal",
@@ -54,6 +57,7 @@ __all__ = [
     "calibration_sentences",
     "clipped_ips",
     "combined",
+    "compare",
     "confidence_sequence",
     "copies",
     "customers_needed",
@@ -82,6 +86,7 @@ __all__ = [
     "snips",
     "subgaussian_dr",
     "subgaussian_ips",
+    "suspected_late",
     "switch_dr",
     "totals",
     "tuned_clip",

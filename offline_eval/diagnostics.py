@@ -142,6 +142,20 @@ def calibration_sentences(
     ]
 
 
+def certain_sentences(log: Log, weight: Floats) -> list[str]:
+    """A sentence if every propensity is 1 and the target would not have done the same.
+
+    Either the logging policy left nothing to chance, and the log holds no row about what it did not do; or the chances
+    were not written down. Nothing tells which.
+    """
+    if (log.propensity < 1).any() or (weight == 1).all():
+        return []
+    return [
+        "Every propensity is 1: such a log was written by a policy that leaves nothing to chance, or its chances were "
+        "not kept. It says nothing about any other policy: allocate with some exploration, and log the chances."
+    ]
+
+
 def mismatch_sentences(log: Log, chances: Table | None) -> list[str]:
     """A sentence if propensities contradict the logged rows of probabilities they should be part of."""
     if chances is None:

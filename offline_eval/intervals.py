@@ -11,7 +11,9 @@ from offline_eval.bootstrap import REPLICATES, percentiles
 from offline_eval.estimate import Estimate, by_cluster, normal_interval
 from offline_eval.log import Floats
 
-THIRD: Final = 1 / 3
+SMALLEST: Final = 0.01  # a lower end below this part of the floor is shown as 0
+TINY: Final = 1e-300
+HALVINGS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,18 @@ class FewSuccesses:
     might have weighed. Fay and Feuer take the largest weight, so that one row far from all others sets the interval;
     the mean weight covers too little. Here it is sum w^3 / sum w^2, which was measured to cover .96 to .99.
 
+    A value that is only shown if its successes are enough was picked for its luck where they are barely so: of the logs
+    that one in a hundred gets over a floor, measured, plain intervals held the truth in three of four. The lower end
+    then asks how likely so many successes are *among logs that pass*, as tests after a selection do (Fithian, Sun and
+    Taylor 2014). At the floor itself it is 0, at twice the floor it is the plain one.
+
     Args:
         largest_reward: what one success may bring at most; decides how far up an interval reaches without successes.
+        enough: the share of the successes found that would have been enough to show the value; 0 if it is always shown.
     """
 
     largest_reward: float = 1.0
+    enough: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +178,6 @@ def _bernstein(of: Estimate, level: float, how: Bernstein) -> tuple[float, float
 
 
 def _few_successes(of: Estimate, level: float, how: FewSuccesses) -> tuple[float, float]:
-    from scipy.special import chdtri
-
     t = of.terms
     if t is None or t.base.any() or (t.numerator < 0).any():
         raise ShapeError(
@@ -178,14 +185,58 @@ def _few_successes(of: Estimate, level: float, how: FewSuccesses) -> tuple[float
         )
     scale = float(t.denominator.sum())
     brought = by_cluster(t.numerator, of.cluster) / scale
-    squares = float(np.square(t.weight).sum())
-    next_one = float((t.weight**3).sum()) / squares * how.largest_reward / scale if squares > 0 else 0.0
+    return few_successes(brought, next_success(t.weight) * how.largest_reward / scale, level, enough=how.enough)
+
+
+def next_success(weight: Floats) -> float:
+    """What one more success might weigh, given the weights (n,) of all rows: sum w^3 / sum w^2; 0 without weight."""
+    squares = float(np.square(weight).sum())
+    return float((weight**3).sum()) / squares if squares > 0 else 0.0
+
+
+def few_successes(brought: Floats, next_one: float, level: float, *, enough: float = 0.0) -> tuple[float, float]:
+    """The interval of Fay and Feuer (1997) around a sum of weighted Poisson events.
+
+    Args:
+        brought: (m,) what each customer's successes add to the value, at least 0.
+        next_one: what one more success might add.
+        level: of the interval.
+        enough: see `FewSuccesses`.
+    """
+    from scipy.special import chdtri
+
     y, variance = float(brought.sum()), float(np.square(brought).sum())
     tail = (1 - level) / 2
-    low = variance / (2 * y) * float(chdtri(2 * y * y / variance, 1 - tail)) if y > 0 else 0.0
+    low = 0.0
+    if y > 0:
+        successes = y * y / variance
+        low = y / successes * float(fewest_expected(np.array(successes), enough * successes, tail))
     up, spread = y + next_one, variance + next_one**2
     high = spread / (2 * up) * float(chdtri(2 * up * up / spread, tail)) if up > 0 else 0.0
     return low, high
+
+
+def fewest_expected(successes: Floats, floor: Floats | float, tail: float) -> Floats:
+    """The smallest mean of Poisson counts of which a share `tail` of those from `floor` on reaches `successes`.
+
+    Counts need not be whole: P(count >= s) with mean m is the regularised incomplete gamma function P(s, m).
+
+    Args:
+        successes: (...) found, above 0.
+        floor: (...) at most `successes`; 0 where any count is shown.
+        tail: chance of so many, e.g. 0.025.
+    """
+    from scipy.special import gammainc, gammaincinv
+
+    plain: Floats = gammaincinv(successes, tail)
+    passed = np.maximum(floor, SMALLEST)
+    low, high = np.log(SMALLEST * passed), np.log(np.maximum(plain, SMALLEST * passed))
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        share = gammainc(successes, np.exp(middle)) / np.maximum(gammainc(passed, np.exp(middle)), TINY)
+        low, high = np.where(share < tail, middle, low), np.where(share < tail, high, middle)
+    after = np.where(high > np.log(SMALLEST * passed) + 1e-9, np.exp(high), 0.0)
+    return np.where(np.asarray(floor) > 0, after, plain)
 
 
 def _any_look(of: Estimate, level: float, how: AnyLook) -> tuple[float, float]:

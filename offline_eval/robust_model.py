@@ -29,9 +29,12 @@ def mrdr_weights(log: Log, target: Table) -> Floats:
 def mrdr(log: Log, target: Table, features: Table, *, folds: int = 5) -> Estimate:
     """DR with a linear reward model per action, fitted by `mrdr_weights` and never on the row's own customer.
 
+    Its predictions stay within the rewards it was fitted to: a line that is extended to a customer unlike all others
+    knows no bounds, and one such row, weighted, outweighs the rest.
+
     Args:
         log, target: n decisions and (n, number of actions).
-        features: (n, d) of the customers; a constant is added.
+        features: (n, d) of the customers, in any units; a constant is added.
         folds: customers are dealt into so many parts; each is predicted by a model of the others.
 
     Raises:
@@ -42,20 +45,33 @@ def mrdr(log: Log, target: Table, features: Table, *, folds: int = 5) -> Estimat
     given = rows_of("features", features, len(table))
     if folds < 2 or not np.isfinite(given).all():
         raise ShapeError("features must be finite and folds at least 2.", where="mrdr")
-    x = np.column_stack([np.ones(len(given)), given])
+    x = np.column_stack([np.ones(len(given)), _standardised(given.astype(np.float64))])
     customer = np.arange(len(x)) if log.cluster is None else log.cluster
     weight = mrdr_weights(log, target)
     weight = weight / (weight.mean() or 1.0)
     q_hat = np.zeros(table.shape)
     for fold in range(folds):
         held = customer % folds == fold
-        q_hat[held] = x[held] @ _fit(x[~held], log.reward[~held], log.action[~held], weight[~held], table.shape[1])
+        if held.all() or not held.any():
+            continue
+        reward = log.reward[~held]
+        fitted = x[held] @ _fit(x[~held], reward, log.action[~held], weight[~held], table.shape[1])
+        q_hat[held] = np.clip(fitted, reward.min(), reward.max())
     return dr(log, target, q_hat).named("mrdr")
+
+
+def _standardised(features: Floats) -> Floats:
+    """Mean 0 and spread 1 over all rows, so that shrinkage means the same for each; a constant column becomes 0."""
+    centred = features - features.mean(axis=0)
+    spread = centred.std(axis=0)
+    known = spread > np.finfo(float).eps * np.abs(features).max(axis=0)
+    out: Floats = np.where(known, centred / np.where(known, spread, 1.0), 0.0)
+    return out
 
 
 def _fit(x: Floats, reward: Floats, action: Integers, weight: Floats, actions: int) -> Floats:
     """(d + 1, number of actions) weighted least squares, each action shrunk to the fit of all."""
-    ridge = SHRINKAGE * np.diag(np.maximum(np.square(x).mean(axis=0), np.finfo(float).tiny))
+    ridge = SHRINKAGE * np.eye(x.shape[1])
     common = np.linalg.solve((x * weight[:, None]).T @ x + ridge, (x * weight[:, None]).T @ reward)
     out = np.empty((x.shape[1], actions))
     for a in range(actions):

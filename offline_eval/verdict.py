@@ -7,16 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
-from offline_eval.choosing import choose
+from offline_eval.choosing import SUCCESS_FLOOR, choose, compare, countable, fitted, reaching, weighted_successes
 from offline_eval.diagnostics import (
     Calibration,
     calibration,
     calibration_sentences,
+    certain_sentences,
     copies,
     copies_sentences,
     mismatch_sentences,
 )
-from offline_eval.estimate import Estimate, effective_size, standard_error
+from offline_eval.estimate import Estimate, standard_error
 from offline_eval.estimators import dr, ips, logged, sndr, snips
 from offline_eval.log import Floats, Integers, Log, refuse_rows
 from offline_eval.tables import Table, read_target
@@ -24,7 +25,6 @@ from offline_eval.tables import Table, read_target
 Verdict: TypeAlias = Literal["supported", "insufficient", "invalid"]
 
 ESS_FLOOR = 500.0
-SUCCESS_FLOOR = 50.0
 UNSUPPORTED_CEILING = 0.01
 LARGE_WEIGHT = 10.0
 HEAVY_ROW = 0.05  # share of all weight; no row of a log with 500 effective rows can have it
@@ -43,8 +43,9 @@ class Report:
         reasons: why the verdict is not "supported", in sentences; empty when it is.
         estimate: the chosen one with the chosen interval; None when invalid.
         chosen_because: why this estimator and this interval, in a sentence.
-        estimates: ips, snips and, with a reward model, dr and sndr.
+        estimates: ips, snips and, with a reward model, dr and sndr, each with the interval that its own rows call for.
         logged: mean reward of what was done.
+        difference: the chosen estimate less that, paired, with the interval of `compare`; None when invalid.
         ess: effective sample size of the weights, in customers where the log names them, else in rows; with `chances`
             at most what it is in expectation.
         largest_weight: of all rows.
@@ -53,7 +54,7 @@ class Report:
         clipped_share: share of rows whose weight is above 10, which is what clipping at 10 would touch.
         clip_bias_bound: at most so much would clipping at 10 move the value, in the unit of the rewards.
         unsupported_mass: share of the target's probability on actions that this log cannot speak about.
-        weighted_successes: effective number of rewards other than 0: (sum w)^2 / sum w^2 over those rows, by customer.
+        weighted_successes: effective number of rewards other than 0, by customer; see `choosing.weighted_successes`.
         calibration: how often each action occurs against what the propensities say.
         copies: rows that repeat an earlier one in customer, action, propensity, reward and weight; decisions may
             happen to be alike.
@@ -68,6 +69,7 @@ class Report:
     chosen_because: str
     estimates: tuple[Estimate, ...]
     logged: Estimate
+    difference: Estimate | None
     ess: float
     largest_weight: float
     heaviest_row: int
@@ -117,24 +119,27 @@ def evaluate(
     modelled = [] if q_hat is None else [dr(log, target, q_hat), sndr(log, target, q_hat)]
     estimates = [ips(log, target), snips(log, target), *modelled]
     unsupported = _unsupported(log, target, support)
-    successes = effective_size(np.where(log.reward != 0, w, 0.0), log.cluster)
+    successes = weighted_successes(w, log)
     chosen, because = choose(estimates, successes, log)
+    estimates = _fitted(estimates, successes, log)
     moment = None if chances is None else _second_moment(log, target, chances)
     ess = chosen.ess if moment is None else min(chosen.ess, len(w) / float(moment.mean()))
     calibrated = calibration(log, actions=target.shape[1], support=support, chances=chances, segment=segment)
     off = _weights_off(w, 1 - unsupported, log, moment)
-    wrong = (*calibration_sentences(calibrated), *mismatch_sentences(log, chances))
+    wrong = (*certain_sentences(log, w), *calibration_sentences(calibrated), *mismatch_sentences(log, chances))
     thin = (*_too_thin(ess, successes, float(unsupported.mean())), *_heavy(w, log), *copies_sentences(log, decision, w))
     # With few effective rows the error of the mean weight is itself a guess: then it is a symptom, not a proof.
     broken = (*reasons, *wrong, *(off if ess >= ESS_FLOOR else ()))
     found = chosen if not broken else None
+    done, _ = fitted(logged(log), weighted_successes(np.ones_like(w), log), log)
     return Report(
         verdict="invalid" if broken else "insufficient" if thin or off else "supported",
         reasons=(*reasons, *off, *wrong, *thin),
         estimate=found,
         chosen_because=because,
         estimates=tuple(estimates),
-        logged=logged(log),
+        logged=done,
+        difference=None if found is None else compare(found, done, log)[0],
         ess=ess,
         largest_weight=chosen.largest_weight,
         heaviest_row=int(np.argmax(w)),
@@ -150,6 +155,14 @@ def evaluate(
         rows=len(w),
         planned_minus_realised=_less(planned, found),
     )
+
+
+def _fitted(estimates: list[Estimate], successes: float, log: Log) -> list[Estimate]:
+    """Each with the interval that its own rows call for; without a success a model's reaches as far as that of ips."""
+    found = [fitted(e, successes, log)[0] for e in estimates]
+    if successes > 0:
+        return found
+    return [e if countable(e) else reaching(e, found[0]) for e in found]
 
 
 def _share(w: Floats) -> float:

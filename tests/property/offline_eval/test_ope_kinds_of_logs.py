@@ -187,3 +187,16 @@ def test_mrdr_predicts_no_customer_by_a_model_that_saw_it():
     other = oe.mrdr(raised, target, x).terms.base
     assert np.array_equal(base[mine], other[mine])
     assert not np.array_equal(base, other)
+
+
+def test_mrdr_is_not_carried_away_by_a_customer_unlike_all_others():
+    """One far out, and a column that two in four hundred have, in any unit: predictions stay within the rewards."""
+    log, target, x, _ = confounded(2000, 1)
+    far = np.where(log.cluster[:, None] == 0, 50.0, x)
+    found = oe.mrdr(log, target, far)
+    assert log.reward.min() <= found.terms.base.min()
+    assert found.terms.base.max() <= log.reward.max()
+    rare = np.where(log.cluster < 2, 1.0, 0.0)[:, None]
+    for unit in (1.0, 1e-6, 1e6):
+        found = oe.mrdr(log, target, np.hstack([x, 5.0 + unit * rare]))
+        assert found.value == pytest.approx(oe.mrdr(log, target, x).value, abs=0.5 * found.std_error)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtri
 
-from offline_eval.choosing import CHOICE, FEW_SUCCESSES, NEARLY, SKEWED
-from offline_eval.verdict import ESS_FLOOR, SUCCESS_FLOOR, UNSUPPORTED_CEILING, WEIGHT_ERRORS, WEIGHT_ROUNDING
+from offline_eval.choosing import CHOICE, FEW_SUCCESSES, NEARLY, SKEWED, SUCCESS_FLOOR
+from offline_eval.intervals import fewest_expected
+from offline_eval.verdict import ESS_FLOOR, UNSUPPORTED_CEILING, WEIGHT_ERRORS, WEIGHT_ROUNDING
 
 CONTEXTS = 100
 OVERLAP = {"wide": (0.5, 1.0, 0.5), "mild": (0.8, 1.5, 0.3), "narrow": (1.5, 2.5, 0.1)}
@@ -38,6 +39,12 @@ class World:
         flat = chance.ravel() / chance.sum()
         counts = np.random.default_rng([20260101, seed]).multinomial(n, flat, size=logs)
         return counts.reshape(logs, *chance.shape)
+
+
+def rows(counts):
+    """The rows of a log, from its counts (contexts, actions, 2): context, action and reward, (n,) each."""
+    context, action, reward = (np.repeat(index.ravel(), counts.ravel()) for index in np.indices(counts.shape))
+    return context, action, reward.astype(float)
 
 
 def world(rate, overlap, actions, model, seed=0):
@@ -83,12 +90,13 @@ def judge(of, counts):
     third = m[3, 0] - 3 * rho * m[2, 1] + 3 * rho**2 * m[1, 2] - rho**3 * m[0, 3]
     snips = estimated(rho, second / scale**2, third / scale**3, n)
     successes = n * np.divide(m[1, 0] ** 2, m[2, 0], out=np.zeros(logs), where=m[2, 0] > 0)
+    ess = n * scale**2 / m[0, 2]
+    successes = np.minimum(successes, rho * ess)
     thin = successes < FEW_SUCCESSES
     value, low, high, error = chosen(dr, snips)
-    few_low, few_high = few(rho, m[2, 0] / (n * scale**2), m[0, 3] / m[0, 2] / (n * scale))
+    few_low, few_high = few(rho, m[2, 0] / (n * scale**2), m[0, 3] / m[0, 2] / (n * scale), successes)
     lost = unsupported(of, counts, n)
     off = np.abs(scale - 1 + lost) > WEIGHT_ERRORS * np.sqrt((m[0, 2] - scale**2) / n) + WEIGHT_ROUNDING
-    ess = n * scale**2 / m[0, 2]
     return {
         "value": np.where(thin, rho, value),
         "low": np.where(thin, few_low, low),
@@ -118,11 +126,13 @@ def chosen(dr, snips):
     return value, value - above * error, value - below * error, error
 
 
-def few(y, variance, next_one):
-    """The interval of Fay and Feuer around weighted successes."""
+def few(y, variance, next_one, successes):
+    """The interval of Fay and Feuer around weighted successes; its lower end knows of the floor they have passed."""
     some = y > 0
     y1, v1 = np.where(some, y, 1.0), np.where(some, variance, 1.0)
-    low = np.where(some, v1 / (2 * y1) * chdtri(2 * y1**2 / v1, 0.975), 0.0)
+    found = y1**2 / v1
+    floor = np.where(successes >= SUCCESS_FLOOR, SUCCESS_FLOOR / np.maximum(successes, 1) * found, 0.0)
+    low = np.where(some, y1 / found * fewest_expected(found, floor, 0.025), 0.0)
     up, spread = y + next_one, variance + next_one**2
     return low, spread / (2 * up) * chdtri(2 * up**2 / spread, 0.025)
 

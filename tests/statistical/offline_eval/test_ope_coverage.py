@@ -1,4 +1,4 @@
-"""The interval that `evaluate` chooses holds the truth where its verdict is `supported`: 48 cells of worlds.
+"""The interval that `evaluate` chooses holds the truth where its verdict is `supported`, in 96 cells of worlds.
 
 What a log of 100,000 rows says depends on counts only, so a cell of 5,000 logs takes seconds.
 """
@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from coverage_worlds import judge, play, world
+from coverage_worlds import judge, play, rows, world
 
 import offline_eval as oe
 
@@ -17,12 +17,7 @@ CELLS = list(
 )
 MODELS = ("good", "bad")
 PROMISE = 0.94
-
-
-def rows(counts):
-    """The rows of a log, from its counts (contexts, actions, 2)."""
-    context, action, reward = (np.repeat(index.ravel(), counts.ravel()) for index in np.indices(counts.shape))
-    return context, action, reward.astype(float)
+ENOUGH = 200  # supported logs of a cell, from which their coverage is told without allowance
 
 
 @pytest.mark.parametrize(
@@ -47,7 +42,7 @@ def test_the_arithmetic_on_counts_is_that_of_evaluate(rate, overlap, actions, n,
 
 
 def coverage(rate, overlap, actions, n, model, logs):
-    """Share supported, coverage of all, coverage of the supported, and the share that is supported and misses."""
+    """Share supported, coverage of all and of the supported, median effective sizes of weights and successes."""
     of = world(rate, overlap, actions, model)
     found = play(of, n, logs, zlib.crc32(f"{rate} {overlap} {actions} {n} {model}".encode()))
     holds = (found["low"] <= of.truth) & (of.truth <= found["high"])
@@ -56,8 +51,6 @@ def coverage(rate, overlap, actions, n, model, logs):
         "supported": supported.mean(),
         "all": holds.mean(),
         "of supported": holds[supported].mean() if supported.any() else np.nan,
-        "wrong": (supported & ~holds).mean(),
-        "too high": (found["low"][supported] > of.truth).mean() if supported.any() else np.nan,
         "ess": np.median(found["ess"]),
         "successes": np.median(found["successes"]),
     }
@@ -70,15 +63,19 @@ def test_one_cell_covers():
     assert found["of supported"] > 0.95 - 4 * 0.007
 
 
+@pytest.mark.parametrize(("overlap", "actions", "n"), [("wide", 5, 3_100), ("narrow", 20, 12_000)])
+def test_logs_that_pass_the_floor_by_luck_are_covered_too(overlap, actions, n):
+    """About a fifth of 2,000 logs has 50 weighted successes where 45 are expected; the error of their share is .01."""
+    found = coverage(0.02, overlap, actions, n, "good", 2_000)
+    assert 0.05 < found["supported"] < 0.4
+    assert found["of supported"] > PROMISE
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(("rate", "overlap", "size"), CELLS)
 def test_supported_intervals_cover(rate, overlap, size, model, record_property):
-    """5,000 logs: the count's own error is .0031.
-
-    A cell whose logs are mostly supported covers in those. In the others a log gets over the floor by its very luck: it
-    is enough that few logs at all are supported and wrong.
-    """
+    """5,000 logs: the count's own error is .0031. All are covered, and those that pass the floors are by themselves."""
     found = coverage(rate, overlap, *size, model, 5_000)
     record_property(
         "coverage",
@@ -87,6 +84,7 @@ def test_supported_intervals_cover(rate, overlap, size, model, record_property):
         f"{found['all']:.2%} of all",
     )
     assert found["all"] >= PROMISE
-    assert found["wrong"] <= 1 - PROMISE
-    if found["supported"] >= 0.5:
-        assert found["of supported"] >= PROMISE
+    passed = 5_000 * found["supported"]
+    if passed:
+        allowance = 0 if passed >= ENOUGH else 4 * np.sqrt(PROMISE * (1 - PROMISE) / passed)
+        assert found["of supported"] >= PROMISE - allowance

@@ -6,7 +6,7 @@ from scipy import stats
 
 import offline_eval as oe
 from allot import ShapeError
-from offline_eval.intervals import any_look_quantiles, skewed_quantiles, skewness
+from offline_eval.intervals import any_look_quantiles, fewest_expected, skewed_quantiles, skewness
 
 
 def few(successes, n=1000, p=0.5):
@@ -57,6 +57,29 @@ def test_with_equal_weights_the_interval_of_few_successes_is_the_exact_one_of_po
     low = stats.chi2.ppf(tail, 2 * successes) / 2 / 1000 if successes else 0.0
     assert found.low == pytest.approx(low, rel=1e-9, abs=1e-15)
     assert found.high == pytest.approx(stats.chi2.ppf(1 - tail, 2 * successes + 2) / 2 / 1000, rel=1e-9)
+
+
+@pytest.mark.parametrize("found", [51, 57, 70, 100])
+def test_after_a_floor_the_lower_end_asks_only_logs_that_pass_it(found):
+    """Of Poisson counts of at least 50 whose mean is the lower end, a share of .025 is as large as what was found."""
+    low = float(fewest_expected(np.array(float(found)), 50.0, 0.025))
+    plain = stats.gamma.ppf(0.025, found)
+    assert 0 <= low < plain
+    if low > 0:
+        share = stats.poisson.sf(found - 1, low) / stats.poisson.sf(49, low)
+        assert share == pytest.approx(0.025, rel=1e-6)
+    log, target = few(found)
+    given = oe.interval(oe.snips(log, target), oe.FewSuccesses(enough=50 / found))
+    assert given.low == pytest.approx(low / 1000, rel=1e-9)
+    assert given.high == oe.interval(oe.snips(log, target), oe.FewSuccesses()).high
+
+
+def test_the_price_of_a_floor_falls_from_everything_at_the_floor_to_nothing_at_twice_the_floor():
+    found = np.array([50.0, 52.0, 60.0, 75.0, 100.0])
+    lost = 1 - fewest_expected(found, 50.0, 0.025) / fewest_expected(found, 0.0, 0.025)
+    assert lost[0] == 1
+    assert (np.diff(lost) < 0).all()
+    assert lost[-1] < 0.001
 
 
 def test_the_interval_of_few_successes_is_for_rewards_without_a_model():

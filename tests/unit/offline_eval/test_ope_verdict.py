@@ -30,7 +30,8 @@ def test_a_wide_log_supports_the_target():
     assert report.rows == 6000
     assert report.unsupported_mass == 0
     w = oe.weights(log, target)
-    assert report.weighted_successes == pytest.approx((w @ log.reward) ** 2 / (w**2 @ log.reward))
+    own, of_all = (w @ log.reward) ** 2 / (w**2 @ log.reward), w @ log.reward / w.sum() * report.ess
+    assert report.weighted_successes == pytest.approx(min(own, of_all))
 
 
 def test_dr_is_chosen_when_the_model_helps_and_snips_when_it_does_not():
@@ -81,9 +82,36 @@ def test_propensities_that_do_not_match_the_log_make_it_invalid(factor):
     assert report.mean_weight == pytest.approx(1 / factor, rel=0.03)
 
 
-def test_a_propensity_that_is_always_one_is_found_out():
-    log, target = history()
-    assert oe.evaluate(oe.Log(log.reward, log.action, np.ones(6000)), target).verdict == "invalid"
+@pytest.mark.parametrize("n", [6000, 200])
+def test_a_log_that_left_nothing_to_chance_says_nothing_about_another_policy(n):
+    log, target = history(n)
+    certain = oe.Log(log.reward, log.action, np.ones(n))
+    report = oe.evaluate(certain, target)
+    assert report.verdict == "invalid"
+    assert report.estimate is None
+    assert any(r.startswith("Every propensity is 1: such a log was written by a policy") for r in report.reasons)
+    same = np.eye(K)[log.action]
+    assert not any("Every propensity" in r for r in oe.evaluate(certain, same).reasons)
+
+
+@pytest.mark.parametrize("model", [None, 0.0, 1e-4])
+def test_a_log_without_a_success_bounds_the_value_from_above_and_supports_nothing(model):
+    """The exact bound of no success: -log(.025) of what one would bring; a model knows no better."""
+    log, target = history(rate=0.0)
+    report = oe.evaluate(log, target, None if model is None else np.full((6000, K), model))
+    assert report.verdict == "insufficient"
+    assert report.weighted_successes == 0
+    assert any("weighted successes" in r for r in report.reasons)
+    w = oe.weights(log, target)
+    bound = -np.log(0.025) * (w**3).sum() / (w**2).sum() / w.sum()
+    assert (report.estimate.low, report.estimate.high) == (0.0, pytest.approx(bound))
+    assert report.logged.high == pytest.approx(-np.log(0.025) / 6000)
+    for e in report.estimates:
+        assert e.low <= e.value <= e.high
+        assert e.high >= bound * 0.9
+    gap, why = oe.compare(report.estimate, report.logged, log)
+    assert gap.low < 0 < gap.high
+    assert why.startswith("the interval for few successes")
 
 
 def test_propensities_stored_with_three_digits_are_not_blamed():
@@ -189,3 +217,15 @@ def test_known_chances_tell_rare_large_weights_from_wrong_propensities() -> None
     wrong = oe.Log(log.reward, (r.random(n) < 0.5).astype(int), np.full(n, 0.4))
     even = np.tile([0.5, 0.5], (n, 1))
     assert oe.evaluate(wrong, even, chances=np.tile([0.4, 0.6], (n, 1))).verdict == "invalid"
+
+
+def test_successes_are_worth_no_more_than_the_weights_of_all_rows_say():
+    """Heavy rows that all fail make the successes' own weights look even; they still count."""
+    n = 2_000
+    action, heavy = np.zeros(n, int), np.arange(n) < 100
+    reward = np.where(~heavy & (np.arange(n) % 4 == 0), 1.0, 0.0)
+    log = oe.Log(reward, action, np.where(heavy, 0.02, 1.0))
+    report = oe.evaluate(log, np.tile([1.0, 0.0], (n, 1)))
+    w = np.where(heavy, 50.0, 1.0)
+    assert report.weighted_successes == pytest.approx(reward.sum() / w.sum() * w.sum() ** 2 / (w**2).sum())
+    assert report.weighted_successes < 0.1 * reward.sum()
