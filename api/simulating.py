@@ -1,7 +1,7 @@
 """`allot simulate`: policies in a world whose truth is known."""
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +23,9 @@ _POLICIES = "allot,lints,epsilon-greedy,best-static"
 
 
 def simulate(
-    world: Annotated[str, typer.Argument(help="World with known truth: nbo.")] = "nbo",
+    world: Annotated[
+        str, typer.Argument(help="World with known truth: nbo, nbo-trees, …, or a file.toml that describes one.")
+    ] = "nbo",
     policies: Annotated[
         str | None,
         typer.Option(
@@ -77,44 +79,47 @@ def _check(policies: str | None, rounds: int | None, to: Path | None, report: bo
 
 
 def _written(world: str, seeds: str, customers: int, folder: Path) -> Document:
+    from sims import build, described
     from sims.files import write
-    from sims.study import Study, seeds_of
-    from sims.world import nbo
+    from sims.study import seeds_of
 
-    study = Study(world, (), seeds_of(seeds))
-    files = write(nbo(study.seeds[0], customers=customers), folder)
+    files = write(build(described(world), seeds_of(seeds)[0], customers), folder)
     return {"world": world, "files": [str(path) for path in asdict(files).values()]}
 
 
 def _rounds(world: str, seeds: str, customers: int, rounds: int, reporter: "Reporter") -> Document:
-    from sims import rounds as sims_rounds
-    from sims.study import Study, seeds_of
+    from sims import rounds as engine_rounds
+    from sims.study import seeds_of
 
-    study = Study(world, (), seeds_of(seeds))
-    return sims_rounds.simulate(study.seeds, customers=customers, rounds=rounds, reporter=reporter)
+    if world != "nbo":
+        raise CampaignError("--rounds plays the world nbo alone.", where="allot simulate", remedy="Leave it out.")
+    return engine_rounds.simulate(seeds_of(seeds), customers=customers, rounds=rounds, reporter=reporter)
 
 
 def _compared(
     world: str, policies: str, seeds: str, customers: int | None, to: Path | None, report: bool, reporter: "Reporter"
 ) -> Document:
+    from sims import described
     from sims.comparison import Compared, summarised
     from sims.policies import policies_of
     from sims.runs import played
     from sims.study import Study, seeds_of
 
-    study = Study(world, policies_of(policies), seeds_of(seeds), per_day=customers)
+    about = described(world)
+    sized = about if customers is None else replace(about, per_day=customers)
+    study = Study(sized, policies_of(policies), seeds_of(seeds))
     with TemporaryDirectory(prefix="allot-sim-") as passing:
         folder = Path(passing) if to is None else to
         compared = Compared(played(study, folder, processes=os.cpu_count() or 1, reporter=reporter))
-    document = summarised(world, compared)
+    document = summarised(about.name, compared)
     if to is None:
         return document
-    document["folder"] = str(to / world)
+    document["folder"] = str(to / about.name)
     if report:
         from api.pages.simulation import write_simulation_report
 
         reporter("page", 0, 1)
-        page = write_simulation_report(document, compared, to / world / "report")
+        page = write_simulation_report(document, compared, to / about.name / "report")
         reporter("page", 1, 1)
         document |= {"html": str(page.html), "charts": [str(path) for path in page.charts]}
     return document

@@ -14,7 +14,7 @@ from engine.plan import Draws, drawn_plan
 from engine.stages import Stages
 from portfolio import Limit, Problem, compile_rows, solve
 from sims.files import moment
-from sims.limits import reference_limits
+from sims.limits import limits_of
 from sims.people import Floats, Ints
 from sims.world import World
 
@@ -69,11 +69,20 @@ class Decided:
     status: str = "released"
 
 
-def batch_of(world: World, eligible: NDArray[np.bool_], day: int) -> Batch:
-    """Everybody who arrives on a day; `eligible` (population, k)."""
-    rows = np.flatnonzero(world.arrival == day)
-    limits = reference_limits(world, day, rows=rows)
-    return Batch(world, day, rows, eligible[rows], world.value(day, rows)[:, :-1], world.cost(day, rows), limits)
+def batch_of(world: World, day: int, rows: Ints, eligible: NDArray[np.bool_], contacts: Ints) -> Batch:
+    """Some customers of a day.
+
+    Args:
+        world: whose truth it is.
+        day: of the decision.
+        rows: (n,) rows of the population.
+        eligible: (n, k) what the offers' rules allow; offers that may not be sent on this day are taken out.
+        contacts: (n,) of the last 30 days.
+    """
+    value, cost = world.value(day, rows, contacts=contacts)[:, :-1], world.cost(day, rows, contacts=contacts)
+    allowed = eligible & world.open(day)
+    limits = limits_of(value, cost, allowed, world.offers.ids, budget_factor=world.budget_factor(day))
+    return Batch(world, day, rows, allowed, value, cost, limits)
 
 
 def balanced(batch: Batch, worth: Worth, prices: Mapping[str, float] | None) -> Decided:

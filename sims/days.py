@@ -41,9 +41,8 @@ class Known:
         """The history without its times, all of one moment; no offer is the last arm."""
         history = self.world.history
         arm = np.where(history.offer < 0, self.offers, history.offer)
-        rows = len(arm)
-        outcome = history.outcome.astype(np.float64)
-        return Log(history.customers.matrix, arm, outcome, np.zeros(rows), np.arange(rows, dtype=np.uint64))
+        outcome, person = history.outcome.astype(np.float64), history.person.astype(np.uint64)
+        return Log(history.customers.matrix, arm, outcome, np.zeros(len(arm)), person)
 
     @property
     def offers(self) -> int:

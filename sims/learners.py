@@ -6,12 +6,13 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit import Learnt, Rows
+from bandit import Beliefs, Learnt, Rows
 from engine.objective import Terms, Worth, worth_of
 from sims.people import Floats, Ints
 from sims.response import sigmoid
 
 Singles: TypeAlias = NDArray[np.float32]
+Told: TypeAlias = tuple[Ints, Ints, Floats]
 
 
 class Learner(Protocol):
@@ -26,7 +27,10 @@ class Learner(Protocol):
         """
 
     def hear(self, rows: Ints, arm: Ints, outcome: Floats, window: int, /) -> None:
-        """Outcomes (r,), 0 or 1, of offers `arm` (r,) shown to customers `rows` (r,); windows ascend."""
+        """Outcomes (r,), 0 or 1, of offers `arm` (r,) shown to customers `rows` (r,) on the day `window`."""
+
+    def correct(self, rows: Ints, arm: Ints, outcome: Floats, window: int, /) -> None:
+        """These outcomes of that day are right; the opposite had been heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class Fixed:
     def hear(self, _rows: Ints, _arm: Ints, _outcome: Floats, _window: int) -> None:
         """Learns nothing."""
 
+    correct = hear
+
 
 class Uniform:
     """Every eligible offer, or none, with equal chance."""
@@ -69,6 +75,8 @@ class Uniform:
 
     def hear(self, _rows: Ints, _arm: Ints, _outcome: Floats, _window: int) -> None:
         """Learns nothing."""
+
+    correct = hear
 
 
 class EpsilonGreedy:
@@ -88,6 +96,10 @@ class EpsilonGreedy:
         """The inner learner hears all of it."""
         self._inner.hear(rows, arm, outcome, window)
 
+    def correct(self, rows: Ints, arm: Ints, outcome: Floats, window: int) -> None:
+        """The inner learner too."""
+        self._inner.correct(rows, arm, outcome, window)
+
 
 class Residual:
     """The product's posterior over logits (population, k + 1): Thompson sampling with independent marginal draws.
@@ -105,32 +117,59 @@ class Residual:
         temperature: float | None = None,
     ) -> None:
         self._state, self._basis, self._logit, self._money = state, basis, logit, money
-        self._temperature, self._believed = temperature, state
+        self._temperature = temperature
+        self._young: Rows | None = None
+        self._told: dict[int, Told] = {}
+        self._before: dict[int, Learnt] = {}
 
     def scores(self, rows: Ints, r: np.random.Generator) -> Floats:
         """One draw of every logit, each by itself."""
-        beliefs = self._believed.beliefs(self._basis[rows], self._logit[rows], threads=1)
-        played = self._believed.temperature() if self._temperature is None else self._temperature
+        beliefs, played = self._beliefs(rows)
         drawn = beliefs.mean + played * beliefs.sd * r.normal(size=beliefs.mean.shape)
         return self._money.worth(sigmoid(drawn[:, :-1]))
 
     def worth(self, rows: Ints, eligible: NDArray[np.bool_]) -> Worth:
         """What the product's policy is made of: beliefs, temperature and money of customers (n,)."""
-        beliefs = self._believed.beliefs(self._basis[rows], self._logit[rows], threads=1)
-        temperature = self._believed.temperature()
-        played = temperature if self._temperature is None else np.full(len(temperature), self._temperature)
+        beliefs, played = self._beliefs(rows)
         terms = Terms(self._money.net, self._money.fee, np.zeros(len(self._money.net)))
         return worth_of("profit", beliefs, eligible, terms, played)
 
     def hear(self, rows: Ints, arm: Ints, outcome: Floats, window: int) -> None:
-        """Fold one window."""
-        shown = Rows(self._basis[rows], self._logit[rows, arm], arm, outcome)
-        self._state = self._believed = self._state.update(shown, window=window)
+        """Fold the window; where later ones have been folded already, these again, from before it."""
+        if window in self._told:
+            old = self._told[window]
+            rows, arm, outcome = (np.concatenate(both) for both in zip(old, (rows, arm, outcome), strict=True))
+        self._fold(window, (rows, arm, outcome))
+
+    def correct(self, rows: Ints, _arm: Ints, outcome: Floats, window: int) -> None:
+        """Fold again from before the window; a customer is decided on once a day."""
+        heard, shown, was = self._told[window]
+        order = np.argsort(heard)
+        right = was.copy()
+        right[order[np.searchsorted(heard, rows, sorter=order)]] = outcome
+        self._fold(window, (heard, shown, right))
 
     def glimpse(self, rows: Ints, arm: Ints, outcome: Floats, weight: Floats) -> None:
         """Take account of rows (r,) whose outcomes may still come, until more is heard; see `Posterior.overlay`."""
-        young = Rows(self._basis[rows], self._logit[rows, arm], arm, outcome, weight)
-        self._believed = self._state.overlay(young)
+        self._young = Rows(self._basis[rows], self._logit[rows, arm], arm, outcome, weight)
+
+    def _beliefs(self, rows: Ints) -> tuple[Beliefs, Floats]:
+        """About customers (n,), and the temperature (k + 1,) with which they are played."""
+        believed = self._state if self._young is None else self._state.overlay(self._young)
+        beliefs = believed.beliefs(self._basis[rows], self._logit[rows], threads=1)
+        temperature = believed.temperature()
+        return beliefs, temperature if self._temperature is None else np.full(len(temperature), self._temperature)
+
+    def _fold(self, window: int, told: Told) -> None:
+        """The state before a window is kept, so that whatever comes late changes what it would have changed in time."""
+        later = sorted(one for one in self._before if one >= window)
+        state = self._before[later[0]] if later else self._state
+        self._told[window] = told
+        for one in sorted({window, *later}):
+            self._before[one] = state
+            rows, arm, outcome = self._told[one]
+            state = state.update(Rows(self._basis[rows], self._logit[rows, arm], arm, outcome), window=one)
+        self._state, self._young = state, None
 
 
 class Linear:
@@ -158,6 +197,11 @@ class Linear:
         """Nothing is ever forgotten."""
         self.add(self._basis[rows], arm, outcome)
 
+    def correct(self, rows: Ints, arm: Ints, outcome: Floats, _window: int) -> None:
+        """What was earned is put right; who was shown what stays."""
+        put_right = (2.0 * outcome - 1.0) * self._money.net[arm]
+        np.add.at(self._sum, arm, put_right[:, None] * self._basis[rows])
+
     def add(self, x: Floats, arm: Ints, outcome: Floats) -> None:
         """Rows (r, d) of a log, or of a window."""
         earned = outcome * self._money.net[arm] - self._money.fee[arm]
@@ -184,6 +228,12 @@ class BetaSegment:
     def hear(self, rows: Ints, arm: Ints, outcome: Floats, _window: int) -> None:
         """Nothing is ever forgotten."""
         self.add(self._segment[rows], arm, outcome)
+
+    def correct(self, rows: Ints, arm: Ints, outcome: Floats, _window: int) -> None:
+        """One success more and one failure less, or the other way round."""
+        segment = self._segment[rows]
+        np.add.at(self._won, (segment, arm), 2.0 * outcome - 1.0)
+        np.add.at(self._lost, (segment, arm), 1.0 - 2.0 * outcome)
 
     def add(self, segment: Ints, arm: Ints, outcome: Floats) -> None:
         """Rows of a log, or of a window."""

@@ -1,11 +1,13 @@
 """The limits of the reference campaign."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from portfolio import Limit
-from sims.people import Ints
+from sims.people import Floats, Ints
 from sims.world import World
 
 BUDGET_SHARE: Final = 0.40
@@ -14,20 +16,28 @@ SMALLEST_CAP: Final = 3  # a random draw stays two contacts away from a cap and 
 
 
 def reference_limits(world: World, day: int, *, rows: Ints | None = None) -> tuple[Limit, ...]:
-    """The limits of the reference campaign, from the true optimum without limits.
-
-    A budget of 40 % of what that optimum spends, and for each offer a cap of 50 % of those who would get it. An offer
-    whose cap would be below `SMALLEST_CAP` has none.
-    """
-    n = len(world.customers) if rows is None else len(rows)
+    """The limits of the reference campaign, from the true optimum without limits of a day; see `limits_of`."""
     eligible = world.eligible if rows is None else world.eligible[rows]
-    value = world.value(day, rows)
-    value[:, :-1][~eligible] = -np.inf
-    best = value.argmax(1)
-    spend = np.column_stack([world.cost(day, rows), np.zeros(n)])[np.arange(n), best].sum()
-    k = len(world.offers)
-    demand = np.bincount(best, minlength=k + 1)[:k]
-    caps = np.floor(CAP_SHARE * demand)
-    budget = Limit("budget", "cost", maximum=float(BUDGET_SHARE * spend))
-    capped = (Limit(f"cap {world.offers.ids[a]}", "count", maximum=float(caps[a]), offers=(a,)) for a in range(k))
+    return limits_of(world.value(day, rows)[:, :-1], world.cost(day, rows), eligible, world.offers.ids)
+
+
+def limits_of(
+    value: Floats, cost: Floats, eligible: NDArray[np.bool_], ids: Sequence[str], *, budget_factor: float = 1.0
+) -> tuple[Limit, ...]:
+    """From the true optimum without limits: a budget of 40 % of its spend, and caps of 50 % of each offer's customers.
+
+    An offer whose cap would be below `SMALLEST_CAP` has none.
+
+    Args:
+        value, cost: (n, k) true expected profit and cost, currency units.
+        eligible: (n, k).
+        ids: (k,) of the offers.
+        budget_factor: what is left of the budget, as a share of it.
+    """
+    n, k = value.shape
+    best = np.column_stack([np.where(eligible, value, -np.inf), np.zeros(n)]).argmax(1)
+    spend = np.column_stack([cost, np.zeros(n)])[np.arange(n), best].sum()
+    caps = np.floor(CAP_SHARE * np.bincount(best, minlength=k + 1)[:k])
+    budget = Limit("budget", "cost", maximum=float(BUDGET_SHARE * spend * budget_factor))
+    capped = (Limit(f"cap {ids[a]}", "count", maximum=float(caps[a]), offers=(a,)) for a in range(k))
     return (budget, *(limit for limit in capped if (limit.maximum or 0) >= SMALLEST_CAP))

@@ -1,22 +1,21 @@
-"""One policy in one world: day by day it decides within the limits, and hears some days later how it went."""
+"""One policy in one world: day by day it decides within the limits, and hears later how it went."""
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from portfolio import usage, use_of
 from sims.allocations import Batch, Decided, balanced, batch_of, in_turn, optimum
-from sims.days import DELAY_DAYS, Known
+from sims.days import Known
 from sims.learners import Learner, Residual
+from sims.news import News
 from sims.people import Floats, Ints
 from sims.policies import Policy
-from sims.world import World
-
-Waiting: TypeAlias = dict[int, tuple[Ints, Ints]]
+from sims.visits import Visits
 
 CHANCE: Final = 2
 """Label of the generator that learners draw from; every policy meets the same."""
@@ -51,36 +50,30 @@ class Played:
     seconds: float
 
 
-def play(known: Known, policy: Policy, *, delay_days: int = DELAY_DAYS) -> Iterator[Played]:
+def play(known: Known, policy: Policy) -> Iterator[Played]:
     """Play all days of a world; the same world and policy give the same days.
 
     Args:
         known: the world and what everybody may know of it.
         policy: who decides.
-        delay_days: after which the outcomes of a day are heard.
     """
     world, learner = known.world, policy.start(known)
-    eligible, r = world.eligible, np.random.default_rng([world.seed, CHANCE])
-    waiting: Waiting = {}
+    news, visits, r = News(world), Visits(world), np.random.default_rng([world.seed, CHANCE])
     prices: dict[str, float] | None = None
     for day in range(world.days):
-        batch = batch_of(world, eligible, day)
+        rows = visits.on(day)
+        contacts = visits.contacts[rows]
+        batch = batch_of(world, day, rows, visits.eligible[rows], contacts)
         started = time.process_time()
         if learner is not None:
-            _hear(world, learner, waiting, day - delay_days)
+            news.tell(learner, day)
         decided = _decided(policy, learner, batch, prices, r)
         seconds = time.process_time() - started
-        contacted = decided.choice >= 0
-        waiting[day] = batch.rows[contacted], decided.choice[contacted]
+        shown = decided.choice >= 0
+        news.decided(rows[shown], decided.choice[shown], day, contacts[shown])
+        visits.contacted(rows[shown], day)
         prices = decided.prices or prices
         yield _counted(batch, decided, seconds)
-
-
-def _hear(world: World, learner: Learner, waiting: Waiting, day: int) -> None:
-    if day in waiting:
-        rows, arm = waiting.pop(day)
-        outcome, _ = world.outcomes(rows, arm, day)
-        learner.hear(rows, arm, outcome.astype(np.float64), day)
 
 
 def _decided(

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from allot import WorkspaceError
 from sims.people import Floats, Ints
@@ -31,6 +32,7 @@ _DAYS: Final = pa.schema(
         ("seconds", pa.float64()),
     ]
 )
+_PLAIN: Final = tuple(name for name in _DAYS.names if name not in ("contacts", "propensity", "prices"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +68,24 @@ def write_run(path: Path, days: Iterable[Played], named: dict[str, Any]) -> None
     Raises:
         OSError: it cannot be written.
     """
-    rows = [
-        {name: getattr(day, name) for name in _DAYS.names if name != "prices"} | {"prices": list(day.prices.items())}
-        for day in days
-    ]
+    rows = list(days)
+    columns = {name: pa.array([getattr(day, name) for day in rows], _DAYS.field(name).type) for name in _PLAIN}
+    columns["contacts"] = _lists([day.contacts for day in rows], pa.int64())
+    columns["propensity"] = _lists([day.propensity for day in rows], pa.float32())
+    columns["prices"] = pa.array([list(day.prices.items()) for day in rows], _DAYS.field("prices").type)
     schema = _DAYS.with_metadata({_SETTINGS: json.dumps(named)})
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, schema), sink, compression="zstd")
+    pq.write_table(pa.table(columns, schema), sink, compression="zstd")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, sink.getvalue().to_pybytes())
+
+
+def _lists(values: list[NDArray[Any] | None], kind: pa.DataType) -> pa.ListArray:
+    """A list for each day, null where there is none; not by way of Python numbers, of which there would be millions."""
+    ends = np.cumsum([0, *(0 if value is None else len(value) for value in values)])
+    flat = np.concatenate([np.empty(0), *(value for value in values if value is not None)])
+    missing = pa.array([value is None for value in values])
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(flat, kind), mask=missing)
 
 
 def settings_of(path: Path) -> dict[str, Any] | None:
@@ -95,9 +106,8 @@ def read_run(path: Path) -> Run:
         WorkspaceError: the file is no run.
     """
     named = _named(path)
-    columns = [name for name in _DAYS.names if name not in ("propensity", "prices", "day")]
-    table = pq.read_table(path, columns=columns)
-    flat = {name: table[name].to_numpy() for name in columns if name not in ("contacts", "status")}
+    table = pq.read_table(path, columns=[*_PLAIN, "contacts"])
+    flat = {name: table[name].to_numpy() for name in _PLAIN if name not in ("day", "status")}
     contacts = np.array(table["contacts"].to_pylist(), np.int64)
     return Run(
         policy=named["policy"],

@@ -12,10 +12,12 @@ from pathlib import Path
 from allot import WorkspaceError
 from engine.stages import Reporter, silent
 from sims.days import Known
+from sims.description import Description
 from sims.play import play
 from sims.policies import ORACLE, Policy, own
 from sims.run_files import Run, path_of, read_run, settings_of, write_run
 from sims.study import Study
+from sims.world import build
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Task:
     @property
     def path(self) -> Path:
         """Of its file."""
-        return path_of(self.folder, self.study.world, self.policy.name, self.seed)
+        return path_of(self.folder, self.study.about.name, self.policy.name, self.seed)
 
 
 def played(study: Study, folder: Path, *, processes: int = 2, reporter: Reporter = silent) -> list[Run]:
@@ -72,7 +74,7 @@ def played(study: Study, folder: Path, *, processes: int = 2, reporter: Reporter
 
 def perform(task: Task) -> None:
     """Play one run and keep it."""
-    known = _known(task.study, task.seed)
+    known = _known(task.study.about, task.seed)
     named = {
         "settings": task.study.settings,
         "policy": task.policy.name,
@@ -83,9 +85,9 @@ def perform(task: Task) -> None:
 
 
 @lru_cache(maxsize=1)
-def _known(study: Study, seed: int) -> Known:
+def _known(about: Description, seed: int) -> Known:
     """The trees of a seed are fitted once for all policies that this process plays."""
-    return Known(study.made(seed))
+    return Known(build(about, seed))
 
 
 def _finished(task: Task) -> bool:

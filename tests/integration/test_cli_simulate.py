@@ -38,12 +38,13 @@ def test_policies_are_compared_kept_and_reported(allot: Commands, tmp_path: Path
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("atlantis",), "There is `nbo`"),
+        (("atlantis",), "nbo-trees"),
         (("nbo", "--policies", "nobody"), "prior-greedy"),
         (("nbo", "--policies", "lints/balanced"), "allot and logistic-ts"),
         (("nbo", "--seeds", "9-3"), "1000-1009"),
         (("nbo", "--report"), "--to FOLDER"),
         (("nbo", "--rounds", 1, "--policies", "lints"), "Leave it out"),
+        (("nbo-trees", "--rounds", 1), "Leave it out"),
         (("nbo", "--write", "somewhere", "--report"), "--seeds and --customers"),
     ],
 )

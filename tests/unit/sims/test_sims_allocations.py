@@ -1,5 +1,7 @@
 """Four ways from scores to a plan: all keep the limits, and none earns more in the scores than the optimum."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,9 @@ from allot import LimitError
 from portfolio import Limit, usage, use_of
 from sims.allocations import Batch, balanced, batch_of, in_turn, optimum
 from sims.days import Known, ours
-from sims.world import nbo
+from sims.description import WORLDS, Cut
+from sims.limits import limits_of
+from sims.world import build, nbo
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +21,8 @@ def known():
 
 @pytest.fixture(scope="module")
 def batch(known):
-    return batch_of(known.world, known.world.eligible, 1)
+    rows = np.flatnonzero(known.world.arrival == 1)
+    return batch_of(known.world, 1, rows, known.world.eligible[rows], 0 * rows)
 
 
 def worth(batch, choice, scores):
@@ -50,10 +55,24 @@ def slowly(batch, scores, order):
     return choice
 
 
-def test_a_batch_is_who_arrives_that_day(known, batch):
-    assert (known.world.arrival[batch.rows] == 1).all()
-    assert len(batch.rows) == 400
-    assert np.array_equal(batch.value, known.world.value(1, batch.rows)[:, :-1])
+def test_a_batch_tells_the_truth_of_its_day_and_its_offers():
+    world = build(replace(WORLDS["nbo-offers"], fatigue=0.5, budget=Cut(at=0.5, to=0.25), days=10, per_day=60), 3)
+    rows, tired = np.arange(60), np.arange(60) % 3
+    early, late, fresh = (
+        batch_of(world, day, rows, world.eligible[:60], contacts)
+        for day, contacts in ((4, tired), (5, tired), (5, 0 * tired))
+    )
+    assert np.array_equal(late.value, world.value(5, rows, contacts=tired)[:, :-1])
+    assert np.array_equal(late.cost, world.cost(5, rows, contacts=tired))
+    assert (late.value[tired > 0] < fresh.value[tired > 0]).any() and (
+        late.value[tired == 0] == fresh.value[tired == 0]
+    ).all()
+    assert not world.open(5).all() and world.open(5).any()
+    assert np.array_equal(late.eligible, world.eligible[:60] & world.open(5))
+    whole = limits_of(late.value, late.cost, late.eligible, world.offers.ids)
+    assert late.limits[0].maximum == pytest.approx(0.25 * whole[0].maximum)
+    assert late.limits[1:] == whole[1:]
+    assert early.limits[0] == limits_of(early.value, early.cost, early.eligible, world.offers.ids)[0]
 
 
 @pytest.mark.parametrize("best_first", [False, True])

@@ -5,7 +5,7 @@ import pytest
 from allot import CampaignError
 from sims.days import LEARNERS
 from sims.policies import ALLOCATIONS, BELIEVERS, ORACLE, Policy, policies_of, policy_of
-from sims.study import Study, seeds_of
+from sims.study import seeds_of
 
 
 @pytest.mark.parametrize("learner", [*LEARNERS, ORACLE])
@@ -59,10 +59,3 @@ def test_seeds_are_one_or_a_range(text, seeds):
 def test_other_seeds_are_refused(text):
     with pytest.raises(CampaignError, match="no seed or range"):
         seeds_of(text)
-
-
-def test_an_unknown_world_and_an_empty_day_are_refused():
-    with pytest.raises(CampaignError, match="atlantis"):
-        Study("atlantis", (), (1,))
-    with pytest.raises(CampaignError, match="too few"):
-        Study("nbo", (), (1,), per_day=0)

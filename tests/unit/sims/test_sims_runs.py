@@ -10,12 +10,13 @@ import pytest
 from allot import WorkspaceError
 from sims import runs
 from sims.days import LEARNERS, Known
+from sims.description import WORLDS, Reporting
 from sims.play import play
 from sims.policies import ALLOCATIONS, BELIEVERS, ORACLE, policies_of, policy_of
 from sims.run_files import Run, path_of, read_run
 from sims.runs import Task, perform, played
 from sims.study import Study
-from sims.world import nbo
+from sims.world import build, nbo
 
 EVERYBODY = [
     f"{learner}/{allocation}"
@@ -50,20 +51,22 @@ def test_no_policy_exceeds_a_limit_or_the_oracle_on_any_day(known, best, name):
 
 def test_nothing_is_heard_before_its_time(known):
     """With a delay longer than the world, a learner decides as if it never heard anything."""
-    deaf = list(play(known, policy_of("lints"), delay_days=4))
-    usual = list(play(known, policy_of("lints"), delay_days=3))
+    about = replace(known.world.about, feedback=Reporting(delay_days=4))
+    deaf = list(play(Known(build(about, 7)), policy_of("lints")))
+    usual = list(play(known, policy_of("lints")))
     early = [(a.reward, b.reward) for a, b in zip(deaf, usual, strict=True)]
     assert all(a == b for a, b in early[:3])
     assert all(a != b for a, b in early[3:])
 
 
-STUDY = Study("nbo", policies_of("lints,uniform"), (3, 4), days=2, per_day=40)
+TINY = replace(WORLDS["nbo"], days=2, per_day=40)
+STUDY = Study(TINY, policies_of("lints,uniform"), (3, 4))
 
 
 @pytest.fixture
 def small(monkeypatch):
     """Worlds with a short history, which only this process knows."""
-    monkeypatch.setattr(Study, "made", lambda s, seed: nbo(seed, days=s.days, per_day=s.per_day, history=1_000))
+    monkeypatch.setattr(runs, "build", lambda about, seed: build(replace(about, history=1_000), seed))
     runs._known.cache_clear()
     yield
     runs._known.cache_clear()
@@ -130,7 +133,7 @@ def test_a_run_that_breaks_off_leaves_no_file(tmp_path, monkeypatch, small):
 def test_runs_of_other_settings_are_refused_and_not_mixed(tmp_path, small):
     played(STUDY, tmp_path, processes=1)
     with pytest.raises(WorkspaceError, match="per_day 40"):
-        played(replace(STUDY, per_day=41), tmp_path, processes=1)
+        played(replace(STUDY, about=replace(TINY, per_day=41)), tmp_path, processes=1)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 but not really"])
@@ -154,7 +157,7 @@ def test_a_process_that_dies_is_said_in_words(tmp_path, monkeypatch):
 
 
 def test_a_file_tells_what_happened_each_day(tmp_path, small):
-    study = Study("nbo", policies_of("logistic-ts/balanced"), (3,), days=2, per_day=150)
+    study = Study(replace(TINY, per_day=150), policies_of("logistic-ts/balanced"), (3,))
     (run, best) = played(study, tmp_path, processes=1)
     table = pq.read_table(path_of(tmp_path, "nbo", run.policy, 3)).to_pydict()
     assert [len(chances) for chances in table["propensity"]] == [150, 150]
