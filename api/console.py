@@ -144,7 +144,7 @@ def progress(*, quiet: bool = False) -> Iterator["Reporter"]:
             if stage not in tasks or bars.tasks[tasks[stage]].finished:
                 tasks[stage] = bars.add_task(stage, total=total, rate="")
             speed = bars.tasks[tasks[stage]].finished_speed or bars.tasks[tasks[stage]].speed
-            rate = f"{speed:,.0f} rows/s" if speed and total > 1 else ""
+            rate = f"{speed:,.0f} rows/s" if speed and speed >= 1.0 and total > 1 else ""
             bars.update(tasks[stage], completed=done, rate=rate)
 
         yield report
@@ -161,6 +161,7 @@ class _Lines:
             self._started[stage] = time.perf_counter()
         if done >= total:
             seconds = time.perf_counter() - self._started[stage]
-            rate = f", {total / max(seconds, 1e-9):,.0f} rows/s" if total > 1 else ""
+            speed = total / max(seconds, 1e-9)
+            rate = f", {speed:,.0f} rows/s" if total > 1 and speed >= 1.0 else ""
             sys.stderr.write(f"{stage}: {seconds:.1f} s{rate}\n")
             sys.stderr.flush()
