@@ -8,6 +8,7 @@ Plain array code: the first compiled kernel of a process costs it a third of a s
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,15 @@ ODD = np.uint64(0xD1342543DE82EF95)
 SHIFT = np.uint64(0x632BE59BD9B4E019)
 UNIT = 1.0 / 9007199254740992.0  # 2^-53
 _BITS = np.uint64(8)  # of a byte
+_30, _27, _31 = np.uint64(30), np.uint64(27), np.uint64(31)  # made once: for one customer that counts
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 def mix(x: Any) -> Any:
     """SplitMix64 finaliser of a uint64, or of an array of them; `allot.uniform_kernels` has it for kernels."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    x = (x ^ (x >> _30)) * _FIRST
+    x = (x ^ (x >> _27)) * _SECOND
+    return x ^ (x >> _31)
 
 
 def stream(seed: int, *labels: str | int) -> np.uint64:
@@ -44,10 +47,16 @@ def uniforms(of: np.uint64, keys: NDArray[np.uint64], counter: int = 0) -> NDArr
     Returns:
         (n,) float64.
     """
-    x = mix(np.array([of], np.uint64) + GOLDEN)
-    x = mix(x ^ (np.asarray(keys, np.uint64) * ODD + SHIFT))
+    x = mix(_begun(of) ^ (np.asarray(keys, np.uint64) * ODD + SHIFT))
     x = mix(x + np.array([counter], np.uint64) * GOLDEN + np.uint64(1))
     out: NDArray[np.float64] = ((x >> np.uint64(11)).astype(np.float64) + 0.5) * UNIT
+    return out
+
+
+@lru_cache
+def _begun(of: np.uint64) -> NDArray[np.uint64]:
+    """(1,) what all numbers of a stream have in common, kept for who asks for one at a time."""
+    out: NDArray[np.uint64] = mix(np.array([of], np.uint64) + GOLDEN)
     return out
 
 

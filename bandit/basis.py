@@ -3,9 +3,10 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from allot import ShapeError
@@ -18,7 +19,26 @@ INTERCEPT, SEGMENTS, NUMERICS, SLOPE = 0, 1, 2, 3
 
 MOST_SEGMENT_LEVELS = 20
 _CLIP: Final = 4.0
-_ROWS: Final = 8192  # customers standardised at a time: the copy stays small
+
+
+@njit(cache=True, nogil=True)
+def _extended(customers: Any, hots: Any, numbers: Any, scale: Any, out: Any) -> None:
+    """Write the basis (n, p) float32 of `customers` (n, width).
+
+    `hots` (segments, 2) are columns and their levels, `numbers` (numerics,) columns, `scale` (2, numerics) means, sds.
+    """
+    for r in range(len(out)):
+        out[r] = np.float32(0.0)
+        out[r, 0] = np.float32(1.0)
+        at = 1
+        for s in range(len(hots)):
+            code = customers[r, hots[s, 0]]
+            if 0 <= code < hots[s, 1]:
+                out[r, at + np.int64(code)] = np.float32(1.0)
+            at += hots[s, 1]
+        for j in range(len(numbers)):
+            z = (customers[r, numbers[j]] - scale[0, j]) / scale[1, j]
+            out[r, at + j] = np.float32(min(max(z, -_CLIP), _CLIP)) if np.isfinite(z) else np.float32(0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +65,14 @@ class Basis:
     width: int
     segments: tuple[Segment, ...]
     numerics: tuple[Numeric, ...]
-    _columns: NDArray[np.intp] = field(init=False, repr=False, compare=False)
+    _hots: NDArray[np.int64] = field(init=False, repr=False, compare=False)  # (segments, 2) columns and levels
+    _numbers: NDArray[np.int64] = field(init=False, repr=False, compare=False)  # (numerics,) columns
     _scale: Floats = field(init=False, repr=False, compare=False)  # (2, numerics) means and sds
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_columns", np.array([number.column for number in self.numerics], np.intp))
+        hots = np.array([(segment.column, segment.levels) for segment in self.segments], np.int64)
+        object.__setattr__(self, "_hots", hots.reshape(-1, 2))
+        object.__setattr__(self, "_numbers", np.array([number.column for number in self.numerics], np.int64))
         scale = np.array([(number.mean, number.sd) for number in self.numerics], np.float64).reshape(-1, 2).T
         object.__setattr__(self, "_scale", np.ascontiguousarray(scale))
 
@@ -76,21 +99,10 @@ class Basis:
                 f"A customer matrix of shape {customers.shape} does not fit a basis of {self.width} columns.",
                 remedy="Encode customers with the columns that the model was trained on.",
             )
-        out = np.zeros((len(customers), len(self.blocks) - 1), np.float32)
-        out[:, 0] = 1.0
-        at = 1
-        for segment in self.segments:
-            code = customers[:, segment.column]
-            rows = np.flatnonzero((code >= 0) & (code < segment.levels))
-            out[rows, at + code[rows].astype(np.int64)] = 1.0
-            at += segment.levels
-        if self.numerics:
-            means, sds = self._scale
-            for first in range(0, len(out), _ROWS):
-                some = slice(first, first + _ROWS)
-                z = (customers[some, self._columns] - means) / sds
-                z[~np.isfinite(z)] = 0.0
-                out[some, at:] = np.minimum(np.maximum(z, -_CLIP), _CLIP)
+        wide = 1 + int(self._hots[:, 1].sum()) + len(self._numbers)
+        out = np.empty((len(customers), wide), np.float32)
+        read = np.require(customers, np.float64, ["C", "W"])  # the one layout that the kernel is compiled for
+        _extended(read, self._hots, self._numbers, self._scale, out)
         return out
 
     def to_json(self) -> str:

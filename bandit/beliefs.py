@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allot import ShapeError
-from bandit.posterior_kernels import TILE, beliefs_of
+from bandit.posterior_kernels import TILE, beliefs_of, in_strips
 
 Floats: TypeAlias = NDArray[np.float64]
 Singles: TypeAlias = NDArray[np.float32]
@@ -34,8 +34,8 @@ def same(basis: Singles) -> Singles:
 class Lines:
     """What turns customers into beliefs: logit ℓ(x, a) + ψ·w_a with ψ = [seen(x), ℓ − centre] and w_a Gaussian.
 
-    `weight` (K, d) means of the weights; `factor` (K, d, d) lower triangular, FᵀF their covariance: the sd of ψ·w is
-    |Fψ|; `seen` gives a customer's d − 1 columns from the basis.
+    `weight` (K, d) means of the weights; `factor` upper triangular in strips, FFᵀ their covariance: the sd of ψ·w is
+    |ψF|; `seen` gives a customer's d − 1 columns from the basis.
     """
 
     weight: Singles
@@ -56,9 +56,6 @@ class Lines:
         """
         arms, d = self.weight.shape
         n = len(basis)
-        width = self.seen(basis[:0]).shape[1:]
-        if width != (d - 1,) or logit.shape != (n, arms):
-            raise ShapeError(f"A basis {basis.shape} and logits {logit.shape} do not fit {arms} arms, {d - 1} columns.")
         base = np.ascontiguousarray(basis, np.float32)
         prior = np.ascontiguousarray(logit, np.float32)
         out = Beliefs(np.empty((n, arms), np.float32), np.empty((n, arms), np.float32))
@@ -67,6 +64,10 @@ class Lines:
         def block(first: int) -> None:
             rows = slice(first, first + _BLOCK)
             seen = self.seen(base[rows])
+            if seen.shape[1:] != (d - 1,) or logit.shape != (n, arms):
+                raise ShapeError(
+                    f"A basis {basis.shape} and logits {logit.shape} do not fit {arms} arms, {d - 1} columns."
+                )
             beliefs_of(seen, prior[rows], centre, self.weight, self.factor, out.mean[rows], out.sd[rows])
 
         if n <= _BLOCK:  # one customer at a time should not pay for a pool
@@ -79,10 +80,11 @@ class Lines:
 
 def factor_of_precision(precision: Floats) -> Singles:
     """The `factor` of `Lines` for weights of these precisions (K, d, d)."""
-    return np.tril(np.linalg.inv(np.linalg.cholesky(precision))).astype(np.float32)
+    lower = np.tril(np.linalg.inv(np.linalg.cholesky(precision)))
+    return in_strips(lower.transpose(0, 2, 1))
 
 
 def factor_of_covariance(covariance: Floats) -> Singles:
     """The `factor` of `Lines` for weights of these covariances (K, d, d): Cholesky's, read from the last column on."""
     lower = np.linalg.cholesky(covariance[:, ::-1, ::-1])
-    return np.ascontiguousarray(lower.transpose(0, 2, 1)[:, ::-1, ::-1], np.float32)
+    return in_strips(lower[:, ::-1, ::-1])

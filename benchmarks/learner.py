@@ -1,14 +1,15 @@
 """How fast does what was learnt become a policy? `python -m benchmarks.learner`.
 
 Choice probabilities of random posteriors with their largest error against an integration apart from the product,
-beliefs, the fold of a million outcomes, the affordable policy from beliefs, everything for one customer, and learning
-and deciding beside Vowpal Wabbit. CPU seconds of all threads, after a warm-up; only the policy uses more than one.
+beliefs, the fold of a million outcomes, the affordable policy from beliefs, everything for one customer by one
+posterior or by three, and learning and deciding beside Vowpal Wabbit. CPU seconds of all threads, after a warm-up; only
+the policy uses more than one.
 """
 
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -16,11 +17,22 @@ from numpy.typing import NDArray
 
 from allot.uniforms import stream, uniforms
 from api.console import say, table
-from bandit import Columns, Rows, choice_probabilities, compile_grid, fit_basis
+from bandit import (
+    Basis,
+    Columns,
+    Experts,
+    Grid,
+    Posterior,
+    Rows,
+    choice_probabilities,
+    compile_grid,
+    fit_basis,
+    start_experts,
+)
 from benchmarks.believed import Believed, alike, even, posterior, referee, uneven
 from benchmarks.instances import make_beliefs
 from benchmarks.measure import MILLION, WARM, said, timed
-from benchmarks.scoring import CUSTOMER, OFFERS, made
+from benchmarks.scoring import CUSTOMER, OFFERS, Work, made
 
 PARTS: Final = ("probabilities", "beliefs", "fold", "policy", "one", "vowpal")
 FLOORS: Final = {10: 400_000, 20: 200_000, 50: 90_000}  # customers per second, of random posteriors
@@ -57,7 +69,8 @@ def main() -> None:
         table("From outcomes to a policy", ("work", "CPU s", "floor for a million", "kept", ""), lines)
     if "one" in options.only:
         columns = ("step", "p50 us", "p99 us", "floor", "kept")
-        table(f"One customer with {OFFERS} offers", columns, _one(options.rounds))
+        for title, rows in _one(options.rounds):
+            table(title, columns, rows)
     if "vowpal" in options.only:
         _vowpal(options.outcomes)
 
@@ -133,13 +146,28 @@ def _within(seconds: float, floor: float, count: int) -> tuple[str, str, str]:
     return f"{seconds:.2f}", f"<= {floor:g}", said(seconds <= floor if count == MILLION else None)
 
 
-def _one(rounds: int) -> list[tuple[Any, ...]]:
-    """Features in, choice out; each step's own time, and the whole."""
+def _one(rounds: int) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """Features in, choice out, by one posterior and by three; each step's own time, and the whole."""
     work = made(4, rounds)
     grid = compile_grid(work.booster, work.offers, CUSTOMER, work.cross.shape[2])
     columns = Columns(tuple(f"x{j}" for j in range(CUSTOMER)), (), (0, 1))
     basis = fit_basis(work.customers, columns, levels={"x0": 8, "x1": 8}, most=_WIDTH - 1)
-    state = posterior(OFFERS, len(basis.blocks))
+    for state in (posterior(OFFERS, len(basis.blocks)), _experts(basis(work.customers), basis.blocks)):
+        shares = [share for share in state.shares.values() if share]
+        title = f"One customer with {OFFERS} offers, d = {state.lines.weight.shape[1]}, posteriors asked: {len(shares)}"
+        yield title, _one_at_a_time(work, grid, basis, state)
+
+
+def _experts(basis: NDArray[np.float32], blocks: tuple[int, ...]) -> Experts:
+    """Three posteriors from outcomes that come from the logits themselves: no one foresees them better."""
+    r = np.random.default_rng(3)
+    logit, arm = r.normal(-2.0, 1.0, len(basis)), r.integers(0, OFFERS, len(basis))
+    rows = Rows(basis, logit, arm, (r.random(len(basis)) < 1.0 / (1.0 + np.exp(-logit))).astype(np.float64))
+    return start_experts(rows, logit, OFFERS, centre=-2.0, block=blocks, seed=1)
+
+
+def _one_at_a_time(work: Work, grid: Grid, basis: Basis, state: Posterior | Experts) -> list[tuple[Any, ...]]:
+    rounds = len(work.customers)
     margin, price, eligible = np.ones(OFFERS), np.full((1, OFFERS), 0.02), np.ones((1, OFFERS), np.bool_)
     key, chosen = stream(1, "learner"), np.zeros(rounds, np.int64)
     took = np.empty((rounds, 5))

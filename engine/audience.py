@@ -149,7 +149,7 @@ def audience_beliefs(
     people = audience.people
     n = len(people.key)
     with stages("features", n):
-        table = customer_features(connection, people.customer_id, campaign.as_of, people.memory)
+        table = customer_features(connection, people.customer_id, campaign.as_of, people.memory, foundation.features)
         _check_columns(foundation, table)
     with stages("scores", n) as done:
         scored = foundation.scored(table, done)

@@ -102,7 +102,7 @@ def campaign_risk(
     foundation, posterior = taking_in(load_models(workspace, store, stamp.posterior), offers)
     with connect(workspace, user_sql=True) as connection:
         attach(connection, workspace, read_version(workspace, stamp.data))
-        table = customer_features(connection, people.customer_id, campaign.as_of, people.memory)
+        table = customer_features(connection, people.customer_id, campaign.as_of, people.memory, foundation.features)
     scored = foundation.scored(table)
     seen = scored.basis, scored.logits
     k = offers.num_rows

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from allot.uniforms import text_keys
 from bandit import SUCCESSES, Kind
 from engine.campaign import read_campaign
+from engine.features import FeatureSpec
 from warehouse import (
     DECISIONS,
     MemorySpec,
@@ -121,11 +122,20 @@ def memory_of(
 
 
 def customer_features(
-    connection: "DuckDBPyConnection", customers: pa.Array, as_of: datetime, memory: pa.Table | None
+    connection: "DuckDBPyConnection", customers: pa.Array, as_of: datetime, memory: pa.Table | None, read: FeatureSpec
 ) -> pa.Table:
-    """The columns a model may read, prefixed by where they come from, for customers at one moment."""
+    """The columns that a model reads, prefixed by where they come from, for customers at one moment.
+
+    Args:
+        connection: to the data.
+        customers: their ids.
+        as_of: the moment.
+        memory: of the same customers, in the same order, or None.
+        read: the model's columns; of the customers' own, no others are read.
+    """
+    own = {name.removeprefix("customer.") for name in read.names if name.startswith("customer.")}
     pairs = _pairs(customers, pa.repeat(pa.scalar(as_of, pa.timestamp("us", "UTC")), len(customers)))
-    return _prefixed(customer_rows(connection, pairs), memory)
+    return _prefixed(customer_rows(connection, pairs, only=own), memory)
 
 
 def row_features(

@@ -1,5 +1,6 @@
 """Point-in-time rows: what was known of each customer at each time. Training and serving read the same SQL."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +39,13 @@ def pairs_in_order(connection: "DuckDBPyConnection", pairs: str) -> tuple[NDArra
     return ids, found["at_us"].to_numpy()
 
 
-def customer_rows(connection: "DuckDBPyConnection", pairs: str | pa.Table, *, customers: str = "customers") -> pa.Table:
+def customer_rows(
+    connection: "DuckDBPyConnection",
+    pairs: str | pa.Table,
+    *,
+    customers: str = "customers",
+    only: Collection[str] | None = None,
+) -> pa.Table:
     """The customers' columns as of each pair's time.
 
     Where customers have `valid_from`, the latest row at or before the time counts. A date or time column becomes
@@ -48,6 +55,7 @@ def customer_rows(connection: "DuckDBPyConnection", pairs: str | pa.Table, *, cu
         connection: to DuckDB, time zone UTC.
         pairs: relation or table of pair_id (integer, unique), customer_id, at.
         customers: relation with customer_id and any other columns.
+        only: columns of the result that are wanted, those that there are; the others are not read. None = all.
 
     Returns:
         pair_id and the customers' columns without customer_id and valid_from; a row for each pair, by pair_id.
@@ -55,16 +63,25 @@ def customer_rows(connection: "DuckDBPyConnection", pairs: str | pa.Table, *, cu
     Raises:
         DataError: pairs are broken, or customers repeat without valid_from, or have a column pair_id.
     """
+    from duckdb import ColumnExpression
+
     columns = connection.sql(statement("columns.sql", {"relation": customers})).columns
     if "pair_id" in columns:
         raise DataError("the column 'pair_id' is reserved.", where=customers, remedy="Give it another name.")
     name = "rows_customers_as_of.sql" if "valid_from" in columns else "rows_customers.sql"
     with lent(connection, {"pairs": pairs, "customers": customers}) as names:
         ids, at_us = pairs_in_order(connection, names["pairs"])
-        rows = connection.sql(statement(name, names)).to_arrow_table()
+        found = connection.sql(statement(name, names))
+        read = found.columns if only is None else _read(found.columns, only)
+        rows = found.select(*(ColumnExpression(column) for column in read)).to_arrow_table()
     if rows.num_rows != len(ids):
         raise DataError("a customer has several rows.", where=customers, remedy="Give each its valid_from.")
     return pa.table(dict(_column(rows, column, at_us) for column in rows.column_names))
+
+
+def _read(columns: list[str], only: Collection[str]) -> list[str]:
+    """What has to be read for some columns of the result."""
+    return [c for c in columns if c == "pair_id" or c in only or f"days_since_{c}" in only]
 
 
 def _column(rows: pa.Table, name: str, at_us: NDArray[np.int64]) -> tuple[str, Any]:

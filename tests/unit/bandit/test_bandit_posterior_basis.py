@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from allot import ShapeError
-from bandit.basis import INTERCEPT, NUMERICS, SEGMENTS, SLOPE, Basis, fit_basis
+from bandit.basis import INTERCEPT, NUMERICS, SEGMENTS, SLOPE, Basis, Numeric, Segment, fit_basis
 from bandit.columns import Columns
 
 COLUMNS = Columns(("region", "age", "flat", "city", "spend"), ("offer",), (0, 3, 5))
@@ -74,3 +74,23 @@ def test_a_matrix_of_other_columns_is_refused(log):
         fit_basis(log[:, :3], COLUMNS, levels=LEVELS)
     with pytest.raises(ShapeError, match="city"):
         fit_basis(log, COLUMNS, levels={"region": 3})
+
+
+def test_the_layout_of_a_matrix_changes_no_bit(log):
+    basis = fit_basis(log, COLUMNS, levels=LEVELS)
+    fixed = log.copy()
+    fixed.flags.writeable = False
+    for other in (np.asfortranarray(log), fixed, np.repeat(log, 2, axis=0)[::2]):
+        assert basis(other).tobytes() == basis(log).tobytes()
+
+
+def test_a_code_beyond_a_segments_levels_touches_no_other_column():
+    basis = Basis(3, (Segment(0, 2), Segment(1, 3)), (Numeric(2, 1.0, 2.0),))
+    rows = np.array([[0.0, 0.0, 1.0], [1.0, 2.0, 5.0], [2.0, 1.0, 1.0], [1.0, 3.0, 1.0], [-1.0, -1.0, 1.0]])
+    assert basis(rows).tolist() == [
+        [1, 1, 0, 1, 0, 0, 0],
+        [1, 0, 1, 0, 0, 1, 2],
+        [1, 0, 0, 0, 1, 0, 0],
+        [1, 0, 1, 0, 0, 0, 0],
+        [1, 0, 0, 0, 0, 0, 0],
+    ]

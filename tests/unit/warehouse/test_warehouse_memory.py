@@ -195,6 +195,26 @@ def test_dates_become_days_up_to_the_pair(connection):
     }
 
 
+@pytest.mark.parametrize("versions", [False, True])
+def test_columns_asked_for_are_the_same_as_among_all(connection, versions):
+    people = pa.table(
+        {
+            "customer_id": ["x", "y", "z"],
+            "since": [date(2026, 2, 1), None, date(2026, 1, 1)],
+            'a "b"': [1, 2, 3],
+            "age": [41, 17, None],
+        }
+    )
+    if versions:
+        people = people.append_column("valid_from", pa.array([NOW] * 3, TIME))
+    connection.register("customers", people)
+    asked = pairs(("z", NOW), ("x", NOW), ("y", NOW), ("x", NOW - DAY))
+    every = customer_rows(connection, asked)
+    some = customer_rows(connection, asked, only=('a "b"', "days_since_since", "vanished"))
+    assert some.equals(every.select(["pair_id", "days_since_since", 'a "b"']))
+    assert customer_rows(connection, asked, only=()).equals(every.select(["pair_id"]))
+
+
 def test_broken_pairs_and_customers_are_refused(connection):
     connection.register("customers", pa.table({"customer_id": ["x", "x"], "age": [1, 2]}))
     with pytest.raises(DataError, match="several rows"):
