@@ -45,13 +45,16 @@ def trained(d: Document) -> None:
 def _judged(d: Document, words: Words) -> str:
     """The trees against their rivals on the held-out rows; where they are not used, what is used instead."""
     trained = f"Trained on {d['rows']:,} exposures"
-    (level, base), (line, straight), (_, trees) = words.losses(d)
+    (level, _), (line, straight), (_, trees) = words.losses(d)
+    base = d[f"base_{words.key}"]
     everybody = f"the {words.rate} of all, {words.figure(d['rate'])}, is used for everybody"
     if d["constant"] and trees is None:
         return f"{trained}; {everybody}: {d['constant']}."
     loss = d[words.key] if trees is None else trees
-    linear = "" if straight is None else f", {straight:.4f} of a {line}"
-    judged = f"{trained}; on {d['holdout_rows']:,} held out, {words.loss} {loss:.4f} against {base:.4f} of the {level}"
+    told = words.kind.loss_in_words
+    linear = "" if straight is None else f", {told(straight)} of a {line}"
+    held = f"on {d['holdout_rows']:,} held out"
+    judged = f"{trained}; {held}, {words.loss} {told(loss)} against {told(base)} of the {level}"
     if d["constant"]:
         return f"{judged}{linear}: trees are no better than the {level}, and {everybody}."
     gain = 1 - loss / base if base else 0.0
@@ -78,9 +81,10 @@ def _succeeded(d: Document) -> None:
     old = d["predecessor"]
     if old is not None and old.get("rows"):
         words = words_of(d)
+        mine, other = (words.kind.loss_in_words(old[name]) for name in (words.key, f"other_{words.key}"))
         say(
-            f"On {old['rows']:,} rows that neither was fitted to, {words.loss} {old[words.key]:.4f} against "
-            f"{old[f'other_{words.key}']:.4f} of the model it replaces."
+            f"On {old['rows']:,} rows that neither was fitted to, {words.loss} {mine} against {other} of the model it "
+            "replaces."
         )
     say(f"Model {d['prior']} with {d['posterior']}. Next: allot allocate CAMPAIGN.toml", page)
 

@@ -1,7 +1,10 @@
 """What a training's figures are called, by the kind of outcome that was learnt; one place for terminal and page."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from bandit import Kind
 
 Document = dict[str, Any]
 
@@ -11,14 +14,15 @@ class Words:
     """Names of figures.
 
     Args:
-        loss: what models are compared by, and `key` its name in the document.
+        outcome: the kind of outcomes, by name.
+        key: how the loss that models are compared by is named in the document.
         level: what everybody is said to have by a model that knows nothing, and `rate` the same of an offer.
         line: the plain rival, and `line_key` how its loss begins in the document.
         unit: of the losses.
         predicted: what is foretold of a row, in the plural.
     """
 
-    loss: str
+    outcome: str
     key: str
     level: str
     rate: str
@@ -33,6 +37,18 @@ class Words:
 
         return percent(value) if self.predicted == "chances" else money(value)
 
+    @property
+    def kind(self) -> "Kind":
+        """Of the outcomes."""
+        from bandit import kind_named
+
+        return kind_named(self.outcome)
+
+    @property
+    def loss(self) -> str:
+        """What models are compared by."""
+        return self.kind.loss
+
     def losses(self, d: Document) -> tuple[tuple[str, float | None], ...]:
         """The compared models by name, with their losses: level, line and trees."""
         rivals = ((self.level, "base"), (self.line, self.line_key), ("trees", "tree"))
@@ -40,7 +56,7 @@ class Words:
 
 
 _SUCCESSES: Final = Words(
-    loss="log loss",
+    outcome="success",
     key="log_loss",
     level="base rate",
     rate="success rate",
@@ -50,7 +66,7 @@ _SUCCESSES: Final = Words(
     predicted="chances",
 )
 _AMOUNTS: Final = Words(
-    loss="mean squared error",
+    outcome="amount",
     key="squared_error",
     level="mean amount",
     rate="mean amount",

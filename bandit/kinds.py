@@ -55,6 +55,9 @@ class Kind(Protocol):
     def losses(self, score: NDArray[Any], outcome: NDArray[Any]) -> Floats:
         """(r,) how wrong scores are: −log P(outcome) in nats, or squared errors."""
 
+    def loss_in_words(self, loss: float) -> str:
+        """A mean of `losses`, or a difference of two, as people read it."""
+
     def mean(self, score: NDArray[Any]) -> Floats:
         """Mean outcome where the score is certain, float64, same shape."""
 
@@ -118,6 +121,10 @@ class Successes:
 
         return log_losses(score, outcome)
 
+    def loss_in_words(self, loss: float) -> str:
+        """To four decimals."""
+        return f"{loss:.4f}"
+
     def mean(self, score: NDArray[Any]) -> Floats:
         """The chance of a logit."""
         from bandit.calibration import sigmoid
@@ -171,19 +178,22 @@ class Amounts:
         from bandit.calibration import fit_line
 
         likelihood, unit = self.likelihood(outcome - raw, weight)
-        return fit_line(raw, outcome, weight, likelihood, unit, float(np.average(raw, weights=weight)))
+        return fit_line(raw, outcome, weight, likelihood, unit, self.level(raw, weight))
 
     def likelihood(self, outcome: Floats, weight: Floats) -> "tuple[Likelihood, float]":
         """The Gaussian one, with the variance of the outcomes as noise."""
         from bandit.gaussian import unit_of, with_noise
 
-        off = outcome - np.average(outcome, weights=weight)
-        noise = float(np.average(off**2, weights=weight)) or 1.0
+        noise = self.level((outcome - self.level(outcome, weight)) ** 2, weight) or 1.0
         return with_noise(noise), unit_of(noise)
 
     def losses(self, score: NDArray[Any], outcome: NDArray[Any]) -> Floats:
         """Squared errors."""
         return np.asarray((np.asarray(outcome, np.float64) - score) ** 2, np.float64)
+
+    def loss_in_words(self, loss: float) -> str:
+        """To six digits: a square has no usual size."""
+        return f"{loss:,.6g}"
 
     def mean(self, score: NDArray[Any]) -> Floats:
         """The score."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from allot import DataError
-from bandit import Kind
+from bandit import SUCCESSES, Kind
 from engine.campaign import Campaign
 from engine.catalogue import catalogue
 from engine.computed import set_up_with
@@ -178,7 +178,8 @@ class _Rolling:
         setup = set_up_with(self.workspace, self.store, campaign, known, model, self.stages)
         seen = np.isin(rows.row_key, made.foundation.seen)  # none, unless time ran backwards
         replayed = on_rows(campaign, setup, rows, seen).under(None, self.stages)
-        asked = told(before, Seen(table, rows.outcome, column_keys(rows.customer_id)))
+        later_on = Seen(table, self._won(rows.outcome, rows.reward, made), column_keys(rows.customer_id))
+        asked = told(before, later_on)
         suspects = [one for one in asked if one.column not in self.how.known]
         proofs, doubts = sentences(suspects, f"{at:%Y-%m-%d}")
         replayed = replace(replayed, reasons=(*replayed.reasons, *proofs))
@@ -196,7 +197,12 @@ class _Rolling:
         settings = self.how.seed, self.how.outcome_days
         spec, _ = learn_spec(table, people=len(np.unique(column_keys(exposed.customer_id))))
         made = fit(exposed, (spec, table, offers), settings, Wishes(kind=self.kind), self.stages)
-        return made, Seen(table, exposed.outcome, column_keys(exposed.customer_id))
+        won = self._won(exposed.outcome, exposed.reward, made)
+        return made, Seen(table, won, column_keys(exposed.customer_id))
+
+    def _won(self, outcome: Floats, reward: Floats, made: Trained) -> Floats:
+        """(r,) whether rows were successes, as `Seen` has them."""
+        return outcome if self.kind == SUCCESSES else (reward > np.median(made.log.outcome)).astype(np.float64)
 
 
 def _moment(day: float) -> datetime:

@@ -78,7 +78,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """r rows of a feature table with their outcomes (r,) 0 or 1 and whose they are (r,) uint64."""
+    """r rows of a feature table with their outcomes (r,), 1 for a success and 0 else, and whose they are (r,) uint64.
+
+    Where amounts are learnt, it counts as a success to bring more than half of the rows that were trained on.
+    """
 
     table: pa.Table
     outcome: Floats

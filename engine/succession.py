@@ -90,9 +90,11 @@ def _unfit(old: Foundation, new: Candidate) -> str:
 
 def _refusal(old: Foundation, new: Candidate, found: Comparison) -> str:
     if found.worse:
+        kind = new.log.kind
+        mine, other = (kind.loss_in_words(loss) for loss in (found.log_loss, found.other_log_loss))
         return (
-            f"on {found.rows:,} rows that neither model was fitted to, its {new.log.kind.loss} is "
-            f"{found.log_loss:.4f}, that of the model in use {found.other_log_loss:.4f}: more than chance explains"
+            f"on {found.rows:,} rows that neither model was fitted to, its {kind.loss} is {mine}, that of the model in "
+            f"use {other}: more than chance explains"
         )
     constant = new.fitted.report.constant
     if constant and not old.prior.constant and (not found.says_enough or found.difference > 0):

@@ -50,7 +50,8 @@ def _crossed(found: Comparison | None, kind: Kind) -> dict[str, Any] | None:
         because = f"{rows} are too few to tell"
     else:
         less = "less" if found.difference < 0 else "more"
-        because = f"on {rows}, {kind.loss} with them is {abs(found.difference):.4f} {less} (s.e. {found.std_error:.4f})"
+        by, error = (kind.loss_in_words(x) for x in (abs(found.difference), found.std_error))
+        because = f"on {rows}, {kind.loss} with them is {by} {less} (s.e. {error})"
     return {"used": found.better, "because": because, **_of_kind(asdict(found), kind)}
 
 

@@ -16,7 +16,8 @@ def draw_charts(d: Document) -> dict[str, Chart]:
     words = words_of(d)
     rivals = [(name, loss) for name, loss in words.losses(d) if loss is not None]
     if len(rivals) > 1:
-        drawn["losses"] = training_charts.loss_chart(rivals, f"{words.loss} on held-out rows, {words.unit}")
+        title = f"{words.loss} on held-out rows, {words.unit}"
+        drawn["losses"] = training_charts.loss_chart(rivals, title, words.kind.loss_in_words)
     if d["calibration"] and words.predicted == "chances":
         drawn["reliability"] = training_charts.reliability_chart(d["calibration"])
     if d["ranking"]:
@@ -68,11 +69,12 @@ def _standing(d: Document) -> str:
 
 def _cards(d: Document) -> str:
     words = words_of(d)
-    level, base = words.losses(d)[0]
+    told = words.kind.loss_in_words
+    base = d[f"base_{words.key}"]
     brier = [] if d["brier"] is None else [("Brier score", decimal(d["brier"]), "mean squared error of the chance")]
     figures = [
         ("Exposures", count(d["rows"]), f"{words.rate} {words.figure(d['rate'])}"),
-        (sentence(words.loss), f"{d[words.key]:.4f}", f"{level} {base:.4f}"),
+        (sentence(words.loss), told(d[words.key]), f"{words.level} {told(base)}"),
         *brier,
         ("Trees", count(d["trees"]), "chosen on the held-out rows"),
     ]
@@ -85,7 +87,7 @@ def _losses(d: Document, drawn: dict[str, Chart]) -> str:
         "the held-out customers. The trees' number was chosen on these rows, which flatters them slightly."
     )
     words = words_of(d)
-    rows = [(name, NONE if loss is None else f"{loss:.4f}") for name, loss in words.losses(d)]
+    rows = [(name, NONE if loss is None else words.kind.loss_in_words(loss)) for name, loss in words.losses(d)]
     body = (blocks.figure(drawn["losses"]) if "losses" in drawn else "") + blocks.table(("model", words.loss), rows)
     return blocks.section("Against plain rivals", note, body + _predecessor(d))
 
@@ -97,10 +99,13 @@ def _predecessor(d: Document) -> str:
     if not old.get("rows"):
         return f"<p>It could not be compared with <code>{text(old['prior'])}</code>, which was in use.</p>"
     words = words_of(d)
+    names = (words.key, f"other_{words.key}", "difference", "std_error")
+    mine, other, difference, error = (words.kind.loss_in_words(old[name]) for name in names)
+    sign = "+" if old["difference"] >= 0 else ""
     told = (
-        f"On {count(old['rows'])} rows that neither was fitted to, the {words.loss} is {old[words.key]:.4f}; that of "
-        f"<code>{text(old['prior'])}</code>, which was in use, is {old[f'other_{words.key}']:.4f} "
-        f"(difference {old['difference']:+.4f}, standard error {old['std_error']:.4f})."
+        f"On {count(old['rows'])} rows that neither was fitted to, the {words.loss} is {mine}; that of "
+        f"<code>{text(old['prior'])}</code>, which was in use, is {other} "
+        f"(difference {sign}{difference}, standard error {error})."
     )
     return f"<p>{told}</p>"
 

@@ -1,6 +1,7 @@
 """The charts of a training report."""
 
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 from api.pages.charts import INK, MARK, SOFT, STRONG, WIDTH, Chart, finished, labels
@@ -39,12 +40,12 @@ def _interval(line: Document) -> dict[str, float]:
     return {"low": max(0.0, centre - reach), "high": min(1.0, centre + reach)}
 
 
-def loss_chart(lines: list[tuple[str, float]], title: str) -> Chart:
-    """Losses of models on the same held-out rows."""
+def loss_chart(lines: list[tuple[str, float]], title: str, told: Callable[[float], str]) -> Chart:
+    """Losses of models on the same held-out rows, each as it is `told` in words."""
     import altair as alt
 
     order = [name for name, _ in lines]
-    values = [{"model": name, "loss": loss, "text": f"{loss:.4f}"} for name, loss in lines]
+    values = [{"model": name, "loss": loss, "text": told(loss)} for name, loss in lines]
     base = alt.Chart(alt.InlineData(values=values)).encode(
         x=alt.X("loss:Q", title=f"{title} (less is better)", scale=alt.Scale(zero=False, padding=20)),
         y=alt.Y("model:N", sort=order, title=None),

@@ -137,3 +137,19 @@ def test_kinds_are_found_by_name():
     assert (kind_named("success"), kind_named("amount")) == (SUCCESSES, AMOUNTS)
     with pytest.raises(ShapeError, match="success or amount"):
         kind_named("rank")
+
+
+@pytest.mark.parametrize("kind", [SUCCESSES, AMOUNTS])
+def test_a_log_of_one_customer_gives_a_prior(kind):
+    """Its held-out rows cannot be halved by customer: each half is calibrated on nothing."""
+    log = log_of(4, rows=200)
+    outcome = (log.outcome > np.median(log.outcome)).astype(float) if kind == SUCCESSES else log.outcome
+    log = replace(log, outcome=outcome, customer_key=np.zeros(200, np.uint64), kind=kind)
+    fitted = fit_prior(log, TABLE, COLUMNS, seed=1)
+    assert np.isfinite(fitted.prior.logits(log.customers)).all() and np.isfinite(fitted.report.log_loss)
+
+
+def test_the_losses_of_amounts_are_told_to_six_digits_in_any_unit():
+    told = [AMOUNTS.loss_in_words(37.35091 * unit**2) for unit in (1.0, 100.0, 1e9, 1e-6)]
+    assert told == ["37.3509", "373,509", "3.73509e+19", "3.73509e-11"]
+    assert SUCCESSES.loss_in_words(0.354512) == "0.3545"

@@ -1,5 +1,6 @@
 """Amounts from end to end: learnt, chosen between under a budget, replayed, explained and judged like successes."""
 
+import csv
 import json
 import random
 from dataclasses import replace
@@ -217,6 +218,25 @@ def test_a_backtest_trains_on_what_the_model_in_use_learns(shop):
     assert 20.0 < told["planned"] < 50.0
     for origin in told["origins"]:  # contacts cost more than a success at the margin of 1 would bring
         assert origin["limits"][0]["price"] > 1.0
+
+
+def test_a_column_of_the_amounts_that_it_is_to_foretell_is_named(shop):
+    """What each customer spent the one time that is logged, in the customers' table; every row of the log succeeded."""
+    how, campaign = Rolling(1, 1.0, moment(0)), read_campaign(shop.document(0, objective="profit"))
+    with (shop.files / "exposures.csv").open(newline="") as file:
+        first = {row["customer_id"]: row for row in reversed(list(csv.DictReader(file)))}
+    load(
+        shop.workspace,
+        {"exposures": shop._write("exposures", tuple(first["c0000"]), [r.values() for r in first.values()])},
+    )
+    honest = backtest(shop.workspace, campaign, how)
+    assert honest["verdict"] == "insufficient" and not [why for why in honest["reasons"] if "customer." in why]
+    spent = [first[c]["reward"] if c in first else "" for c in shop.ids]
+    people = [(c, *x, s) for c, x, s in zip(shop.ids, shop.seen.tolist(), spent, strict=True)]
+    load(shop.workspace, {"customers": shop._write("customers", ("customer_id", "age", "visits", "basket"), people)})
+    spoilt = backtest(shop.workspace, campaign, how)
+    assert spoilt["verdict"] == "invalid"
+    assert any("customer.basket alone explains" in why for why in spoilt["reasons"])
 
 
 def test_the_risk_of_an_amount_is_its_own_doubt(shop):
