@@ -269,7 +269,7 @@ def fed_back(d: Document) -> None:
 def learnt(d: Document) -> None:
     """What was folded and what still waits."""
     say(
-        f"Folded {d['folded']:,} outcomes and {d['filled']:,} decisions without feedback counted as failures; "
+        f"Folded {d['folded']:,} outcomes and {d['filled']:,} decisions without feedback counted as outcome 0; "
         f"{d['waiting']:,} decisions are too young ({d['overlaid']:,} of them count for now). The posterior is "
         f"{d['posterior']}."
     )

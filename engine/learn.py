@@ -40,7 +40,7 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
         reporter: told about progress.
 
     Returns:
-        folded: outcomes newly folded; filled: decisions without feedback newly counted as failures; waiting: decisions
+        folded: outcomes newly folded; filled: decisions without feedback newly counted as outcome 0; waiting: decisions
         that are too young; overlaid: those of them that count for now; refolded: windows that had to be folded again;
         newcomers: offers that came after training and have decisions to learn from; posterior: the one now in use;
         experts: who of it is believed, and by how much (a plain posterior has one).
