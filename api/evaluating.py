@@ -31,7 +31,10 @@ def evaluate(
         str | None, typer.Option(help="A customer column by whose segments to compare; default: one of few texts.")
     ] = None,
     every: Annotated[
-        bool, typer.Option("--every-estimator", help="Also by dm, clipped, switch, shrunk, subgaussian, mrdr, mips.")
+        bool,
+        typer.Option(
+            "--every-estimator", help="Also by dm, clipped, switch, shrunk, subgaussian, mrdr, mips, balanced."
+        ),
     ] = False,
     outcome_days: Annotated[float, typer.Option(help="With --log: younger rows are left out.")] = 30.0,
     page: Annotated[

@@ -1,5 +1,6 @@
 """What would another policy have earned? From our own decisions or from an exposures file, with a verdict."""
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -123,7 +124,21 @@ def report_of(rows: LoggedRows, replayed: Replayed, q_hat: Floats, segments: Seg
     cut = None if segments is None else [f"{name} of {segments.column}" for name in segments.names]
     named = calibration_sentences(found, [*rows.offer_ids, "no offer"], cut)
     words = dict(zip(calibration_sentences(found), named, strict=True))
-    return replace(report, reasons=tuple(words.get(reason, reason) for reason in report.reasons))
+    ours = {*rows.reasons, *replayed.reasons}
+    told = (words.get(reason, reason if reason in ours else _whose(reason, rows)) for reason in report.reasons)
+    return replace(report, reasons=tuple(told))
+
+
+def _whose(reason: str, rows: LoggedRows) -> str:
+    """A sentence in which rows have numbers, which are nobody's but ours, with the customers and moments instead."""
+
+    def name(found: re.Match[str]) -> str:
+        row = int(found[2])
+        at = rows.decided_at[row].as_py()
+        the = "The" if found[1] == "R" else "the"
+        return f"{the} row of customer {rows.customer_id[row].as_py()} at {at:%Y-%m-%d %H:%M:%S}"
+
+    return re.sub(r"\b([Rr])ow (\d+)\b", name, reason)
 
 
 def asked_segments(

@@ -11,6 +11,7 @@ from engine.logs import LoggedRows
 from offline_eval import (
     Estimate,
     Log,
+    balanced_by_customer,
     dm,
     mips,
     mrdr,
@@ -34,7 +35,8 @@ def every_estimate(
 ) -> list[Estimate]:
     """Clip, switch and shrinkage as the data say; `mips` by the offers' category where whole rows are logged.
 
-    `replay` only where the target is certain and the log uniform.
+    `balanced_ips` where there are several decisions about a customer, as of several allocations; `replay` only where
+    the target is certain and the log uniform.
 
     Args:
         rows: r decisions over k offers.
@@ -57,6 +59,8 @@ def every_estimate(
     ]
     if rows.probability is not None and "category" in offers.column_names:
         found.append(mips(log, target, rows.probability, _kinds(rows, offers)))
+    if rows.probability is not None and log.cluster is not None and len(target) > 1 + log.cluster.max():
+        found.append(balanced_by_customer(log, target, rows.probability))
     if ((target == 0) | (target == 1)).all() and np.ptp(log.propensity) < 1e-9:
         found.append(replay(log, target))
     return found

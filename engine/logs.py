@@ -14,6 +14,7 @@ from allot import DataError
 from bandit import AMOUNTS, SUCCESSES, Log, cross_fitted_rewards, kind_named
 from engine.catalogue import catalogue
 from engine.features import learn_spec, model_inputs
+from engine.logged_chances import whole_rows
 from engine.odd_rows import decisions, late, perhaps_late, repeated
 from engine.rows import Past, column_keys, released, row_features
 from engine.stamp import Stamp
@@ -130,7 +131,7 @@ def log_from_file(
     """
     version = current_version(workspace)
     name = "exposures" if path is None else path.name
-    offers, log, strangers = _checked_log(workspace, version, path, outcome_days, as_of)
+    offers, log, given, strangers = _checked_log(workspace, version, path, outcome_days, as_of)
     old = log.filter(log["matured"])
     if old.num_rows == 0:
         raise DataError(
@@ -147,6 +148,10 @@ def log_from_file(
     delays = _delays(old)
     timed = np.isfinite(delays).any()
     suspected = () if timed else perhaps_late(offer_ids, arm, outcome, _age_days(at, as_of))
+    chances, unused = whole_rows(given.take(old["place"]), offer_ids, arm, propensity, name)
+    possible = None if chances is None else chances > 0
+    if possible is not None:
+        possible[np.arange(len(arm)), arm] = True  # what was done was possible, though its chance is written as 0
     reward, unpaid = _rewarded(old, arm, np.array(offers["margin"].to_pylist(), np.float64), name)
 
     def read() -> tuple[pa.Table, pa.Table]:
@@ -165,8 +170,8 @@ def log_from_file(
         outcome=outcome,
         reward=reward,
         propensity=propensity,
-        probability=None,
-        support=None,
+        probability=chances,
+        support=possible,
         success=None,
         row_key=key,
         decision=decisions(key, at),
@@ -174,7 +179,7 @@ def log_from_file(
         left_out=log.num_rows - old.num_rows,
         immature=log.num_rows - old.num_rows,
         unknown_propensity=int(np.isnan(propensity).sum()),
-        notes=(*strangers, *unpaid, *repeated(key), *suspected),
+        notes=(*strangers, *unpaid, *unused, *repeated(key), *suspected),
         reasons=late(offer_ids, arm, delays, outcome_days),
         read=read,
     )
@@ -182,8 +187,8 @@ def log_from_file(
 
 def _checked_log(
     workspace: Workspace, version: DataVersion, path: Path | None, outcome_days: float, as_of: datetime
-) -> tuple[pa.Table, pa.Table, tuple[str, ...]]:
-    """The offers, the file's rows as they were known at a moment, and what is odd about them."""
+) -> tuple[pa.Table, pa.Table, pa.Table, tuple[str, ...]]:
+    """The offers, the file's rows as they were known at a moment, as they were given, and what is odd about them."""
     for needed in ("customers", "offers", *(("exposures",) if path is None else ())):
         if needed not in version.tables:
             remedy = f"Run `allot load --{needed} FILE`."
@@ -202,7 +207,7 @@ def _checked_log(
         connection.register("exposures", table)
         log = exposures_log(connection, outcome_days, as_of)
     notes = (f"{strangers:,} logged decisions are about customers of whom nothing is known",) if strangers else ()
-    return offers, log, notes
+    return offers, log, table, notes
 
 
 def _rewarded(rows: pa.Table, arm: NDArray[np.int64], margin: Floats, name: str) -> tuple[Floats, tuple[str, ...]]:

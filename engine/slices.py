@@ -21,6 +21,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 MOST_SEGMENTS: Final = 20
 _PARTS: Final = 4
+_ALL: Final = slice(None)
 _OTHERS: Final = "others"
 _UNKNOWN: Final = "unknown"
 _NO_SEGMENTS: Final = ("customer_id", "household_id", "valid_from", "pair_id")
@@ -125,7 +126,7 @@ def by_segment(
     """
     if report.verdict != "supported" or report.estimate is None:
         return None
-    found = slices(report.estimate, segments.code, report.logged)
+    found = slices(report.estimate, segments.code, _log(rows), report.logged)
     lines = []
     for one in found:
         at = segments.code == one.segment
@@ -152,8 +153,11 @@ def _judged(rows: LoggedRows, at: NDArray[np.bool_], target: Floats, q_hat: Floa
     def part(table: NDArray[Any] | None) -> NDArray[Any] | None:
         return None if table is None else table[at]
 
-    log = Log(rows.reward[at], rows.arm[at], rows.propensity[at], rows.cluster[at])
-    return judge(log, target[at], q_hat[at], support=part(rows.support), chances=part(rows.probability))
+    return judge(_log(rows, at), target[at], q_hat[at], support=part(rows.support), chances=part(rows.probability))
+
+
+def _log(rows: LoggedRows, at: NDArray[np.bool_] | slice = _ALL) -> Log:
+    return Log(rows.reward[at], rows.arm[at], rows.propensity[at], rows.cluster[at])
 
 
 def _figures(e: Estimate | None) -> dict[str, float | None]:

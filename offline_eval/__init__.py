@@ -22,7 +22,7 @@ from offline_eval.experiments import Lift, customers_needed, detectable, lift, s
 from offline_eval.intervals import AnyLook, Bernstein, Bootstrap, FewSuccesses, How, Normal, Skewed, interval
 from offline_eval.lateness import Late, suspected_late
 from offline_eval.log import Log
-from offline_eval.loggers import balanced_ips, pooled, weighted_ips
+from offline_eval.loggers import balanced_by_customer, balanced_ips, pooled, weighted_ips
 from offline_eval.marginal import mips
 from offline_eval.robust_model import mrdr, mrdr_weights
 from offline_eval.sequences import ConfidenceSequence, confidence_sequence
@@ -52,6 +52,7 @@ __all__ = [
     "Slice",
     "Totals",
     "Verdict",
+    "balanced_by_customer",
     "balanced_ips",
     "calibration",
     "calibration_sentences",

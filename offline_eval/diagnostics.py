@@ -11,6 +11,7 @@ from allot import ShapeError
 from offline_eval.log import Floats, Integers, Log, integers
 from offline_eval.tables import Table, rows_of
 
+FEWEST_PATTERNS = 14  # counts of so many different rows have a common divisor by chance in one log of 2^14
 FEWEST = 30  # an action must occur so often, in as many customers, before its calibration is tested: normal errors
 ALARM = 1e-4  # chance that right propensities are blamed, over all tests of one log
 ROUNDING = 2e-3  # relative; probabilities are often stored with three digits
@@ -193,6 +194,7 @@ def copies_sentences(log: Log, decision: Integers | None, weight: Floats) -> lis
 
     Rows that share a decision's number are copies. Without numbers only a log that was loaded twice or more can be
     told from one in which decisions happen to be alike: there every row's copies are a multiple of the same number.
+    Where rows differ in a few ways only (an even log and a target that is the same for all), that may be chance, too.
     """
     n = len(log.reward)
     if decision is not None:
@@ -201,8 +203,9 @@ def copies_sentences(log: Log, decision: Integers | None, weight: Floats) -> lis
             return []
         row = int(np.setdiff1d(np.arange(n), first)[0])
         return [f"{n - len(found):,} rows are copies of other rows' decisions, row {row} the first: drop them."]
-    times = np.gcd.reduce(np.unique(_patterns(log, (weight,)), return_counts=True)[1])
-    if times < 2 or n < FEWEST * times or log.cluster is not None:
+    count = np.unique(_patterns(log, (weight,)), return_counts=True)[1]
+    times = np.gcd.reduce(count)
+    if times < 2 or len(count) < FEWEST_PATTERNS or n < FEWEST * times or log.cluster is not None:
         return []
     return [f"Every row is in the log {times} times, or a multiple of that: drop the copies, or name the customers."]
 

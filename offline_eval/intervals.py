@@ -229,6 +229,8 @@ def fewest_expected(successes: Floats, floor: Floats | float, tail: float) -> Fl
     from scipy.special import gammainc, gammaincinv
 
     plain: Floats = gammaincinv(successes, tail)
+    if not np.any(np.asarray(floor) > 0):
+        return plain
     passed = np.maximum(floor, SMALLEST)
     low, high = np.log(SMALLEST * passed), np.log(np.maximum(plain, SMALLEST * passed))
     for _ in range(HALVINGS):

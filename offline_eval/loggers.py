@@ -6,11 +6,11 @@ ips keeps its wild weights (Agarwal, Basu, Schnabel and Joachims 2017).
 
 import numpy as np
 
-from allot import DataError
+from allot import DataError, ShapeError
 from offline_eval.estimate import Estimate, Terms, estimate
 from offline_eval.estimators import ips
-from offline_eval.log import Floats, Integers, Log, integers
-from offline_eval.tables import Table, rows_of, weights
+from offline_eval.log import Floats, Integers, Log, integers, refuse_rows
+from offline_eval.tables import Table, read_target, rows_of, weights
 
 AGREEMENT = 1e-6  # relative; probabilities are often stored as float32
 
@@ -56,6 +56,41 @@ def balanced_ips(log: Log, target: Table, chances: Table, logger: Integers) -> E
     """
     found = ips(pooled(log, chances, logger), target)
     return found.named("balanced_ips")
+
+
+def balanced_by_customer(log: Log, target: Table, chances: Table) -> Estimate:
+    """Balanced ips over the decisions about one customer: of several allocations, say, each with its own policy.
+
+    Each decision about a customer counts by what the target would have done in all of them, over what their loggers
+    would have. Unbiased if what a customer brings depends on the offer and not on which of these decisions it was; a
+    customer who was decided on once counts as in ips.
+
+    Args:
+        log: n decisions with their customers.
+        target: (n, number of actions) probabilities.
+        chances: (n, number of actions) the logging policies' whole rows.
+
+    Raises:
+        ShapeError: shapes disagree, or the log names no customers.
+        DataError: the target is no policy for this log, or a logged action had no chance.
+    """
+    table, _, _ = read_target(log, target)
+    logging = rows_of("chances", chances, len(table))
+    if logging.shape != table.shape:
+        raise ShapeError(f"chances must be {table.shape}, not {logging.shape}.", where="chances")
+    if log.cluster is None:
+        raise ShapeError("the log names no customers.", where="balanced_ips", remedy="Give cluster, or take ips.")
+    own, wanted = np.zeros(len(table)), np.zeros(len(table))
+    for a in range(table.shape[1]):
+        taken = log.action == a
+        who = log.cluster[taken]
+        own[taken] = np.bincount(log.cluster, logging[:, a])[who]
+        wanted[taken] = np.bincount(log.cluster, table[:, a])[who]
+    refuse_rows(
+        ~(own > 0), log.action, "action {} was logged and had no chance", "Give the logged chances.", where="chances"
+    )
+    w = wanted / own
+    return estimate("balanced_ips", Terms(np.zeros_like(w), w * log.reward, np.ones_like(w), w, log.cluster))
 
 
 def weighted_ips(log: Log, target: Table, logger: Integers) -> Estimate:

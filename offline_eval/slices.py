@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allot import ShapeError
-from offline_eval.estimate import Estimate, difference, part
-from offline_eval.log import Floats, Integers, integers
+from offline_eval.choosing import compare, fitted, weighted_successes
+from offline_eval.estimate import Estimate, part
+from offline_eval.log import Floats, Integers, Log, integers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,7 +20,7 @@ class Slice:
         segment: its code.
         rows: logged decisions.
         estimate: on its rows; the interval is one of all segments' that hold together in a share `level` of logs.
-        chance: of so large a value if it were 0 in this segment.
+        chance: of so large a value if it were 0 in this segment; below 1 - level where the interval leaves 0 out.
         adjusted: the same, corrected for the number of segments looked at (Holm 1979); below .05 is a finding.
     """
 
@@ -30,13 +32,17 @@ class Slice:
 
 
 def slices(
-    first: Estimate, segment: Integers, second: Estimate | None = None, *, level: float = 0.95
+    first: Estimate, segment: Integers, log: Log, second: Estimate | None = None, *, level: float = 0.95
 ) -> tuple[Slice, ...]:
-    """An estimate, or the paired difference of two, in every segment.
+    """An estimate, or the paired difference of two, in every segment, with the interval that its rows call for.
+
+    Segments have few successes where the whole has many. Normal intervals of 20 segments of some 60 successes, measured
+    without any difference, had a finding in one log of ten instead of one of twenty; these have one in thirty.
 
     Args:
-        first, second: estimates over n rows of one log, not differences.
+        first, second: estimates over the n rows of the log, not differences.
         segment: (n,) integers.
+        log: what they come from.
         level: share of logs in which all intervals hold together.
 
     Raises:
@@ -48,8 +54,12 @@ def slices(
     found = []
     for name in names:
         rows = codes == name
-        one = part(first, rows)
-        found.append((one if second is None else difference(one, part(second, rows))).at(together))
+        one, own = part(first, rows).at(together), _rows(log, rows)
+        if second is None:
+            successes = weighted_successes(one.terms.weight, own) if one.terms else 0.0
+            found.append(fitted(one, successes, own)[0])
+        else:
+            found.append(compare(one, part(second, rows).at(together), own)[0])
     chance = np.array([_chance(e) for e in found])
     return tuple(
         Slice(int(name), int((codes == name).sum()), e, float(p), float(q))
@@ -72,10 +82,16 @@ def holm(chance: Floats) -> Floats:
     return out
 
 
+def _rows(log: Log, at: NDArray[np.bool_]) -> Log:
+    """Some of a log's rows (n,) bool."""
+    return Log(log.reward[at], log.action[at], log.propensity[at], None if log.cluster is None else log.cluster[at])
+
+
 def _chance(e: Estimate) -> float:
-    """Two-sided chance value of 0; 1 where nothing is known."""
-    if not np.isfinite(e.std_error):
+    """Two-sided chance value of 0, by the error that the interval shows on that side; 1 where nothing is known."""
+    reach = e.value - e.low if e.value > 0 else e.high - e.value
+    if e.value == 0 or not np.isfinite(reach):
         return 1.0
-    if e.std_error == 0:
-        return 1.0 if e.value == 0 else 0.0
-    return 2 * NormalDist().cdf(-abs(e.value) / e.std_error)
+    if reach == 0:
+        return 0.0
+    return 2 * NormalDist().cdf(-abs(e.value) / reach * NormalDist().inv_cdf(0.5 + e.level / 2))

@@ -79,9 +79,9 @@ def exposures_log(connection: "DuckDBPyConnection", outcome_days: float, as_of: 
         as_of: rows that are as old as that by then are `matured`.
 
     Returns:
-        customer_id, offer_id, decided_at, propensity, outcome, reward, reward_known, delay_us, row_key, matured. An
-        outcome that came after `as_of` is 0; a success whose reward is not known counts 1; `delay_us` is how long a
-        success took, null else.
+        customer_id, offer_id, decided_at, propensity, outcome, reward, reward_known, delay_us, row_key, matured, place.
+        An outcome that came after `as_of` is 0; a success whose reward is not known counts 1; `delay_us` is how long a
+        success took, null else; `place` is the row's in `exposures`, from 0.
 
     Raises:
         DataError: outcome_days is not between 0 and a hundred years.

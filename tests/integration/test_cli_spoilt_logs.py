@@ -54,6 +54,30 @@ def stale() -> list[Row]:
     return [row | {"propensity": OFTEN[row["offer_id"]]} for row in rows(now)]
 
 
+def in_whole_rows(log: list[Row], policy: dict[str, float] = OFTEN) -> list[Row]:
+    return [row | {f"p_{offer}": policy[offer] for offer in ARMS if offer} for row in log]
+
+
+def two_swapped() -> list[Row]:
+    """Two rows' propensities changed places; the columns of all offers' chances did not."""
+    log = in_whole_rows(rows(OFTEN))
+    one, two = (next(i for i, row in enumerate(log) if row["offer_id"] == offer) for offer in ("family", "tour"))
+    log[one]["propensity"], log[two]["propensity"] = log[two]["propensity"], log[one]["propensity"]
+    return log
+
+
+def impossible() -> list[Row]:
+    """One row's own offer is said to have had no chance."""
+    log = in_whole_rows(rows(OFTEN))
+    next(row for row in log if row["offer_id"] == "tour")["p_tour"] = 0
+    return log
+
+
+def too_rare() -> list[Row]:
+    """One offer stopped being sent halfway; the chances still speak of it."""
+    return [row for i, row in enumerate(in_whole_rows(rows(OFTEN))) if row["offer_id"] != "late" or i % 2]
+
+
 def without_an_offer() -> list[Row]:
     return rows({"family": 0.4, "late": 0.2, "tour": 0.2, "": 0.2})
 
@@ -119,7 +143,10 @@ def test_the_honest_log_is_believed(ask: Callable[[list[Row]], dict[str, Any]]) 
         (swapped, "invalid", "times as often as its propensities say"),
         (stale, "invalid", "times as often as its propensities say"),
         (without_an_offer, "insufficient", "20.0% of the target's probability is on actions that the log cannot"),
-        (one_huge_weight, "insufficient", "alone carries"),
+        (two_swapped, "invalid", "The propensity of 2 rows is not the logged chance of their action"),
+        (impossible, "invalid", "0.15 against 0 in the row of customer c"),
+        (too_rare, "invalid", "late in segment outer of town occurs 0.4"),
+        (one_huge_weight, "insufficient", "The row of customer c0400 at 2026-0"),
         (late_for_one, "invalid", "The outcomes of late come late: "),
         (twice, "insufficient", "3,000 rows are copies of other rows' decisions"),
         (some_twice, "insufficient", "rows are copies of other rows' decisions"),
@@ -131,6 +158,24 @@ def test_a_spoilt_log_is_caught_and_named(
     found = ask(spoil())
     assert found["verdict"] == verdict, found["reasons"]
     assert any(named in reason for reason in found["reasons"]), found["reasons"]
+
+
+def test_whole_rows_of_an_honest_log_change_nothing_but_what_is_known(
+    ask: Callable[[list[Row]], dict[str, Any]],
+) -> None:
+    alone, whole = ask(rows(OFTEN)), ask(in_whole_rows(rows(OFTEN)))
+    assert whole["verdict"] == "supported", whole["reasons"]
+    assert whole["estimate"] == alone["estimate"]
+    expected = {x["offer_id"]: x["expected"] for x in whole["propensities"]}
+    assert abs(expected["family"] - 0.4 * 3_000) < 1e-6
+
+
+def test_each_row_has_its_own_chances(ask: Callable[[list[Row]], dict[str, Any]]) -> None:
+    """Two policies took turns; the file is not in the order of time."""
+    even = dict.fromkeys(ARMS, 0.2)
+    one, two = in_whole_rows(rows(OFTEN)), in_whole_rows(rows(even), even)
+    found = ask([two[i] if i % 3 else one[i] for i in range(3_000)])
+    assert found["verdict"] == "supported", found["reasons"]
 
 
 def test_rows_that_may_be_different_decisions_are_named_and_narrow_nothing(

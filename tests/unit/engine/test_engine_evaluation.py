@@ -302,6 +302,14 @@ def test_every_estimator_answers_when_asked_and_nothing_else_changes(heard, tmp_
     assert "replay" not in [e["estimator"] for e in found["estimates"]]  # the log is not uniform
 
 
+def test_decisions_of_two_allocations_about_the_same_customers_are_balanced_when_asked(heard):
+    lab, plans = heard
+    both = tuple(plan["allocation_id"] for plan in plans)
+    found = evaluate(lab.workspace, replace(NOTHING, allocations=both, every_estimator=True))
+    balanced = next(e for e in found["estimates"] if e["estimator"] == "balanced_ips")
+    assert balanced["value"] == pytest.approx(found["logged"]["value"])  # the policy is the loggers' own
+
+
 def test_the_answer_is_finite_json(heard):
     lab, (first, _) = heard
     found = evaluate(lab.workspace, replace(NOTHING, campaign=lab.campaign, allocations=(first["allocation_id"],)))
