@@ -104,6 +104,7 @@ def _compared(
     from sims.policies import policies_of
     from sims.runs import played
     from sims.study import Study, seeds_of
+    from sims.trust import trusted
 
     about = described(world)
     sized = about if customers is None else replace(about, per_day=customers)
@@ -111,7 +112,7 @@ def _compared(
     with TemporaryDirectory(prefix="allot-sim-") as passing:
         folder = Path(passing) if to is None else to
         compared = Compared(played(study, folder, processes=os.cpu_count() or 1, reporter=reporter))
-    document = summarised(about.name, compared)
+    document = summarised(about.name, compared) | {"trust": trusted(compared)}
     if to is None:
         return document
     document["folder"] = str(to / about.name)

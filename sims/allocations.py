@@ -1,7 +1,7 @@
 """From scores to a plan within the limits of one day, in four ways."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from allot import ConvergenceError, LimitError
 from engine.objective import Worth
-from engine.plan import Draws, drawn_plan
+from engine.oracle import some_scores
+from engine.plan import Draws, Plan, drawn_plan
 from engine.stages import Stages
 from portfolio import Limit, Problem, compile_rows, solve
 from sims.files import moment
@@ -51,6 +52,45 @@ class Batch:
         allowed = self.eligible & np.isfinite(value)
         return Problem(np.where(allowed, value, 0.0), self.cost, allowed, np.zeros(len(value), np.int64), self.limits)
 
+    def part(self, some: Ints) -> "Batch":
+        """Some of the customers; the limits stay those of all."""
+        rows, eligible, value, cost = self.rows[some], self.eligible[some], self.value[some], self.cost[some]
+        return replace(self, rows=rows, eligible=eligible, value=value, cost=cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A day's batch, what was believed of it, and the plan that was drawn from this with the chances of all options."""
+
+    batch: Batch
+    worth: Worth
+    plan: Plan
+
+    def part(self, some: Ints) -> "Drawn":
+        """Some of the customers; prices and limits stay those of all."""
+        worth, plan = self.worth, self.plan
+        tables = (getattr(worth, name)[some] for name in ("expected", "value", "cost"))
+        return Drawn(
+            self.batch.part(some),
+            Worth(some_scores(worth.scores, some), *tables),
+            replace(plan, choice=plan.choice[some], probability=plan.probability[some]),
+        )
+
+    @property
+    def table(self) -> Floats:
+        """(n, k + 1) chances; rows sum to 1 in float64."""
+        chances = self.plan.probability.astype(np.float64)
+        out: Floats = chances / chances.sum(1, keepdims=True)
+        return out
+
+    @property
+    def scores(self) -> Floats:
+        """(n, k + 1) what options are believed to be worth less what limits charge; no offer 0, ineligible -inf."""
+        value = self.worth.value.astype(np.float64)
+        one, cost, worth = self.plan.charges[:, 0]
+        score = value - one - cost * self.batch.cost - worth * value
+        return np.column_stack([np.where(self.batch.eligible, score, -np.inf), np.zeros(len(value))])
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:
@@ -61,12 +101,14 @@ class Decided:
         propensity: (n,) float32, the chance of what was chosen; None where nothing was drawn.
         prices: of the limits, by name; none where customers are served one after the other.
         status: "released", or why nobody gets anything.
+        drawn: what the plan was drawn from, where one was released.
     """
 
     choice: Ints
     propensity: NDArray[np.float32] | None
     prices: dict[str, float]
     status: str = "released"
+    drawn: Drawn | None = None
 
 
 def batch_of(world: World, day: int, rows: Ints, eligible: NDArray[np.bool_], contacts: Ints) -> Batch:
@@ -101,7 +143,8 @@ def balanced(batch: Batch, worth: Worth, prices: Mapping[str, float] | None) -> 
     except (LimitError, ConvergenceError) as refused:
         return Decided(np.full(len(batch.rows), -1), None, {}, str(refused))
     chance = plan.probability[np.arange(len(batch.rows)), plan.choice]
-    return Decided(plan.choice, chance, {x.name: x.price for x in plan.usage}, plan.status)
+    drawn = Drawn(batch, worth, plan) if plan.status == "released" else None
+    return Decided(plan.choice, chance, {x.name: x.price for x in plan.usage}, plan.status, drawn)
 
 
 def optimum(batch: Batch, scores: Floats) -> Decided:

@@ -128,6 +128,10 @@ class Residual:
         drawn = beliefs.mean + played * beliefs.sd * r.normal(size=beliefs.mean.shape)
         return self._money.worth(sigmoid(drawn[:, :-1]))
 
+    def beliefs(self, rows: Ints) -> Beliefs:
+        """What is believed of customers (n,), before any temperature."""
+        return self._beliefs(rows)[0]
+
     def worth(self, rows: Ints, eligible: NDArray[np.bool_]) -> Worth:
         """What the product's policy is made of: beliefs, temperature and money of customers (n,)."""
         beliefs, played = self._beliefs(rows)

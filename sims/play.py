@@ -1,7 +1,7 @@
 """One policy in one world: day by day it decides within the limits, and hears later how it went."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,15 +10,21 @@ from numpy.typing import NDArray
 
 from portfolio import usage, use_of
 from sims.allocations import Batch, Decided, balanced, batch_of, in_turn, optimum
+from sims.claims import Claims, claims_of
 from sims.days import Known
+from sims.judged import WINDOW_DAYS, Judge, Judged
 from sims.learners import Learner, Residual
 from sims.news import News
 from sims.people import Floats, Ints
 from sims.policies import Policy
+from sims.targets import TARGETS, Target
 from sims.visits import Visits
 
 CHANCE: Final = 2
 """Label of the generator that learners draw from; every policy meets the same."""
+
+CHECKED: Final = 2_000
+"""Decisions of a day, spread evenly, that are held against the truth; checking must not take longer than deciding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class Played:
         prices: of the limits, by name.
         status: "released", or why nobody got anything.
         seconds: CPU time of deciding and learning.
+        claims: what the learner believed, against the truth; None of a learner without beliefs.
+        judged: what other policies would have earned in the days up to this one; empty but at the end of a week.
     """
 
     day: int
@@ -48,16 +56,23 @@ class Played:
     prices: dict[str, float]
     status: str
     seconds: float
+    claims: Claims | None
+    judged: tuple[Judged, ...]
 
 
-def play(known: Known, policy: Policy) -> Iterator[Played]:
+def play(
+    known: Known, policy: Policy, *, targets: Mapping[str, Target] = TARGETS, checked: int = CHECKED
+) -> Iterator[Played]:
     """Play all days of a world; the same world and policy give the same days.
 
     Args:
         known: the world and what everybody may know of it.
         policy: who decides.
+        targets: whom the log of its decisions is asked about, where they are drawn.
+        checked: decisions of a day, spread evenly, that are held against the truth, and that targets see.
     """
     world, learner = known.world, policy.start(known)
+    judge = Judge(targets)
     news, visits, r = News(world), Visits(world), np.random.default_rng([world.seed, CHANCE])
     prices: dict[str, float] | None = None
     for day in range(world.days):
@@ -73,7 +88,13 @@ def play(known: Known, policy: Policy) -> Iterator[Played]:
         news.decided(rows[shown], decided.choice[shown], day, contacts[shown])
         visits.contacted(rows[shown], day)
         prices = decided.prices or prices
-        yield _counted(batch, decided, seconds)
+        some = np.arange(0, len(rows), -(-len(rows) // checked) or 1)
+        if decided.drawn is not None and len(rows):
+            drawn = decided.drawn.part(some)
+            judge.add(drawn, _earned(drawn.batch, drawn.plan.choice, contacts[some]))
+        over = day % WINDOW_DAYS == WINDOW_DAYS - 1 or day == world.days - 1
+        claims = _claims(batch.part(some), decided, some, learner, contacts[some])
+        yield _counted(batch, decided, seconds, claims, judge.judged() if over else ())
 
 
 def _decided(
@@ -87,7 +108,30 @@ def _decided(
     return in_turn(batch, scores, best_first=policy.allocation == "best-first")
 
 
-def _counted(batch: Batch, decided: Decided, seconds: float) -> Played:
+def _earned(batch: Batch, choice: Ints, contacts: Ints) -> Floats:
+    """(n,) profit that came of every decision, whatever is reported of it."""
+    offers, shown = batch.world.offers, np.flatnonzero(choice >= 0)
+    taken = choice[shown]
+    outcome, margin = batch.world.outcomes(batch.rows[shown], taken, batch.day, contacts=contacts[shown])
+    out = np.zeros(len(choice))
+    out[shown] = margin - outcome * offers.redemption_cost[taken] - offers.contact_cost[taken]
+    return out
+
+
+def _claims(batch: Batch, decided: Decided, some: Ints, learner: Learner | None, contacts: Ints) -> Claims | None:
+    """Of `some` (r,) of the day's customers, who are the batch; None without beliefs, or where no plan was released."""
+    if not isinstance(learner, Residual) or decided.status != "released":
+        return None
+    n, k = batch.eligible.shape
+    offer = np.tile(np.arange(k), n)
+    truth = batch.world.success(np.repeat(batch.rows, k), offer, batch.day, contacts=np.repeat(contacts, k))
+    chances = None if decided.drawn is None else decided.drawn.plan.probability[some]
+    return claims_of(learner.beliefs(batch.rows), truth.reshape(n, k), batch.eligible, decided.choice[some], chances)
+
+
+def _counted(
+    batch: Batch, decided: Decided, seconds: float, claims: Claims | None, judged: tuple[Judged, ...]
+) -> Played:
     n, k = batch.eligible.shape
     contacted = np.flatnonzero(decided.choice >= 0)
     taken = decided.choice[contacted]
@@ -105,4 +149,6 @@ def _counted(batch: Batch, decided: Decided, seconds: float) -> Played:
         prices=decided.prices,
         status=decided.status,
         seconds=seconds,
+        claims=claims,
+        judged=judged,
     )

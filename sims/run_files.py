@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,11 +12,22 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from allot import WorkspaceError
+from sims.claims import Claims
+from sims.judged import Judged
 from sims.people import Floats, Ints
 from sims.play import Played
 from warehouse.workspace import write_atomically
 
 _SETTINGS: Final = b"allot.simulation"
+_CLAIMS: Final = ("beliefs", "inside", "chances")
+_JUDGED: Final = pa.struct(
+    [
+        ("target", pa.string()),
+        ("rows", pa.int64()),
+        ("verdict", pa.string()),
+        *((name, pa.float64()) for name in ("value", "std_error", "low", "high", "truth")),
+    ]
+)
 _DAYS: Final = pa.schema(
     [
         ("day", pa.int32()),
@@ -30,14 +41,18 @@ _DAYS: Final = pa.schema(
         ("prices", pa.map_(pa.string(), pa.float64())),
         ("status", pa.string()),
         ("seconds", pa.float64()),
+        *((name, pa.list_(pa.list_(pa.float64()))) for name in _CLAIMS),
+        ("judged", pa.list_(_JUDGED)),
     ]
 )
-_PLAIN: Final = tuple(name for name in _DAYS.names if name not in ("contacts", "propensity", "prices"))
+_PLAIN: Final = tuple(
+    name for name in _DAYS.names if name not in ("contacts", "propensity", "prices", "judged", *_CLAIMS)
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished run; (days,) each, see `Played`. `contacts` (days, k)."""
+    """A finished run; (days,) each, see `Played`. `contacts` (days, k); `claims` and `judged` of all days."""
 
     policy: str
     seed: int
@@ -50,6 +65,9 @@ class Run:
     fullest: Floats
     seconds: Floats
     status: tuple[str, ...]
+    prices: tuple[dict[str, float], ...]
+    claims: Claims | None
+    judged: tuple[Judged, ...]
 
 
 def path_of(folder: Path, world: str, policy: str, seed: int) -> Path:
@@ -73,6 +91,10 @@ def write_run(path: Path, days: Iterable[Played], named: dict[str, Any]) -> None
     columns["contacts"] = _lists([day.contacts for day in rows], pa.int64())
     columns["propensity"] = _lists([day.propensity for day in rows], pa.float32())
     columns["prices"] = pa.array([list(day.prices.items()) for day in rows], _DAYS.field("prices").type)
+    for name in _CLAIMS:
+        sums = [None if day.claims is None else getattr(day.claims, name).tolist() for day in rows]
+        columns[name] = pa.array(sums, _DAYS.field(name).type)
+    columns["judged"] = pa.array([[asdict(one) for one in day.judged] for day in rows], _DAYS.field("judged").type)
     schema = _DAYS.with_metadata({_SETTINGS: json.dumps(named)})
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, schema), sink, compression="zstd")
@@ -106,7 +128,7 @@ def read_run(path: Path) -> Run:
         WorkspaceError: the file is no run.
     """
     named = _named(path)
-    table = pq.read_table(path, columns=[*_PLAIN, "contacts"])
+    table = pq.read_table(path, columns=[name for name in _DAYS.names if name != "propensity"])
     flat = {name: table[name].to_numpy() for name in _PLAIN if name not in ("day", "status")}
     contacts = np.array(table["contacts"].to_pylist(), np.int64)
     return Run(
@@ -115,8 +137,20 @@ def read_run(path: Path) -> Run:
         offers=tuple(named["offers"]),
         contacts=contacts,
         status=tuple(table["status"].to_pylist()),
+        prices=tuple(dict(day) for day in table["prices"].to_pylist()),
+        claims=_claims(table),
+        judged=tuple(Judged(**one) for day in table["judged"].to_pylist() for one in day),
         **flat,
     )
+
+
+def _claims(table: pa.Table) -> Claims | None:
+    """The sums of all days; None where nothing was claimed on any."""
+    days = {name: [day for day in table[name].to_pylist() if day is not None] for name in _CLAIMS}
+    if not days["beliefs"]:
+        return None
+    beliefs, inside, chances = (np.sum(days[name], axis=0) for name in _CLAIMS)
+    return Claims(beliefs, inside.astype(np.int64), chances)
 
 
 def _named(path: Path) -> dict[str, Any]:

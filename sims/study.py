@@ -9,6 +9,7 @@ from sims.description import Description
 from sims.policies import Policy
 
 _MOST_SEEDS: Final = 1_000
+_RECORD: Final = 2  # of what a file tells of a run; files that tell less are refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,9 @@ class Study:
     @property
     def settings(self) -> dict[str, Any]:
         """What a run depends on beside its policy and its seed, as JSON has it."""
-        settings: dict[str, Any] = json.loads(json.dumps({**asdict(self.about), "version": __version__}))
+        settings: dict[str, Any] = json.loads(
+            json.dumps({**asdict(self.about), "version": __version__, "record": _RECORD})
+        )
         return settings
 
 

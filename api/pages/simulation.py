@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from api.pages import blocks, simulation_charts
+from api.pages import blocks, simulation_charts, simulation_trust
 from api.pages.blocks import ReportFiles
 from api.pages.charts import Chart
 from api.pages.figures import NONE, count, money, percent, text
@@ -17,7 +17,7 @@ def write_simulation_report(document: Document, compared: Compared, folder: Path
     """Write the page and its charts into a folder; the same runs give the same page.
 
     Args:
-        document: what `sims.comparison.summarised` answered.
+        document: what `sims.comparison.summarised` answered, with what `sims.trust.trusted` did as its `trust`.
         compared: the runs that it speaks of.
         folder: made where it is missing.
 
@@ -42,7 +42,7 @@ def draw_charts(d: Document, compared: Compared) -> dict[str, Chart]:
         drawn["phases"] = simulation_charts.phase_chart({policy: compared.phases(policy) for policy in policies})
     drawn["spend"] = simulation_charts.spend_chart(compared, [*policies, ORACLE])
     drawn["traffic"] = simulation_charts.traffic_chart(compared, tuple(dict.fromkeys(shown)))
-    return drawn
+    return drawn | simulation_trust.draw_charts(d, compared)
 
 
 def _ranked(d: Document) -> list[str]:
@@ -67,6 +67,7 @@ def render(d: Document, compared: Compared, drawn: dict[str, Chart]) -> str:
         _over_time(d, compared, drawn),
         _money(d, drawn),
         _traffic(drawn),
+        simulation_trust.section(d, drawn),
         _time(d),
     ]
     return blocks.page(f"{text(d['world'])} · simulation", header, "".join(parts))

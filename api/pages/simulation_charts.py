@@ -14,7 +14,7 @@ from sims.policies import ORACLE
 Floats = NDArray[np.float64]
 Document = dict[str, Any]
 
-__PALETTE: Final = (
+_PALETTE: Final = (
     STRONG,
     MARK,
     "#2f8f5b",
@@ -98,7 +98,7 @@ def spend_chart(compared: Compared, policies: Sequence[str]) -> Chart:
         for day, share in enumerate((compared.daily(policy, "spend") / compared.daily(policy, "budget")).mean(0))
     ]
     top = alt.Chart(alt.InlineData(values=[{"at": 100}])).mark_rule(color=INK, strokeDash=[4, 4]).encode(y="at:Q")
-    chart = top + _lines(values, policies, "% of the day's budget", zero=False)
+    chart = top + day_curves(values, policies, "% of the day's budget", zero=False)
     chart = chart.properties(width=WIDTH, height=_HEIGHT)
     return Chart("spend", f"Curves of {len(policies)} policies: spend against budget per day.", finished(chart))
 
@@ -121,7 +121,7 @@ def phase_chart(phases: dict[str, list[Document]]) -> Chart:
             x=alt.X("phase:N", sort=order, title=None, axis=alt.Axis(labelAngle=0)),
             y=alt.Y("value:Q", title="money per day the oracle earns more"),
             xOffset=alt.XOffset("policy:N", sort=policies),
-            color=_colour(policies),
+            color=colour(policies),
         )
         .properties(width=WIDTH, height=_HEIGHT)
     )
@@ -133,7 +133,7 @@ def traffic_chart(compared: Compared, policies: Sequence[str]) -> Chart:
     import altair as alt
 
     names = [*labels(compared.offers), _NONE]
-    shades = [__PALETTE[i % len(__PALETTE)] for i in range(len(names) - 1)]
+    shades = [_PALETTE[i % len(_PALETTE)] for i in range(len(names) - 1)]
     scale = alt.Scale(domain=names, range=[*shades, _PALE])
     panels = []
     for policy in policies:
@@ -182,12 +182,13 @@ def _curves(values: list[Document], policies: Sequence[str], title: str, *, zero
     import altair as alt
 
     band = alt.Chart(alt.InlineData(values=values)).mark_area(opacity=0.12)
-    chart = band.encode(x="day:Q", y="low:Q", y2="high:Q", color=_colour(policies))
-    chart = chart + _lines(values, policies, title, zero=zero)
+    chart = band.encode(x="day:Q", y="low:Q", y2="high:Q", color=colour(policies))
+    chart = chart + day_curves(values, policies, title, zero=zero)
     return chart.properties(width=WIDTH, height=int(1.3 * _HEIGHT))
 
 
-def _lines(values: list[Document], policies: Sequence[str], title: str, *, zero: bool) -> Any:
+def day_curves(values: list[Document], policies: Sequence[str], title: str, *, zero: bool) -> Any:
+    """A line for each policy over the days; values are policy, day and value."""
     import altair as alt
 
     return (
@@ -196,14 +197,15 @@ def _lines(values: list[Document], policies: Sequence[str], title: str, *, zero:
         .encode(
             x=alt.X("day:Q", title="day", scale=alt.Scale(nice=False), axis=alt.Axis(tickCount=8)),
             y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=zero), axis=alt.Axis(tickCount=6)),
-            color=_colour(policies),
+            color=colour(policies),
         )
     )
 
 
-def _colour(policies: Sequence[str]) -> Any:
+def colour(policies: Sequence[str]) -> Any:
+    """The same colour for the same place in the order; values name their `policy`."""
     import altair as alt
 
-    shades = [__PALETTE[i % len(__PALETTE)] for i in range(len(policies))]
+    shades = [_PALETTE[i % len(_PALETTE)] for i in range(len(policies))]
     scale, legend = alt.Scale(domain=list(policies), range=shades), alt.Legend(symbolOpacity=1)
     return alt.Color("policy:N", sort=list(policies), title=None, scale=scale, legend=legend)

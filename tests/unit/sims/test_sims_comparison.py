@@ -22,6 +22,9 @@ def run(policy, seed, reward, *, status=("released",) * 4, contacts=None):
         fullest=np.full(4, 0.75),
         seconds=np.full(4, 0.5),
         status=status,
+        prices=({},) * 4,
+        claims=None,
+        judged=(),
     )
 
 

@@ -9,11 +9,12 @@ import pytest
 
 from allot import WorkspaceError
 from sims import runs
+from sims.claims import Claims
 from sims.days import LEARNERS, Known
 from sims.description import WORLDS, Reporting
 from sims.play import play
 from sims.policies import ALLOCATIONS, BELIEVERS, ORACLE, policies_of, policy_of
-from sims.run_files import Run, path_of, read_run
+from sims.run_files import Run, path_of, read_run, write_run
 from sims.runs import Task, perform, played
 from sims.study import Study
 from sims.world import build, nbo
@@ -166,3 +167,20 @@ def test_a_file_tells_what_happened_each_day(tmp_path, small):
     assert run.contacts.shape == (2, 12) == best.contacts.shape
     assert run.offers == nbo(3, days=1, per_day=2, history=2).offers.ids
     assert (run.reward < best.reward).all() and (run.seconds > 0).all()
+
+
+def test_a_file_keeps_what_was_claimed_and_judged(tmp_path, known):
+    days = list(play(known, policy_of("allot")))
+    write_run(tmp_path / "x.parquet", days, {"settings": {}, "policy": "allot", "seed": 7, "offers": ["a"]})
+    run = read_run(tmp_path / "x.parquet")
+    for f in fields(Claims):
+        assert np.array_equal(getattr(run.claims, f.name), sum(getattr(day.claims, f.name) for day in days))
+    assert run.judged == days[-1].judged and len(run.judged) > 1
+    assert run.prices == tuple(day.prices for day in days)
+
+
+def test_nothing_claimed_is_nothing_kept(tmp_path, known):
+    write_run(tmp_path / "x.parquet", play(known, policy_of("lints")), {"settings": {}, "policy": "lints", "seed": 7,
+                                                                      "offers": ["a"]})  # fmt: skip
+    run = read_run(tmp_path / "x.parquet")
+    assert run.claims is None and run.judged == ()
