@@ -43,6 +43,8 @@ bench: install .venv-bench/.installed ## comparisons, written to docs/benchmarks
 	$(BIN)/python -m benchmarks.learning
 	$(BIN)/python -m benchmarks.simulation
 	$(BIN)/python -m benchmarks.off_policy
+	$(BIN)/python -m benchmarks.chance
+	$(BIN)/python -m benchmarks.arena
 	$(BIN)/python -m benchmarks.classification --vw
 	$(BIN)/python -m benchmarks.replay
 	$(BIN)/python -m benchmarks.evaluation

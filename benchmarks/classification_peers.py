@@ -44,16 +44,19 @@ TUNED: Final = {
 def right(task: Task, seed: int, options: Sequence[str]) -> Floats:
     """Per cent of right guesses with each of some options (v,)."""
     wide = fit_basis(task.log.customers, task.columns, levels=task.levels, most=task.customers.shape[1] * 20)
+    costs = 1.0 - np.eye(task.classes)[task.label]
     answer = vowpal(
         "play",
         customers=wide(task.log.customers),
         arm=task.log.arm,
-        outcome=task.log.outcome.astype(np.int64),
+        cost=1.0 - task.log.outcome,
         chance=task.chance,
         coming=wide(task.customers),
-        label=task.label,
+        allowed=np.ones(costs.shape, np.bool_),
+        costs=costs,
         offers=task.classes,
         ends=windows(task),
+        delay=1,
         seed=seed,
         options=list(options),
     )

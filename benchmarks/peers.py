@@ -149,26 +149,37 @@ def first_order(problem: Problem) -> Answer:
 
 def vowpal_missing() -> str:
     """Why Vowpal Wabbit cannot be asked, in one line; empty if it can."""
-    if (
-        BENCH_PYTHON.exists()
-        and not subprocess.run(
-            [str(BENCH_PYTHON), "-c", "import vowpalwabbit"], check=False, stderr=subprocess.DEVNULL
-        ).returncode
-    ):
-        return ""
-    return f"Left out: {BENCH_PYTHON.parents[1].name} has no vowpalwabbit; run `make .venv-bench/.installed`."
+    return missing("vowpalwabbit")
+
+
+def missing(package: str) -> str:
+    """Why a package of the benchmarks' own environment cannot be used, in one line; empty if it can."""
+    if BENCH_PYTHON.exists():
+        found = subprocess.run([str(BENCH_PYTHON), "-c", f"import {package}"], check=False, stderr=subprocess.DEVNULL)
+        if not found.returncode:
+            return ""
+    return f"Left out: {BENCH_PYTHON.parents[1].name} has no {package}; run `make .venv-bench/.installed`."
 
 
 def vowpal(verb: str, **job: Any) -> dict[str, NDArray[Any]]:
-    """Vowpal Wabbit's answer to a job, in its own environment and process; see `benchmarks/vowpal.py`.
+    """Vowpal Wabbit's answer to a job; see `benchmarks/vowpal.py`.
 
     Raises:
         CalledProcessError: it failed, or is not installed (`vowpal_missing`).
     """
+    return elsewhere("vowpal.py", verb, **job)
+
+
+def elsewhere(script: str, *verbs: str, **job: Any) -> dict[str, NDArray[Any]]:
+    """The answer of a script in this folder to a job, in the benchmarks' own environment and a process of its own.
+
+    Raises:
+        CalledProcessError: it failed, or what it imports is not installed (`missing`).
+    """
     with tempfile.TemporaryDirectory(prefix="allot-bench-") as folder:
         asked, answer = Path(folder) / "job.npz", Path(folder) / "answer.npz"
         np.savez(asked, **job)
-        command = [str(BENCH_PYTHON), str(ROOT / "benchmarks" / "vowpal.py"), verb, str(asked), str(answer)]
+        command = [str(BENCH_PYTHON), str(ROOT / "benchmarks" / script), *verbs, str(asked), str(answer)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         with np.load(answer) as file:
             return dict(file)

@@ -1,14 +1,14 @@
 """Vowpal Wabbit on a job in a file: `.venv-bench/bin/python benchmarks/vowpal.py speed|play JOB.npz ANSWER.npz`.
 
 Runs in an environment of its own and imports nothing of Allot. Actions are lines of their own (`cb_explore_adf`) with
-the customer's features in common, crossed with the action (`-q sa`). A cost is 1 − outcome, in the range [0, 1] that
-squarecb and regcb take for granted; where the options declare `--cb_max_cost 0`, it is −outcome.
+the customer's features in common, crossed with the action (`-q sa`). Costs are in the range [0, 1] that squarecb and
+regcb take for granted; where the options declare `--cb_max_cost 0`, in [−1, 0], so that what is unknown costs most.
 """
 
 import sys
 import time
 from bisect import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ def speed(job: dict[str, np.ndarray]) -> dict[str, Any]:
     """
     k = int(job["offers"])
     who, coming = _lines(job["customers"]), _lines(job["coming"])
-    lessons = [_lesson(x, k, a, 1 - y, 1 / k) for x, a, y in zip(who, job["arm"], job["outcome"], strict=True)]
-    questions = [_question(x, k) for x in coming]
+    lessons = [_lesson(x, range(k), a, 1 - y, 1 / k) for x, a, y in zip(who, job["arm"], job["outcome"], strict=True)]
+    questions = [_question(x, range(k)) for x in coming]
     seconds, wall, tables = [], [], []
     for options in job["options"]:
         vw, twin = (Workspace(f"{ALWAYS} {options}") for _ in range(2))
@@ -52,27 +52,34 @@ def speed(job: dict[str, np.ndarray]) -> dict[str, Any]:
 
 
 def play(job: dict[str, np.ndarray]) -> dict[str, Any]:
-    """What does everybody choose, who hears of his choices at the end of each window?
+    """What does everybody choose, who hears of his choices some windows later?
 
-    A job: `customers` (n, d), `arm`, `outcome`, `chance` (n,) of a log; `coming` (m, d), `label` (m,), the one offer of
-    k `offers` that succeeds; `ends` (w + 1,) of the windows; `seed`; `options` (v,) str. The answer: `choice` (v, m).
+    A job: `customers` (n, d), `arm`, `cost`, `chance` (n,) of a log, its actions all of k `offers`; `coming` (m, d),
+    `allowed` (m, k) bool, `costs` (m, k) what each action would cost, of which that of the chosen one is heard; costs
+    are in [0, 1]. `ends` (w + 1,) of the windows, `delay` from 1 windows; `seed`; `options` (v,) str. The answer:
+    `choice` (v, m).
     """
-    k = int(job["offers"])
-    who, coming = _lines(job["customers"]), _lines(job["coming"])
+    k, delay = int(job["offers"]), int(job["delay"])
+    who, coming, costs = _lines(job["customers"]), _lines(job["coming"]), job["costs"]
+    actions = [tuple(np.flatnonzero(row).tolist()) for row in job["allowed"]]
     choices = np.empty((len(job["options"]), len(coming)), np.int64)
     for choice, options in zip(choices, job["options"], strict=True):
         vw, r = Workspace(f"{ALWAYS} {options}"), np.random.default_rng(int(job["seed"]))
-        success = 0 if "--cb_max_cost 0" not in options else -1
-        for x, a, y, p in zip(who, job["arm"], job["outcome"], job["chance"], strict=True):
-            vw.learn(_lesson(x, k, a, success + 1 - y, p))
+        shift = -1.0 if "--cb_max_cost 0" in options else 0.0
+        for x, a, cost, p in zip(who, job["arm"], job["cost"], job["chance"], strict=True):
+            vw.learn(_lesson(x, range(k), a, cost + shift, p))
+        unheard: list[list[str]] = []
         for first, last in pairwise(job["ends"]):
-            heard = []
+            if len(unheard) == delay:
+                for lesson in unheard.pop(0):
+                    vw.learn(lesson)
+            lessons = []
             for i, coin in zip(range(first, last), r.random(last - first), strict=True):
-                chance = vw.predict(_question(coming[i], k))
-                choice[i] = a = min(bisect(list(accumulate(chance)), coin * sum(chance)), k - 1)
-                heard.append(_lesson(coming[i], k, a, success + (a != job["label"][i]), chance[a]))
-            for lesson in heard:
-                vw.learn(lesson)
+                chance = vw.predict(_question(coming[i], actions[i]))
+                place = min(bisect(list(accumulate(chance)), coin * sum(chance)), len(chance) - 1)
+                choice[i] = a = actions[i][place]
+                lessons.append(_lesson(coming[i], actions[i], a, costs[i, a] + shift, chance[place]))
+            unheard.append(lessons)
     return {"choice": choices}
 
 
@@ -81,13 +88,14 @@ def _lines(customers: np.ndarray) -> list[str]:
     return ["shared |s " + " ".join(f"{j}:{row[j]:.6g}" for j in np.flatnonzero(row)) for row in customers]
 
 
-def _question(customer: str, k: int) -> str:
-    return "\n".join([customer, *(f"|a {a}" for a in range(k))])
+def _question(customer: str, actions: Sequence[int]) -> str:
+    return "\n".join([customer, *(f"|a {a}" for a in actions)])
 
 
-def _lesson(customer: str, k: int, arm: int, cost: int, chance: float) -> str:
-    """What an action cost, which was taken with some chance; the action's place is its label."""
-    return "\n".join([customer, *(f"0:{cost}:{chance:.6g} |a {a}" if a == arm else f"|a {a}" for a in range(k))])
+def _lesson(customer: str, actions: Sequence[int], arm: int, cost: float, chance: float) -> str:
+    """What one of the actions cost, which was taken with some chance."""
+    taken = f"0:{cost:.6g}:{chance:.6g} |a {arm}"
+    return "\n".join([customer, *(taken if a == arm else f"|a {a}" for a in actions)])
 
 
 def _each(work: Callable[[Any], Any], items: list[Any]) -> tuple[float, list[float], list[Any]]:

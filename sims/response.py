@@ -77,10 +77,12 @@ class Response:
         z = customers.standardised
         logit: Floats = self.base + self.segment_effect[:, customers.segment].T + z @ self.weight.T
         logit += (z @ self.shared)[:, None]
+        number = np.ascontiguousarray(z.T)
+        acting = np.tanh(number)
         for a, j in np.ndindex(self.threshold.shape):
             first, second = self.pair[a, j]
-            above = z[:, first] > self.threshold[a, j]
-            logit[:, a] += self.pair_weight[a, j] * (above * np.tanh(z[:, second]) * 1.5)
+            above = number[first] > self.threshold[a, j]
+            logit[:, a] += self.pair_weight[a, j] * (above * acting[second] * 1.5)
         if self.trees is not None:
             logit += self.trees.logit(z)
         return sigmoid(np.clip(logit, -6.0, -0.5))

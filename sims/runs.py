@@ -1,7 +1,7 @@
 """Many runs at once: what is finished is never played again, and the order or number of processes changes no bit."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -105,9 +105,12 @@ def _finished(task: Task) -> bool:
 
 def _beside_one_another(tasks: list[Task], processes: int, finished: Callable[[], None]) -> None:
     others = set(active_children())
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_deaf)
+    pools = [ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_deaf) for _ in range(processes)]
     try:
-        for future in as_completed([pool.submit(perform, task) for task in tasks]):
+        started = [
+            pools[place].submit(perform, task) for task, place in zip(tasks, places(tasks, processes), strict=True)
+        ]
+        for future in as_completed(started):
             future.result()
             finished()
     except BrokenProcessPool as error:
@@ -118,7 +121,18 @@ def _beside_one_another(tasks: list[Task], processes: int, finished: Callable[[]
             child.terminate()
         raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        for pool in pools:
+            pool.shutdown(cancel_futures=True)
+
+
+def places(tasks: Sequence[Task], processes: int) -> list[int]:
+    """Which process plays each task: a seed's all the same one, which builds its world and trees only once.
+
+    Seeds that are left over when every process has had as many as the others are shared out task by task.
+    """
+    seeds = {seed: number for number, seed in enumerate(dict.fromkeys(task.seed for task in tasks))}
+    whole = len(seeds) // processes * processes
+    return [(seeds[task.seed] if seeds[task.seed] < whole else number) % processes for number, task in enumerate(tasks)]
 
 
 def _deaf() -> None:

@@ -13,7 +13,7 @@ from bandit import choice_probabilities
 from benchmarks import learner, learner_peers
 from benchmarks.believed import Believed, alike, even, referee, uneven
 from benchmarks.measure import said
-from benchmarks.peers import ROOT, vowpal, vowpal_missing
+from benchmarks.peers import ROOT, elsewhere, missing
 
 
 def twins(mean: list[float], sd: list[float]) -> Believed:
@@ -95,19 +95,35 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_a_lesson_names_the_cost_and_the_chance_of_the_action_that_was_taken(script: ModuleType) -> None:
     line = script._lines(np.array([[0.5, 0.0, -2.0]]))[0]
     assert line == "shared |s 0:0.5 2:-2"
-    assert script._lesson(line, 3, 1, 0, 0.25).splitlines() == [line, "|a 0", "0:0:0.25 |a 1", "|a 2"]
-    assert script._question(line, 2).splitlines() == [line, "|a 0", "|a 1"]
+    assert script._lesson(line, (0, 2, 5), 2, 0.75, 0.25).splitlines() == [line, "|a 0", "0:0.75:0.25 |a 2", "|a 5"]
+    assert script._question(line, (1, 3)).splitlines() == [line, "|a 1", "|a 3"]
 
 
-@pytest.mark.skipif(bool(vowpal_missing()), reason="the benchmarks' own environment has no vowpalwabbit")
-def test_vowpal_wabbit_learns_what_it_is_taught_and_never_sees_a_label_it_did_not_choose() -> None:
+@pytest.mark.parametrize(
+    ("package", "script", "options"),
+    [
+        (
+            "vowpalwabbit",
+            ("vowpal.py", "play"),
+            ["--epsilon 0.1 -l 2", "--epsilon 0.1 -l 2 --cb_min_cost -1 --cb_max_cost 0"],
+        ),
+        ("mabwiser", ("mabwiser_peer.py",), ["LinTS alpha=0.1", "LinGreedy epsilon=0.1"]),
+    ],
+)
+def test_a_peer_learns_what_it_hears_and_hears_nothing_before_its_time(package, script, options) -> None:
+    if missing(package):
+        pytest.skip(f"the benchmarks' own environment has no {package}")
     r = np.random.default_rng(4)
     label = r.integers(0, 3, 900)
     customers = np.eye(3)[label] + 0.1 * r.normal(size=(900, 3))
-    job = {"customers": customers[:1], "arm": [0], "outcome": [0], "chance": [1.0], "coming": customers, "label": label}
-    windows = np.linspace(0, 900, 10).astype(int)
-    options = ["--epsilon 0.1 -l 2", "--epsilon 0.1 -l 2 --cb_min_cost -1 --cb_max_cost 0"]
-    choice = vowpal("play", **job, offers=3, ends=windows, seed=1, options=options)["choice"]
-    blind = vowpal("play", **job, offers=3, ends=np.array([0, 900]), seed=1, options=options)["choice"]
+    allowed = np.ones((900, 3), np.bool_)
+    allowed[np.arange(0, 900, 7), (label[::7] + 1) % 3] = False
+    job = {"customers": customers[:1], "arm": [0], "cost": [1.0], "chance": [1.0], "offers": 3, "seed": 1}
+    job |= {"coming": customers, "allowed": allowed, "costs": 1.0 - np.eye(3)[label], "options": options}
+    job |= {"ends": np.linspace(0, 900, 10).astype(int)}
+    choice = elsewhere(*script, **job, delay=1)["choice"]
+    deaf = elsewhere(*script, **job, delay=9)["choice"]
     assert ((choice[:, 600:] == label[600:]).mean(1) > 0.8).all()
-    assert ((blind == label).mean(1) < 0.6).all()
+    assert ((deaf == label).mean(1) < 0.6).all()
+    assert (choice[:, :100] == deaf[:, :100]).all()
+    assert allowed[np.arange(900), choice].all() and allowed[np.arange(900), deaf].all()

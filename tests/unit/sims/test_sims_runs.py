@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,7 +16,7 @@ from sims.description import WORLDS, Reporting
 from sims.play import play
 from sims.policies import ALLOCATIONS, BELIEVERS, ORACLE, policies_of, policy_of
 from sims.run_files import Run, path_of, read_run, write_run
-from sims.runs import Task, perform, played
+from sims.runs import Task, perform, places, played
 from sims.study import Study
 from sims.world import build, nbo
 
@@ -85,6 +86,14 @@ def test_any_parallelism_gives_the_same_bits(tmp_path):
     ]
     assert all(same(one, other) for one, other in zip(alone, beside, strict=True))
     assert not same(alone[0], alone[1])
+
+
+def test_a_world_is_built_by_one_process_unless_another_would_idle():
+    policies = policies_of("lints,uniform,allot")
+    tasks = [Task(STUDY, policy, seed, Path()) for seed in (3, 4, 5) for policy in policies]
+    assert places(tasks, 2) == [0, 0, 0, 1, 1, 1, 0, 1, 0]
+    assert places(tasks[:3], 2) == [0, 1, 0]
+    assert places(tasks, 3) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
 def test_what_is_finished_is_not_played_again(tmp_path, monkeypatch, small):
