@@ -146,7 +146,8 @@ def _show(d: Document) -> None:
         for policy, x in order
     ]
     heads = ("policy", "share", "worst seed", "worst day", "regret", "spent", "behind")
-    title = f"World {d['world']}: share of what the oracle earns, {order[0][1]['seeds']} seeds"
+    seeds = order[0][1]["seeds"]
+    title = f"World {d['world']}: share of what the oracle earns, {seeds} seed{'s' if seeds != 1 else ''}"
     table(title, heads, rows)
     ahead = f"how many points {safe(d['reference'])} is ahead, paired over seeds, with 95 % interval"
     say(f"Behind: {ahead}. Regret: money per seed.")
