@@ -105,7 +105,8 @@ def check(seed, rows, kind=hostile):
         assert abs(exact.sum() - 1) < 1e-7, f"the referee of row {i}"
         solved = solve_arms(arms, no_draws(), 1e-6, 0)
         found = solved.probability[0]
-        scale = max(arms.value.max(), np.abs(scores.value).max())  # no offer may be worth more than any offer
+        # the error is relative to the largest worth in the row, and no offer can be worth more than any offer
+        scale = max(arms.value.max(), np.abs(scores.value).max())
         assert abs(solved.expected_maximum[0] - best) < 1e-5 * scale, f"the best score of row {i}"
         np.testing.assert_allclose(found, exact, rtol=0, atol=1e-6, err_msg=f"row {i}")
         counted = exact >= 1e-6
