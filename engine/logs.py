@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from allot import DataError
-from bandit import AMOUNTS, SUCCESSES, Log, cross_fitted_rewards, kind_named
+from bandit import AMOUNTS, SUCCESSES, Kind, Log, cross_fitted_rewards, kind_named
 from engine.catalogue import catalogue
 from engine.features import learn_spec, model_inputs
 from engine.logged_chances import whole_rows
@@ -254,12 +254,8 @@ def log_from_allocation(
             remedy="Feed outcomes back, or wait for outcome_days to pass (--as-of).",
         )
     offer_ids = tuple(allocation.summary["offer_ids"])
-    columns = ["decision_id", "probability", "mean", "sd"]
-    path = workspace.root / str(allocation.decisions_path)
-    kept = read_decisions(path, columns).filter(pa.array(used))  # both are ordered by decision id
-    if kept["decision_id"].to_pylist() != rows["decision_id"].to_pylist():
-        raise DataError("the decisions and the log are in different orders.", where=str(path))
     k = len(offer_ids)
+    kept = _decided(workspace, allocation, used, rows["decision_id"])
     probability = _matrix(kept["probability"], k + 1)
     probability /= probability.sum(1, keepdims=True)
     customer, at = (rows[c].combine_chunks() for c in ("customer_id", "decided_at"))
@@ -277,10 +273,7 @@ def log_from_allocation(
             return row_features(own, store, workspace, (customer, at), stamp.past), catalogue(own)
 
     kind = kind_named(stamp.outcome)
-    believed = np.zeros((len(arm), k + 1))
-    believed[:, :k] = kind.expected(_matrix(kept["mean"], k), _matrix(kept["sd"], k))
-    if kind == AMOUNTS and (arm == k).any():  # beliefs about no offer are not kept: what it brought stands for them
-        believed[:, k] = reward[arm == k].mean()
+    believed = _believed(kept, k, kind, arm, reward)
     return LoggedRows(
         name=allocation.allocation_id,
         offer_ids=offer_ids,
@@ -305,6 +298,29 @@ def log_from_allocation(
         read=read,
         amount=believed if kind == AMOUNTS else None,
     )
+
+
+def _decided(
+    workspace: Workspace, allocation: StoredAllocation, used: NDArray[np.bool_], ids: pa.ChunkedArray
+) -> pa.Table:
+    """What was written of an allocation's decisions that are `used`: those of the log, by `ids` and in their order."""
+    path = workspace.root / str(allocation.decisions_path)
+    kept = read_decisions(path, ["decision_id", "probability", "mean", "sd"]).filter(pa.array(used))
+    if kept["decision_id"].to_pylist() != ids.to_pylist():
+        raise DataError("the decisions and the log are in different orders.", where=str(path))
+    return kept
+
+
+def _believed(kept: pa.Table, k: int, kind: Kind, arm: NDArray[np.int64], reward: Floats) -> Floats:
+    """(r, k + 1) what was expected of each option at the time, from the decisions as they were written.
+
+    Beliefs about no offer are not kept: 0, or with amounts the mean of what it brought stands for them.
+    """
+    believed = np.zeros((kept.num_rows, k + 1))
+    believed[:, :k] = kind.expected(_matrix(kept["mean"], k), _matrix(kept["sd"], k))
+    if kind == AMOUNTS and (arm == k).any():
+        believed[:, k] = reward[arm == k].mean()
+    return believed
 
 
 def _floats(rows: pa.Table) -> tuple[Floats, Floats, Floats]:
