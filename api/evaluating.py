@@ -8,7 +8,7 @@ import typer
 
 from api import console, evaluation_table
 from api.hindsight import backtested, hindsight
-from api.options import HOME, AsOf, Format, Home, Output, answer, open_workspace, read_moment
+from api.options import HOME, AsOf, Format, Home, Output, Page, answer, open_workspace, read_moment
 
 
 def evaluate(
@@ -37,9 +37,7 @@ def evaluate(
         ),
     ] = False,
     outcome_days: Annotated[float, typer.Option(help="With --log: younger rows are left out.")] = 30.0,
-    page: Annotated[
-        Path | None, typer.Option("--report", help="Folder: also write a page with charts.", file_okay=False)
-    ] = None,
+    page: Page = None,
     as_of: AsOf = None,
     workspace: Home = HOME,
     output: Format = Output.TABLE,
@@ -85,9 +83,7 @@ def backtest(
     ] = None,
     outcome_days: Annotated[float, typer.Option(help="How long an outcome may take.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Of the models.")] = 0,
-    page: Annotated[
-        Path | None, typer.Option("--report", help="Folder: also write a page with charts.", file_okay=False)
-    ] = None,
+    page: Page = None,
     as_of: AsOf = None,
     workspace: Home = HOME,
     output: Format = Output.TABLE,

@@ -9,7 +9,7 @@ import typer
 from api import experiment_words as words
 from api.console import percent, safe, say, table
 from api.evaluation_words import money
-from api.options import HOME, AsOf, Format, Home, Output, answer, open_workspace, read_moment
+from api.options import HOME, AsOf, Format, Home, Output, Page, answer, open_workspace, read_moment
 
 Document = dict[str, Any]
 
@@ -36,9 +36,7 @@ def plan(
 @app.command()
 def read(
     name: Annotated[str, typer.Argument(help="The campaign's name.")],
-    page: Annotated[
-        Path | None, typer.Option("--report", help="Folder: also write a page with charts.", file_okay=False)
-    ] = None,
+    page: Page = None,
     as_of: AsOf = None,
     workspace: Home = HOME,
     output: Format = Output.TABLE,

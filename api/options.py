@@ -35,6 +35,7 @@ Home = Annotated[
 ]
 Format = Annotated[Output, typer.Option("--output", help="`table` for people, `json` for one document on stdout.")]
 AsOf = Annotated[str | None, typer.Option(help="Pretend that it is this time, e.g. 2026-03-01; default now.")]
+Page = Annotated[Path | None, typer.Option("--report", help="Folder: also write a page with charts.", file_okay=False)]
 HOME = Path("allot-workspace")
 
 

@@ -46,10 +46,13 @@ def simulate(
         ),
     ] = None,
     to: Annotated[
-        Path | None, typer.Option(help="Folder that keeps every finished run; these are not played again.")
+        Path | None,
+        typer.Option(help="Folder that keeps every finished run; these are not played again.", file_okay=False),
     ] = None,
     report: Annotated[bool, typer.Option("--report", help="Write a page with charts beside the runs.")] = False,
-    write: Annotated[Path | None, typer.Option(help="Only write the world's files to this folder.")] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Only write the world's files to this folder.", file_okay=False)
+    ] = None,
     output: Format = Output.TABLE,
 ) -> None:
     """Play policies in a world whose truth is known, and compare them with its oracle under the same limits."""

@@ -114,7 +114,9 @@ def _beside_one_another(tasks: list[Task], processes: int, finished: Callable[[]
             future.result()
             finished()
     except BrokenProcessPool as error:
-        remedy = "Finished runs are kept: run it again, with --processes 1 where memory is short."
+        remedy = (
+            "Was memory short? Give fewer --customers. With --to, finished runs are kept: the same command goes on."
+        )
         raise WorkspaceError("a process ended before its time.", where="simulate", remedy=remedy) from error
     except BaseException:  # an interruption above all: nobody waits for runs that are half-way
         for child in set(active_children()) - others:
