@@ -2,9 +2,11 @@
 
 from allot.errors import (
     AllotError,
+    BusyError,
     CampaignError,
     ConvergenceError,
     DataError,
+    LeaseLostError,
     LimitError,
     NotFoundError,
     RuleError,
@@ -16,9 +18,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AllotError",
+    "BusyError",
     "CampaignError",
     "ConvergenceError",
     "DataError",
+    "LeaseLostError",
     "LimitError",
     "NotFoundError",
     "RuleError",

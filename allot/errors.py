@@ -62,6 +62,12 @@ class WorkspaceError(AllotError):
     exit_code = 7
 
 
+class BusyError(AllotError):
+    """Too much is waiting to be written; nothing of this was taken, and it may be sent again."""
+
+    exit_code = 11
+
+
 class NotFoundError(AllotError):
     """No customer, offer, allocation or model of that name."""
 
@@ -72,3 +78,9 @@ class ConvergenceError(AllotError):
     """A computation did not reach the accuracy that it promises."""
 
     exit_code = 9
+
+
+class LeaseLostError(AllotError):
+    """A lease on a budget is over, or holds less than was asked of it: what was begun must be done again."""
+
+    exit_code = 12

@@ -16,7 +16,7 @@ from engine.evaluate import Question, evaluate
 from engine.frontier import Frontier, frontier
 from engine.slices import segment_column, segmented_by
 from engine.stages import Reporter, Stages, silent
-from warehouse import Store, attach, connect, customer_rows, read_decisions, read_version
+from warehouse import attach, connect, customer_rows, open_store, read_decisions, read_version
 
 if TYPE_CHECKING:
     from api.pages.evidence import Heat, ReportEvidence
@@ -40,7 +40,7 @@ def write(
     from api.pages import write_report
 
     stages = Stages(reporter)
-    with Store.open(workspace.store_path) as store:
+    with open_store(workspace) as store:
         stored = store.latest_allocation() if allocation_id is None else store.allocation(allocation_id)
     if stored is None:
         raise NotFoundError("nothing has been allocated yet.", where="report", remedy="Run `allot allocate CAMPAIGN`.")

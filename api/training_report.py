@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from allot import NotFoundError
 from engine.stages import Reporter, Stages, silent
-from warehouse import Store
+from warehouse import open_store
 
 if TYPE_CHECKING:
     from warehouse import Workspace
@@ -28,7 +28,7 @@ def write_training(
     from api.pages import blocks, training
 
     stages = Stages(reporter)
-    with Store.open(workspace.store_path) as store:
+    with open_store(workspace) as store:
         document = store.model("prior", prior_id).manifest.get("report")
     if document is None:
         raise NotFoundError("its training left no report.", where=prior_id, remedy="Run `allot train` again.")

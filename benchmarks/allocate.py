@@ -79,10 +79,10 @@ def _limits(run: Run) -> None:
 def _problem(home: Path, run: Run) -> "Problem":
     """What was allocated, from the decisions file."""
     from engine.frontier import stored_problem
-    from warehouse import Store, Workspace
+    from warehouse import Workspace, open_store
 
     workspace = Workspace.open(home)
-    with Store.open(workspace.store_path) as store:
+    with open_store(workspace) as store:
         return stored_problem(workspace, store.allocation(run.document["allocation_id"]))[0]
 
 

@@ -14,6 +14,7 @@ from warehouse import (
     Store,
     StoredAllocation,
     Workspace,
+    open_store,
     outcomes,
     publish,
 )
@@ -47,7 +48,7 @@ def allocate(
         WorkspaceError: a gate found the plan at fault (a defect of ours), or the disk is full.
     """
     stages = Stages(reporter)
-    with workspace.lock(), Store.open(workspace.store_path) as store:
+    with workspace.lock(), open_store(workspace) as store:
         _sweep(workspace, store)
         stamp = stamp_now(workspace, store, campaign)
         same = [a for a in store.allocations(campaign=campaign.name) if a.as_of == campaign.as_of]
@@ -112,7 +113,7 @@ def reproduce(workspace: Workspace, allocation_id: str, *, reporter: Reporter = 
     from engine.release import write_files
 
     stages = Stages(reporter)
-    with workspace.lock(), Store.open(workspace.store_path) as store:
+    with workspace.lock(), open_store(workspace) as store:
         stored = store.allocation(allocation_id)
         campaign = read_campaign(stored.summary["document"])
         stamp = Stamp.from_json(stored.versions)

@@ -27,7 +27,7 @@ from engine.rows import Past, column_keys, days, row_features
 from engine.stages import Reporter, Stages, silent
 from engine.train import Trained, Wishes, fit
 from offline_eval import Report
-from warehouse import DataVersion, Store, Workspace, attach, connect, current_version
+from warehouse import DataVersion, Store, Workspace, attach, connect, current_version, open_store
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -93,7 +93,7 @@ def backtest(workspace: Workspace, campaign: Campaign, how: Rolling, *, reporter
     """
     stages = Stages(reporter)
     version = current_version(workspace)
-    with Store.open(workspace.store_path) as store:
+    with open_store(workspace) as store:
         with stages("log"):
             every = log_from_file(workspace, store, None, how.outcome_days, how.as_of)
         if every.unknown_propensity:

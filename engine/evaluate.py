@@ -20,7 +20,7 @@ from engine.slices import Segments, by_segment, segments_of
 from engine.stages import Reporter, Stages, silent
 from offline_eval import Estimate, Log, Report, calibration_sentences
 from offline_eval import evaluate as judge
-from warehouse import Store, StoredAllocation, Workspace, outcomes
+from warehouse import Store, StoredAllocation, Workspace, open_store, outcomes
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -79,7 +79,7 @@ def evaluate(workspace: Workspace, question: Question, *, reporter: Reporter = s
             "no policy to evaluate on this file.", where="--log", remedy="Give a campaign document or --target."
         )
     stages = Stages(reporter)
-    with Store.open(workspace.store_path) as store:
+    with open_store(workspace) as store:
         with stages("log"):
             logs = logs_of(workspace, store, question)
         rows = pooled(logs)

@@ -26,6 +26,7 @@ from warehouse import (
     connect,
     current_version,
     history,
+    open_store,
     outcomes,
     read_version,
 )
@@ -69,7 +70,7 @@ def register(
     if campaign.no_feedback != "failure":
         what = "decisions without feedback would be left out, and the two groups may not answer alike."
         raise CampaignError(what, where=campaign.name, remedy='Set no_feedback = "failure".')
-    with Store.open(workspace.store_path) as store:
+    with open_store(workspace) as store:
         if store.allocations(campaign=campaign.name, status="released"):
             what = "has been allocated already; a plan must come before that."
             raise CampaignError(what, where=campaign.name, remedy="Register the campaign under another name.")
@@ -142,7 +143,7 @@ def read(workspace: Workspace, name: str, *, as_of: datetime) -> dict[str, Any]:
         NotFoundError: no plan of this name is registered.
         DataError: none of its decisions is old enough, or a group has no rows.
     """
-    with Store.open(workspace.store_path) as store:
+    with open_store(workspace) as store:
         plans = _plans(store, name)
         if not plans:
             remedy = "Register it first: allot experiment plan CAMPAIGN."

@@ -11,7 +11,7 @@ from allot import DataError, NotFoundError, WorkspaceError
 from bandit import kind_named
 from engine.reasons import Chosen, reasons
 from engine.stamp import Stamp
-from warehouse import EXCLUSIONS, Store, StoredAllocation, decision_row, decisions_meta, excluded_by
+from warehouse import EXCLUSIONS, Store, StoredAllocation, decision_row, decisions_meta, excluded_by, open_store
 
 if TYPE_CHECKING:
     from warehouse import Workspace
@@ -37,7 +37,7 @@ def explain(workspace: "Workspace", customer_id: str, allocation_id: str | None)
     Raises:
         NotFoundError: nothing was allocated yet, no such allocation, or the customer is not in it.
     """
-    with Store.open(workspace.store_path) as store:
+    with open_store(workspace) as store:
         stored = store.latest_allocation() if allocation_id is None else store.allocation(allocation_id)
         if stored is None:
             raise NotFoundError(

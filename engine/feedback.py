@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from warehouse import Item, Store, Workspace, find_decisions, read_feedback, take_feedback
+from warehouse import Item, Workspace, find_decisions, open_store, read_feedback, take_feedback
 
 
 def feedback(workspace: Workspace, path: Path, *, now: datetime) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def feedback(workspace: Workspace, path: Path, *, now: datetime) -> dict[str, An
         DataError: the file cannot be read as feedback at all.
     """
     items = list(read_feedback(path))
-    with workspace.lock(), Store.open(workspace.store_path) as store:
+    with workspace.lock(), open_store(workspace) as store:
         allocations = store.allocations()
         decided = {a.allocation_id: a.as_of for a in allocations}
         superseded = {a.allocation_id for a in allocations if a.status == "superseded"}

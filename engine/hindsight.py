@@ -18,7 +18,7 @@ from engine.scenario import Scenario, read_scenarios
 from engine.stages import Reporter, Stages, silent
 from engine.whatif import AS_WRITTEN, bounds_set
 from offline_eval import Log, Report, compare, dr
-from warehouse import Store, Workspace
+from warehouse import Store, Workspace, open_store
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ def in_hindsight(
         what = "--what-if compares policies by one estimator."
         raise CampaignError(what, where="--every-estimator", remedy="Leave one of them out.")
     stages = Stages(reporter)
-    with Store.open(workspace.store_path) as store:
+    with open_store(workspace) as store:
         with stages("log"):
             logs = logs_of(workspace, store, question)
         rows = pooled(logs)

@@ -18,6 +18,7 @@ from warehouse import (
     Workspace,
     connect,
     history,
+    open_store,
     outcomes,
     pack_arrays,
 )
@@ -49,7 +50,7 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
         NotFoundError: no model has been trained.
     """
     stages = Stages(reporter)
-    with workspace.lock(), Store.open(workspace.store_path) as store:
+    with workspace.lock(), open_store(workspace) as store:
         current = store.model("posterior", current_posterior_id(store))
         base = str(current.watermark["base"])
         foundation, start = load_models(workspace, store, base)

@@ -38,7 +38,17 @@ from engine.rows import Past, column_keys, days, row_features
 from engine.stages import Reporter, Stages, silent
 from engine.succession import Candidate, Succession, succession
 from engine.training_report import training_document
-from warehouse import AuditEntry, Store, StoredModel, Workspace, attach, connect, current_version, pack_arrays
+from warehouse import (
+    AuditEntry,
+    Store,
+    StoredModel,
+    Workspace,
+    attach,
+    connect,
+    current_version,
+    open_store,
+    pack_arrays,
+)
 
 _WAYS = {"up": 1, "down": -1}
 
@@ -127,7 +137,7 @@ def train(
     for table in ("customers", "offers", "exposures"):
         if table not in version.tables:
             raise DataError(f"no {table} are loaded.", where="workspace", remedy=f"Run `allot load --{table} FILE`.")
-    with workspace.lock(), Store.open(workspace.store_path) as store:
+    with workspace.lock(), open_store(workspace) as store:
         sweep_foundations(workspace, store)
         with connect(workspace) as connection:
             attach(connection, workspace, version)

@@ -21,7 +21,7 @@ from engine.stages import Reporter, Stages, silent
 from engine.stamp import stamp_now
 from engine.summary import limit_lines
 from portfolio import Change, Problem, Solution, compare, frontier, price_range, solve
-from warehouse import Store, write_atomically
+from warehouse import open_store, write_atomically
 
 if TYPE_CHECKING:
     from warehouse import Workspace
@@ -86,7 +86,7 @@ def what_if(
         _check_target(changes_to)
     scenarios = (Scenario(AS_WRITTEN, ()), *read_scenarios(texts, campaign.limits))
     stages = Stages(reporter)
-    with Store.open(workspace.store_path) as store:
+    with open_store(workspace) as store:
         setup = set_up(workspace, store, campaign, stamp_now(workspace, store, campaign), stages)
     active = setup.audience.eligible.any(1) & ~setup.audience.held_out
     problem = setup.problem(active)

@@ -6,7 +6,7 @@ from typing import Any
 
 from allot import DataError
 from engine.stages import Reporter, Stages, silent
-from warehouse import Workspace, make_database
+from warehouse import Workspace, make_store
 
 TABLES = ("customers", "offers", "exposures", "events")
 _APPENDABLE = ("exposures", "events")
@@ -16,12 +16,7 @@ def init(root: Path) -> dict[str, Any]:
     """Make an empty workspace, or find the one that is there (`made` false). Nothing in it is ever overwritten."""
     made = not (root / "workspace.toml").exists()
     workspace = Workspace.init(root)
-    if workspace.store_path.exists():
-        from warehouse import Store
-
-        Store.open(workspace.store_path).close()  # a workspace of an older version is brought up to date
-    else:
-        make_database(workspace.store_path)
+    make_store(workspace)
     return {"workspace": str(workspace.root), "made": made}
 
 

@@ -10,7 +10,7 @@ from engine.logs import log_from_file, target_from_file
 from engine.replay import Replayed, replay
 from engine.stages import Stages
 from offline_eval import Estimate, Log, Report, difference, evaluate
-from warehouse import Store, Workspace
+from warehouse import Workspace, open_store
 
 OUTCOME_DAYS = 30.0
 
@@ -38,7 +38,7 @@ def judge(
         policies: a campaign or a target list by the name to call it.
         as_of: rows younger than 30 days then are left out.
     """
-    with Store.open(workspace.store_path) as store:
+    with open_store(workspace) as store:
         rows = log_from_file(workspace, store, path, OUTCOME_DAYS, as_of)
         modelled = rows.reward_model()
         log = Log(rows.reward, rows.arm, rows.propensity, rows.cluster)

@@ -21,7 +21,7 @@ from portfolio import Risk, solve, solve_with_risk
 from sims import nbo
 from sims.oracle import realised_value
 from sims.rounds import Lab, laboratory, plan_of
-from warehouse import Store
+from warehouse import open_store
 
 SEEDS = range(1000, 1008)
 CUSTOMERS = 2_000
@@ -107,7 +107,7 @@ def _world(seed: int) -> tuple[Outcome, Outcome]:
 
 def _case(lab: Lab) -> _Case:
     campaign = lab.campaign
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         stamp = stamp_now(lab.workspace, store, campaign)
         setup = set_up(lab.workspace, store, campaign, stamp, Stages())
         foundation, posterior = load_models(lab.workspace, store, stamp.posterior)

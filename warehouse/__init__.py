@@ -23,14 +23,16 @@ if TYPE_CHECKING:
     from warehouse.exclusions import EXCLUSIONS, excluded_by, write_exclusions
     from warehouse.feedback import Receipt, outcomes, take_feedback
     from warehouse.feedback_files import Item, feedback_items, read_feedback
-    from warehouse.fresh import make_database
+    from warehouse.fresh import make_database, make_store
+    from warehouse.group_commit import GroupCommit
+    from warehouse.ledger import Balance, Ledger, Recount
     from warehouse.loading import Loaded, known_offers, load
     from warehouse.memory import MemorySpec, column_word, memory_columns, memory_families, memory_features
     from warehouse.past import Released, distinct_values, exposures_log, history
     from warehouse.records import AuditEntry, Checkpoint, StoredAllocation, StoredCampaign, StoredModel
     from warehouse.rows import customer_rows
     from warehouse.sources import read_checked
-    from warehouse.store import Store
+    from warehouse.store import Store, open_store
     from warehouse.versions import DataVersion, attach, current_version, read_version
     from warehouse.workspace import Workspace, publish, write_atomically
 else:
@@ -48,14 +50,16 @@ else:
             "exclusions": "EXCLUSIONS excluded_by write_exclusions",
             "feedback": "Receipt outcomes take_feedback",
             "feedback_files": "Item feedback_items read_feedback",
-            "fresh": "make_database",
+            "fresh": "make_database make_store",
+            "group_commit": "GroupCommit",
+            "ledger": "Balance Ledger Recount",
             "loading": "Loaded known_offers load",
             "memory": "MemorySpec column_word memory_columns memory_families memory_features",
             "past": "Released distinct_values exposures_log history",
             "records": "AuditEntry Checkpoint StoredAllocation StoredCampaign StoredModel",
             "rows": "customer_rows",
             "sources": "read_checked",
-            "store": "Store",
+            "store": "Store open_store",
             "versions": "DataVersion attach current_version read_version",
             "workspace": "Workspace publish write_atomically",
         },
@@ -65,14 +69,18 @@ __all__ = [
     "DECISIONS",
     "EXCLUSIONS",
     "AuditEntry",
+    "Balance",
     "Candidates",
     "Checkpoint",
     "DataVersion",
     "Decisions",
+    "GroupCommit",
     "Item",
+    "Ledger",
     "Loaded",
     "MemorySpec",
     "Receipt",
+    "Recount",
     "Released",
     "Store",
     "StoredAllocation",
@@ -100,9 +108,11 @@ __all__ = [
     "known_offers",
     "load",
     "make_database",
+    "make_store",
     "memory_columns",
     "memory_families",
     "memory_features",
+    "open_store",
     "outcomes",
     "pack_arrays",
     "publish",

@@ -1,26 +1,109 @@
-"""The operational database's file: opened, brought up to date and written so that what is acknowledged is durable."""
+"""Where what must be transactional is kept: a SQLite file, or by one setting a schema of a PostgreSQL database."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError
+from sqlmodel import Session, SQLModel
 
 from allot import WorkspaceError
-from warehouse.fresh import settle
+from warehouse.fresh import SETTING, settle
+from warehouse.workspace import Workspace
 
-REVISION = "0001"
-_READ_ONLY = "readonly database"
-_NO_ROOM = ("disk is full", "disk I/O error")
+DialectName: TypeAlias = Literal["sqlite", "postgresql"]
+
+_CONNECT_SECONDS = 10
+# Every session of ours: our tables only, no longer wait for a lock than on SQLite, and what is acknowledged is on disk
+# whatever the server's own default says.
+_SESSION = "-csearch_path={schema} -clock_timeout=30s -csynchronous_commit=on -ctimezone=UTC"
 
 
-def make_engine(path: Path) -> Engine:
-    """An engine over one SQLite file; each connection in WAL mode, `synchronous=FULL`, foreign keys on."""
-    engine = create_engine(URL.create("sqlite", database=str(path)))
-    event.listen(engine, "connect", lambda connection, _record: settle(connection))
-    event.listen(engine, "begin", _begin)
-    return engine
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One set of tables: a SQLite file (`schema` empty) or a schema of a PostgreSQL database."""
+
+    url: URL
+    schema: str = ""
+
+    @property
+    def dialect(self) -> DialectName:
+        """Which of the two."""
+        return "postgresql" if self.schema else "sqlite"
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return Path(str(self.url.database))
+
+    @property
+    def where(self) -> str:
+        """For messages: no user, no password."""
+        if not self.schema:
+            return str(self.url.database)
+        return f"PostgreSQL database {self.url.database or ''} on {self.url.host or 'this machine'}, {self.schema}"
+
+
+def in_file(path: Path) -> Database:
+    """The database in a SQLite file."""
+    return Database(URL.create("sqlite", database=str(path)))
+
+
+def in_schema(url: str, schema: str) -> Database:
+    """The database in a schema of a PostgreSQL database.
+
+    Raises:
+        WorkspaceError: the address is not that of a PostgreSQL database.
+    """
+    remedy = "Give postgresql://user:password@host:port/database, or take the setting away for SQLite."
+    try:
+        found = make_url(url)
+    except ArgumentError as error:  # it may hold a password, so it is not repeated
+        raise WorkspaceError("is not the address of a database.", where=SETTING, remedy=remedy) from error
+    if found.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise WorkspaceError(f"cannot be a {found.drivername} database.", where=SETTING, remedy=remedy)
+    return Database(found.set(drivername="postgresql+psycopg"), schema)
+
+
+def schema_name(purpose: str, workspace: Workspace, prefix: str) -> str:
+    """The schema of a workspace: its house key names it, without telling the key."""
+    return f"{prefix}_{sha256(f'{purpose}:{workspace.house_key:016x}'.encode()).hexdigest()[:16]}"
+
+
+def database_of(workspace: Workspace) -> Database:
+    """Where a workspace's campaigns, models, feedback and so on are.
+
+    Raises:
+        WorkspaceError: the setting is not the address of a PostgreSQL database.
+    """
+    url = os.environ.get(SETTING)
+    if not url:
+        return in_file(workspace.store_path)
+    return in_schema(url, schema_name("schema", workspace, "allot"))
+
+
+def make_engine(database: Database) -> Engine:
+    """Connections on which what is committed is on disk: SQLite in WAL mode with `synchronous=FULL`, foreign keys on.
+
+    PostgreSQL sessions see their schema alone; a connection that the server has closed is replaced on the next use.
+    """
+    if database.dialect == "sqlite":
+        engine = create_engine(database.url)
+        event.listen(engine, "connect", lambda connection, _record: settle(connection))
+        event.listen(engine, "begin", _begin)
+        return engine
+    given = database.url.query.get("options", "")
+    options = " ".join([given if isinstance(given, str) else " ".join(given), _SESSION.format(schema=database.schema)])
+    return create_engine(
+        database.url.update_query_dict({"options": options.strip()}),
+        connect_args={"connect_timeout": _CONNECT_SECONDS},
+        pool_pre_ping=True,
+    )
 
 
 def _begin(connection: Connection) -> None:
@@ -30,67 +113,44 @@ def _begin(connection: Connection) -> None:
 
 
 def writing(engine: Engine) -> Engine:
-    """The same engine for transactions that write."""
-    return engine.execution_options(allot_writes=True)
+    """The same engine for transactions that write; on PostgreSQL several may run at once, see `alone`."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(allot_writes=True)
+    return engine.execution_options(isolation_level="READ COMMITTED")
 
 
-@contextmanager
-def in_words(path: Path) -> Iterator[None]:
-    """Turn the driver's errors into ours.
+def reading(engine: Engine) -> Engine:
+    """The same engine for transactions that read: all their queries see one moment."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
-    Raises:
-        WorkspaceError: the file is locked, full, damaged, or refuses a row that refers to nothing.
+
+def alone(connection: Connection, subject: str) -> None:
+    """Wait until no other transaction that has asked for the same subject is running, and keep the others out.
+
+    For what reads before it writes. SQLite has one writer at a time anyway. The database lets go by itself when the
+    transaction ends, also by our death.
     """
-    try:
-        yield
-    except IntegrityError as error:
-        raise WorkspaceError(
-            f"the row is refused: {error.orig}.", where=str(path), remedy="Store what it refers to first."
-        ) from error
-    except OperationalError as error:
-        if any(word in str(error.orig) for word in _NO_ROOM):
-            remedy = "Free some space and run the command again."
-            what = f"the disk is full or failing ({error.orig}); nothing was changed."
-            raise WorkspaceError(what, where=str(path), remedy=remedy) from error
-        if _READ_ONLY in str(error.orig):
-            remedy = "Ask for the right to write there, or use another workspace."
-            raise WorkspaceError("may not be written to.", where=str(path), remedy=remedy) from error
-        remedy = "Wait for the other command, or free some space, and try again."
-        raise WorkspaceError(f"the database cannot be used: {error.orig}.", where=str(path), remedy=remedy) from error
-    except DatabaseError as error:
-        remedy = "Restore it from a backup."
-        raise WorkspaceError(f"the database is damaged: {error.orig}.", where=str(path), remedy=remedy) from error
+    if connection.dialect.name == "postgresql":
+        key = func.hashtextextended(func.concat(func.current_schema(), ":", subject), 0)
+        connection.execute(select(func.pg_advisory_xact_lock(key)))
 
 
-def revision_of(engine: Engine) -> str | None:
-    """The revision that the file stands at; None for an empty file."""
-    with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        return None if found is None else str(found)
+def insert_into(connection: Connection, table: type[SQLModel]) -> "sqlite.Insert | postgresql.Insert":
+    """An INSERT that can say `on_conflict_do_nothing` and `on_conflict_do_update` on the database at hand."""
+    target = table.__table__  # type: ignore[attr-defined]  # SQLModel makes it
+    return postgresql.insert(target) if connection.dialect.name == "postgresql" else sqlite.insert(target)
 
 
-def migrate(engine: Engine, to: str = REVISION) -> None:
-    """Bring the tables to a revision ("base" empties the file), all of it or nothing.
-
-    Raises:
-        WorkspaceError: the file was made by a newer version.
-    """
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util import CommandError
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    with writing(engine).begin() as connection:
-        config.attributes["connection"] = connection
-        try:
-            (command.downgrade if to == "base" else command.upgrade)(config, to)
-        except CommandError as error:
-            raise WorkspaceError(
-                f"the database stands at a revision that this version does not know: {error}.",
-                where=str(engine.url.database),
-                remedy="Use the version of Allot that made it, or a newer one.",
-            ) from error
+def put(session: Session, table: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows; one whose primary key is taken replaces the row that has it."""
+    if not rows:
+        return
+    session.flush()
+    statement = insert_into(session.connection(), table)
+    keys = [column.name for column in statement.table.primary_key]
+    new = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    replacing = statement.on_conflict_do_update(index_elements=keys, set_=new)
+    session.execute(replacing, [dict(row) for row in rows])
+    session.expire_all()  # what the session has read of them is no longer true

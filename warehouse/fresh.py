@@ -1,12 +1,15 @@
 """The operational database of a new workspace: made by one script, without the machinery that brings old ones along."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from allot import WorkspaceError
 from warehouse.statements import statement
+from warehouse.workspace import Workspace
 
+SETTING = "ALLOT_DATABASE_URL"  # a PostgreSQL database instead of a SQLite file per workspace
 _WAIT_MS = 30_000
 
 
@@ -17,6 +20,20 @@ def settle(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")  # NORMAL loses acknowledged events when the power goes
     connection.execute("PRAGMA foreign_keys=ON")
+
+
+def make_store(workspace: Workspace) -> None:
+    """Make a workspace's operational database, or bring the one that is there up to date.
+
+    Raises:
+        WorkspaceError: it cannot be written or reached, or was made by a newer version.
+    """
+    if not os.environ.get(SETTING) and not workspace.store_path.exists():
+        make_database(workspace.store_path)
+        return
+    from warehouse.store import open_store
+
+    open_store(workspace, create=True).close()
 
 
 def make_database(path: Path) -> None:

@@ -5,16 +5,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Self, TypeVar, final
 
 from sqlalchemy import Engine, delete, func, update
 from sqlmodel import Session, SQLModel, col, select
 
 from allot import NotFoundError, WorkspaceError
-from warehouse.database import REVISION, in_words, make_engine, migrate, revision_of, writing
+from warehouse.database import Database, DialectName, alone, database_of, make_engine, put, reading, writing
+from warehouse.driver_errors import in_words
 from warehouse.records import AuditEntry, Checkpoint, ModelKind, StoredAllocation, StoredCampaign, StoredModel
+from warehouse.revisions import REVISION, migrate, revision_of
 from warehouse.tables import AllocationRow, AuditRow, CampaignRow, CheckpointRow, ModelRow
+from warehouse.workspace import Workspace
 
 Record = TypeVar("Record", StoredCampaign, StoredAllocation, Checkpoint, AuditEntry)
 
@@ -23,35 +25,54 @@ def _record(kind: type[Record], row: SQLModel) -> Record:
     return kind(**{name: getattr(row, name) for name in kind.__dataclass_fields__})
 
 
+def open_store(workspace: Workspace, *, create: bool = False) -> "Store":
+    """Open a workspace's operational database, with its tables brought up to date.
+
+    It is the workspace's SQLite file or, where `ALLOT_DATABASE_URL` is set, a schema of that PostgreSQL database.
+
+    Args:
+        workspace: whose.
+        create: make it where it is missing.
+
+    Raises:
+        WorkspaceError: missing, damaged, locked, out of reach, or made by a newer version.
+    """
+    return Store.open(database_of(workspace), create=create)
+
+
 @final
 class Store:
-    """One SQLite file. Every method is a transaction of its own, or joins the `transaction()` it is called in."""
+    """One operational database. Every method is a transaction of its own, or joins the `transaction()` around it.
 
-    def __init__(self, engine: Engine, path: Path) -> None:
-        self.path = path
+    On SQLite one transaction writes at a time. On PostgreSQL several do, each seeing what the others have committed:
+    what reads before it writes first makes itself `alone` with its subject.
+    """
+
+    def __init__(self, engine: Engine, database: Database) -> None:
+        self.database = database
         self._engine = engine
+        self._reading = reading(engine)
         self._writing = writing(engine)
         self._open = threading.local()
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = False) -> Self:
-        """Open the file and bring its tables up to date.
+    def open(cls, database: Database, *, create: bool = False) -> Self:
+        """See `open_store`."""
+        if database.dialect == "sqlite" and not create and not database.path.is_file():
+            raise _missing(database)
+        engine = make_engine(database)
+        with in_words(database.where):
+            found = revision_of(engine)
+            if found is None and not create and database.dialect == "postgresql":
+                raise _missing(database)
+            if found != REVISION:
+                migrate(engine, database)
+        return cls(engine, database)
 
-        Args:
-            path: the file.
-            create: make it where it is missing.
-
-        Raises:
-            WorkspaceError: missing, damaged, locked, or made by a newer version.
-        """
-        if not create and not path.is_file():
-            remedy = "Run `allot init` or name another workspace."
-            raise WorkspaceError("the workspace has no database.", where=str(path), remedy=remedy)
-        engine = make_engine(path)
-        with in_words(path):
-            if revision_of(engine) != REVISION:
-                migrate(engine)
-        return cls(engine, path)
+    @property
+    def dialect(self) -> DialectName:
+        """Which database it is."""
+        return self.database.dialect
 
     def close(self) -> None:
         """Give back every connection."""
@@ -70,7 +91,8 @@ class Store:
         Blocks may nest; the outermost one commits.
 
         Raises:
-            WorkspaceError: the file is locked, full or damaged, or a writing block stands inside a reading one.
+            WorkspaceError: the database is locked, full, damaged or out of reach, or a writing block stands inside a
+                reading one.
         """
         outer: tuple[Session, bool] | None = getattr(self._open, "session", None)
         if outer is not None:
@@ -79,13 +101,18 @@ class Store:
             yield outer[0]
             outer[0].flush()
             return
-        with in_words(self.path), Session(self._writing if write else self._engine, expire_on_commit=False) as session:
+        engine = self._writing if write else self._reading
+        with in_words(self.database.where), Session(engine, expire_on_commit=False) as session:
             self._open.session = (session, write)
             try:
                 with session.begin():
                     yield session
             finally:
                 self._open.session = None
+
+    def alone(self, session: Session, subject: str) -> None:
+        """Keep every other transaction that asks for the same subject waiting until this one has ended."""
+        alone(session.connection(), subject)
 
     def put_campaign(self, name: str, document: dict[str, Any], *, digest: str, at: datetime) -> StoredCampaign:
         """Store a campaign's document as its next version; a document already stored keeps its version.
@@ -97,6 +124,7 @@ class Store:
             at: now.
         """
         with self.transaction() as session:
+            self.alone(session, f"campaign {name}")
             known = session.exec(
                 select(CampaignRow).where(CampaignRow.name == name, CampaignRow.digest == digest)
             ).first()
@@ -134,7 +162,7 @@ class Store:
             WorkspaceError: its campaign is not stored.
         """
         with self.transaction() as session:
-            session.merge(AllocationRow(**asdict(allocation)))
+            put(session, AllocationRow, [asdict(allocation)])
 
     def allocation(self, allocation_id: str) -> StoredAllocation:
         """An allocation by id.
@@ -166,12 +194,13 @@ class Store:
     def put_model(self, model: StoredModel, *, make_current: bool = True) -> None:
         """Store a model, or replace the one of the same kind and id; decisions use the current one of its kind."""
         with self.transaction() as session:
+            self.alone(session, f"model {model.kind}")
             if make_current:
                 session.execute(update(ModelRow).where(col(ModelRow.kind) == model.kind).values(is_current=False))
             old = session.get(ModelRow, (model.kind, model.model_id), populate_existing=True)
             values = asdict(model) | {"parents": list(model.parents)}
             current = make_current or (old is not None and old.is_current)
-            session.merge(ModelRow(**values, is_current=current))
+            put(session, ModelRow, [values | {"is_current": current}])
 
     def model(self, kind: ModelKind, model_id: str) -> StoredModel:
         """A model by kind and id.
@@ -195,7 +224,7 @@ class Store:
     def put_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Store the fold's state after a window, or replace the one of the same base and window."""
         with self.transaction() as session:
-            session.merge(CheckpointRow(**asdict(checkpoint)))
+            put(session, CheckpointRow, [asdict(checkpoint)])
 
     def checkpoints(self, base_id: str) -> tuple[Checkpoint, ...]:
         """The checkpoints over a base model, by window."""
@@ -223,6 +252,11 @@ class Store:
             query = query.where(AuditRow.subject == subject)
         with self.transaction(write=False) as session:
             return tuple(_record(AuditEntry, row) for row in session.exec(query))
+
+
+def _missing(database: Database) -> WorkspaceError:
+    remedy = "Run `allot init` or name another workspace."
+    return WorkspaceError("the workspace has no database.", where=database.where, remedy=remedy)
 
 
 def _model(row: ModelRow) -> StoredModel:

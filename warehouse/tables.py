@@ -17,6 +17,11 @@ def _time() -> Any:
     return Field(sa_type=UtcTime)
 
 
+def _index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index over the rows of which `where` is true."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
 class CampaignRow(SQLModel, table=True):
     """One version of a campaign's document; the same document is the same version."""
 
@@ -59,7 +64,7 @@ class FeedbackRow(SQLModel, table=True):
         CheckConstraint("status IN ('accepted', 'pending', 'corrected', 'dead')", name="known_status"),
         CheckConstraint("outcome IN (0, 1)", name="outcome_is_0_or_1"),
         Index("events_by_decision", "decision_id"),
-        Index("events_waiting", "status", "received_at", sqlite_where=text("status = 'pending'")),
+        _index("events_waiting", "status", "received_at", where="status = 'pending'"),
     )
 
     event_id: str = Field(primary_key=True)
@@ -91,7 +96,7 @@ class ModelRow(SQLModel, table=True):
     __tablename__: ClassVar[Any] = "model"
     __table_args__ = (
         CheckConstraint("kind IN ('prior', 'posterior')", name="known_kind"),
-        Index("one_current_model", "kind", unique=True, sqlite_where=text("is_current")),
+        _index("one_current_model", "kind", unique=True, where="is_current"),
     )
 
     kind: str = Field(primary_key=True)

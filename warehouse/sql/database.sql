@@ -96,4 +96,50 @@ CREATE TABLE audit (
     PRIMARY KEY (entry)
 );
 
-INSERT INTO alembic_version VALUES ('0001');
+-- What the service keeps (revision 0002).
+
+-- Budgets, leases and holds: one row per campaign and limit; and worker's lease of it; and decision that takes of it.
+
+CREATE TABLE budget_account (
+    campaign VARCHAR NOT NULL,
+    limit_name VARCHAR NOT NULL,
+    asked_micros BIGINT NOT NULL,
+    cap_micros BIGINT NOT NULL,
+    held_micros BIGINT NOT NULL,
+    spent_micros BIGINT NOT NULL,
+    largest_micros BIGINT NOT NULL,
+    fence BIGINT NOT NULL,
+    frozen BOOLEAN NOT NULL,
+    PRIMARY KEY (campaign, limit_name),
+    CONSTRAINT nothing_negative CHECK (held_micros >= 0 AND spent_micros >= 0),
+    CONSTRAINT never_over_the_cap CHECK (held_micros + spent_micros <= cap_micros),
+    CONSTRAINT cap_keeps_what_is_taken CHECK (0 <= asked_micros AND asked_micros <= cap_micros)
+);
+
+CREATE TABLE budget_lease (
+    campaign VARCHAR NOT NULL,
+    limit_name VARCHAR NOT NULL,
+    fence BIGINT NOT NULL,
+    worker VARCHAR NOT NULL,
+    granted_micros BIGINT NOT NULL,
+    used_micros BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    PRIMARY KEY (campaign, limit_name, fence),
+    CONSTRAINT never_over_the_grant CHECK (0 <= used_micros AND used_micros <= granted_micros),
+    CONSTRAINT of_account FOREIGN KEY(campaign, limit_name) REFERENCES budget_account (campaign, limit_name)
+);
+
+CREATE TABLE budget_hold (
+    decision_id VARCHAR NOT NULL,
+    limit_name VARCHAR NOT NULL,
+    campaign VARCHAR NOT NULL,
+    fence BIGINT NOT NULL,
+    amount_micros BIGINT NOT NULL,
+    sure_micros BIGINT NOT NULL,
+    spent_micros BIGINT,
+    PRIMARY KEY (decision_id, limit_name),
+    CONSTRAINT sure_within_amount CHECK (0 <= sure_micros AND sure_micros <= amount_micros),
+    CONSTRAINT spent_within_amount CHECK (0 <= spent_micros AND spent_micros <= amount_micros)
+);
+
+INSERT INTO alembic_version VALUES ('0002');

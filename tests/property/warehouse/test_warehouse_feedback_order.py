@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warehouse import Store, feedback_items, outcomes, take_feedback
+from warehouse.database import in_file
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 EVENTS = st.lists(
@@ -42,7 +43,7 @@ def by_hand(events):
 
 def arrive(sent, late):
     """Take records one batch at a time; decisions named in `late` become known only at the last batch."""
-    with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "allot.db", create=True) as store:
+    with tempfile.TemporaryDirectory() as folder, Store.open(in_file(Path(folder) / "allot.db"), create=True) as store:
         for hour, batch in enumerate(sent):
             last = hour == len(sent) - 1
             take_feedback(

@@ -17,7 +17,7 @@ from sims.files import moment
 from sims.limits import reference_limits
 from sims.rounds import ROUND_DAYS, Lab, Round, laboratory, oracle_of, rounds_of, scored
 from sims.world import World, nbo
-from warehouse import Store
+from warehouse import open_store
 
 TOLERANCE = 1e-6  # what sums of costs may differ by, relative to the limit
 
@@ -137,7 +137,7 @@ def judge(lab: Lab, one: Round) -> Judged:
 
 def truth(lab: Lab, one: Round, target: Campaign, as_of: datetime) -> float:
     """What a campaign's probabilities earn per logged decision in true expectation, gross of cost as rewards are."""
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         rows = log_from_allocation(lab.workspace, store, store.allocation(one.plan["allocation_id"]), as_of)
         probability = replay(lab.workspace, store, target, rows, Stages()).probability
     world = lab.world

@@ -21,11 +21,11 @@ from engine.train import train
 from engine.workspaces import init, load
 from portfolio import solve, usage, use_of
 from sims.files import OUTCOME_DAYS, moment
-from warehouse import Store, Workspace
+from warehouse import Workspace, open_store
 
 
 def stored(lab, summary):
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         return store.allocation(summary["allocation_id"])
 
 
@@ -34,7 +34,7 @@ def test_the_same_request_is_the_same_allocation_and_is_not_made_again(copies, d
     again = lab.allocate(0)
     assert again["allocation_id"] == first["allocation_id"]
     assert again["decisions_sha256"] == first["decisions_sha256"]
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         assert len(store.allocations()) == 2
 
 
@@ -59,7 +59,7 @@ def test_seed_data_and_posterior_each_make_another_allocation(copies, decided, t
 
 
 def statuses(lab):
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         return {a.allocation_id: a.status for a in store.allocations()}
 
 

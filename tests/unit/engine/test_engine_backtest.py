@@ -11,7 +11,7 @@ from engine_town import DAYS, END, OUTCOME_DAYS, START, TIME, campaign, likes, t
 
 from allot import DataError
 from engine.backtest import Rolling, backtest
-from warehouse import Store
+from warehouse import open_store
 
 TWICE = Rolling(2, OUTCOME_DAYS, END)
 
@@ -26,7 +26,7 @@ def honest(liking, tmp_path_factory):
     """The town's backtest, without any leak."""
     made = workspace(tmp_path_factory.mktemp("honest"), liking.customers(), liking.exposures())
     found = backtest(made, campaign(), TWICE)
-    with Store.open(made.store_path) as store:
+    with open_store(made) as store:
         assert store.current("posterior") is None and not list(made.models.glob("*"))  # nothing is kept
     return found
 

@@ -18,7 +18,7 @@ from engine.stages import Stages
 from engine.train import train
 from engine.workspaces import init, load
 from sims.files import OUTCOME_DAYS, moment
-from warehouse import Store, Workspace, attach, connect, current_version
+from warehouse import Workspace, attach, connect, current_version, open_store
 
 NOTHING = Question(None, None, None, (), OUTCOME_DAYS, moment(LATE))
 
@@ -101,7 +101,7 @@ def test_a_cap_of_nothing_is_replayed_as_a_rule(heard):
     """As in an allocation, the offer has no chance at all, exploration included."""
     lab, (first, _) = heard
     limits = tuple(replace(x, maximum=0.0) if x.name == "cap" else x for x in lab.campaign.limits)
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         rows = log_from_allocation(lab.workspace, store, store.allocation(first["allocation_id"]), moment(LATE))
         target = replay(lab.workspace, store, replace(lab.campaign, limits=limits), rows, Stages()).probability
     capped = first["offer_ids"].index("offer-01")

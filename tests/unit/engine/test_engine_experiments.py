@@ -15,7 +15,7 @@ from engine.beforehand import known_before
 from engine.experiments import read, register
 from engine.rows import column_keys
 from sims.files import Feedback, moment
-from warehouse import AuditEntry, Store, current_version
+from warehouse import AuditEntry, current_version, open_store
 
 HELD = 0.4
 DUE = SECOND + 30
@@ -121,7 +121,7 @@ def test_what_was_not_done_as_registered_is_invalid(lab, way):
         plan = lab.allocate(0, name="trial", exploration=exploration, limits=())
     else:
         plan = enrol(lab)
-        with Store.open(lab.workspace.store_path) as store:
+        with open_store(lab.workspace) as store:
             at = moment(1 if way == "late" else -0.5)
             store.audit(AuditEntry(at, "somebody", "register experiment", "experiment trial", detail))
     say(lab, plan, 0, lift=3.0)

@@ -18,7 +18,7 @@ from engine.stages import Stages
 from engine.stamp import stamp_now
 from engine.train import Wishes, train
 from sims.files import OUTCOME_DAYS, moment
-from warehouse import Store
+from warehouse import open_store
 
 NEW, THIRD = "offer-99", 12
 
@@ -32,7 +32,7 @@ def learnt(lab, day=LATE):
 
 
 def model(lab, name):
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         return load_models(lab.workspace, store, name)
 
 
@@ -123,7 +123,7 @@ def test_the_risk_of_a_pair_is_the_doubt_in_its_beliefs(story):
     """A single customer's value varies by slope times sd of the logit, experts or not."""
     lab = story[0]
     campaign = replace(lab.campaign, as_of=moment(SECOND))
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         stamp = stamp_now(lab.workspace, store, campaign)
         setup = set_up(lab.workspace, store, campaign, stamp, Stages())
         risk = campaign_risk(lab.workspace, store, campaign, stamp, setup, price=0.0)

@@ -16,7 +16,7 @@ from engine.replay import prepared
 from engine.scenario import read_scenarios
 from engine.stages import Stages
 from sims.files import moment
-from warehouse import Store
+from warehouse import open_store
 
 NOTHING = Question(None, None, None, (), OUTCOME_DAYS, moment(LATE))
 BOTH = replace(NOTHING, since=moment(0), until=moment(LATE))
@@ -30,7 +30,7 @@ def cut(heard):
 
 
 def read(lab, plans):
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         return [
             log_from_allocation(lab.workspace, store, store.allocation(p["allocation_id"]), moment(LATE)) for p in plans
         ]
@@ -89,7 +89,7 @@ def test_the_truth_lies_within_four_errors(cut, heard):
     logs = read(lab, plans)
     scenario = read_scenarios(["budget=-20%"], lab.campaign.limits)[0]
     worth = []
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         for log, day in zip(logs, (0, SECOND), strict=True):
             ready = prepared(lab.workspace, store, lab.campaign, log, Stages())
             more = ready.under(scenario, Stages()).probability - ready.under(None, Stages()).probability
@@ -142,7 +142,7 @@ def test_a_span_is_the_campaigns_own_allocations(heard):
         (replace(NOTHING, since=moment(SECOND)), plans[1:]),
         (replace(NOTHING, allocations=tuple(p["allocation_id"] for p in both[::-1])), both),
     ):
-        with Store.open(lab.workspace.store_path) as store:
+        with open_store(lab.workspace) as store:
             found = logs_of(lab.workspace, store, question)
         assert [log.name for log in found] == [p["allocation_id"] for p in expected]
     with pytest.raises(DataError, match="none of 0 released allocations of 'autumn' since 2026"):

@@ -19,7 +19,7 @@ from engine.stamp import stamp_now
 from engine.train import train
 from engine.workspaces import load
 from sims.files import moment
-from warehouse import Store
+from warehouse import open_store
 
 TIME = pa.timestamp("us", "UTC")
 
@@ -116,7 +116,7 @@ def test_outcomes_that_arrive_after_training_are_said_not_swallowed(lab):
 def mean_success(lab):
     """Mean believed chance of success over everybody and every offer; nothing is decided."""
     campaign = replace(lab.campaign, as_of=moment(50))
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         setup = set_up(lab.workspace, store, campaign, stamp_now(lab.workspace, store, campaign), Stages())
     return float(setup.worth.expected.mean())
 
@@ -154,7 +154,7 @@ def test_where_silence_says_nothing_young_successes_do_not_stand_alone(lab):
 def test_a_second_allocation_of_the_same_moment_takes_the_place_of_the_first(lab):
     first = lab.allocate(0)
     second = lab.allocate(0, seed=8)
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         status = {a.allocation_id: a.status for a in store.allocations()}
     assert status == {first["allocation_id"]: "superseded", second["allocation_id"]: "released"}
     lab.feed(lab.answers(second, 0)[:5], 4)

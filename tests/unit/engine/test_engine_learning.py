@@ -10,7 +10,7 @@ from engine.learn import learn
 from engine.stamp import current_posterior_id
 from engine.train import Wishes, train
 from sims.files import OUTCOME_DAYS, moment
-from warehouse import Store
+from warehouse import open_store
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_the_way_outcomes_came_does_not_change_the_posterior(copies, heard, expe
     way(lab, heard, expected)
     made = learn(lab.workspace, as_of=moment(LATE))
     assert made["posterior"] == expected["posterior"]
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         assert current_posterior_id(store) == expected["posterior"]
 
 
@@ -135,7 +135,7 @@ def test_a_correction_taken_back_gives_the_old_posterior_back(copies, heard, exp
         made = learn(lab.workspace, as_of=moment(LATE))
         assert made["folded"] == 0 and made["refolded"] == 2
         assert (made["posterior"] == expected["posterior"]) == bool(i)
-        with Store.open(lab.workspace.store_path) as store:
+        with open_store(lab.workspace) as store:
             assert current_posterior_id(store) == made["posterior"]
 
 

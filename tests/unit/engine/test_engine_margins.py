@@ -20,7 +20,7 @@ from engine.stamp import stamp_now
 from engine.train import Wishes, train
 from engine.workspaces import load
 from sims.files import OUTCOME_DAYS, moment
-from warehouse import Store
+from warehouse import open_store
 
 K = 3
 TERMS = Terms(np.array([10.0, 20.0, 40.0]), np.full(K, 0.5), np.array([0.0, 2.0, 0.0]), outside_margin=15.0)
@@ -56,7 +56,7 @@ def made(lab: Lab, *, margins: bool):
 
 def test_a_customer_whose_successes_bring_more_is_worth_more(uneven):
     assert made(uneven, margins=True)["learnt_margins"]
-    with Store.open(uneven.workspace.store_path) as store:
+    with open_store(uneven.workspace) as store:
         stamp = stamp_now(uneven.workspace, store, uneven.campaign)
         found = set_up(uneven.workspace, store, uneven.campaign, stamp, Stages())
     spend = np.asarray(found.audience.people.columns["monthly_spend"], np.float64)
@@ -80,7 +80,7 @@ def test_a_customer_whose_successes_bring_more_is_worth_more(uneven):
 
 def test_unless_it_is_asked_for_margins_are_the_offers_own(uneven, trained):
     assert not made(uneven, margins=False)["learnt_margins"]
-    with Store.open(uneven.workspace.store_path) as store:
+    with open_store(uneven.workspace) as store:
         stamp = stamp_now(uneven.workspace, store, uneven.campaign)
         found = set_up(uneven.workspace, store, uneven.campaign, stamp, Stages())
     assert found.worth.scores.value.ndim == 1

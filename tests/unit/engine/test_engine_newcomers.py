@@ -22,19 +22,19 @@ from engine.stages import Stages
 from engine.stamp import stamp_now
 from engine.train import Wishes, train
 from sims.files import OUTCOME_DAYS, moment
-from warehouse import Store
+from warehouse import open_store
 
 FIRST, EARLY = "offer-99", "offer-00"  # the second newcomer stands first in the catalogue
 
 
 def models(lab, posterior_id):
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         return load_models(lab.workspace, store, posterior_id)
 
 
 def setup_of(lab, day=0):
     campaign = replace(lab.campaign, as_of=moment(day))
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         stamp = stamp_now(lab.workspace, store, campaign)
         return set_up(lab.workspace, store, campaign, stamp, Stages())
 
@@ -214,7 +214,7 @@ def test_a_policy_on_newcomers_is_judged(later, story):
 def test_a_newcomers_risk_is_its_groups(story):
     lab = story[0]
     setup = setup_of(lab, SECOND)
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         stamp = stamp_now(lab.workspace, store, lab.campaign)
         campaign = replace(lab.campaign, as_of=moment(SECOND))
         risk = campaign_risk(lab.workspace, store, campaign, stamp, setup, price=0.0)

@@ -25,7 +25,7 @@ from engine.stages import Stages
 from engine.stamp import Stamp, stamp_now
 from engine.train import Wishes, train
 from engine.workspaces import load
-from warehouse import Store
+from warehouse import open_store
 
 EVERY = 6
 """Days from one allocation to the next; outcomes of the one before are mature by then."""
@@ -81,7 +81,7 @@ def test_what_is_planned_is_what_customers_truly_spend_more(story):
 def test_the_logged_chances_are_those_of_gaussian_draws_less_what_limits_charge(story):
     shop, _, plans, _, _ = story
     campaign = read_campaign(shop.document(2 * EVERY))
-    with Store.open(shop.workspace.store_path) as store:
+    with open_store(shop.workspace) as store:
         setup = set_up(shop.workspace, store, campaign, Stamp.from_json(plans[2]["versions"]), Stages())
     told = shop.decisions(plans[2])
     free = ~np.asarray(told["held_out"])
@@ -241,7 +241,7 @@ def test_a_column_of_the_amounts_that_it_is_to_foretell_is_named(shop):
 
 def test_the_risk_of_an_amount_is_its_own_doubt(shop):
     campaign = read_campaign(shop.document(3 * EVERY, objective="profit"))
-    with Store.open(shop.workspace.store_path) as store:
+    with open_store(shop.workspace) as store:
         stamp = stamp_now(shop.workspace, store, campaign)
         setup = set_up(shop.workspace, store, campaign, stamp, Stages())
         risk = campaign_risk(shop.workspace, store, campaign, stamp, setup, price=0.0)

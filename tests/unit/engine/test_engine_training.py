@@ -17,7 +17,7 @@ from engine.stamp import current_posterior_id
 from engine.train import Wishes, train
 from engine.workspaces import load
 from sims.files import OUTCOME_DAYS, moment
-from warehouse import Store, pack_arrays, unpack_arrays
+from warehouse import open_store, pack_arrays, unpack_arrays
 
 
 def again(lab: Lab, day: int = 0, **wishes):
@@ -25,7 +25,7 @@ def again(lab: Lab, day: int = 0, **wishes):
 
 
 def in_use(lab: Lab) -> str:
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         return current_posterior_id(store)
 
 
@@ -68,7 +68,7 @@ def test_the_same_log_gives_the_same_model_which_equals_its_predecessor(lab):
 
 def test_the_report_is_kept_with_the_model(lab):
     made = again(lab)
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         kept = store.model("prior", made["prior"]).manifest["report"]
     assert kept == {name: value for name, value in made.items() if name != "seconds"}
     assert sum(arm["rows"] for arm in kept["arms"]) == kept["rows"] == 2_750
@@ -85,7 +85,7 @@ def test_a_log_that_was_cut_short_does_not_wipe_out_what_was_known(lab):
     assert "the same of everybody" in made["refused"]
     assert in_use(lab) == before
     assert not (lab.workspace.models / made["prior"]).exists()
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         assert store.model("prior", made["prior"]).manifest["report"]["refused"] == made["refused"]
         assert store.audit_trail(subject=made["prior"])[-1].action == "refuse"
     forced = again(lab, LATE, force=True)
@@ -118,7 +118,7 @@ def test_an_offer_that_came_since_does_not_spare_a_model_the_comparison(lab):
 
 
 def test_a_posterior_of_an_earlier_version_is_said_to_be_one_and_training_replaces_it(lab):
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         kept = store.model("posterior", current_posterior_id(store))
         arrays = unpack_arrays(kept.blob)
         store.put_model(replace(kept, blob=pack_arrays({n: a for n, a in arrays.items() if n != "width"})))
@@ -126,7 +126,7 @@ def test_a_posterior_of_an_earlier_version_is_said_to_be_one_and_training_replac
             load_posterior(store, kept.model_id)
     assert "allot train" in refused.value.remedy
     assert again(lab)["in_use"]
-    with Store.open(lab.workspace.store_path) as store:
+    with open_store(lab.workspace) as store:
         load_posterior(store, current_posterior_id(store))
 
 

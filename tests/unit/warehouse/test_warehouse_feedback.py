@@ -11,17 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from allot import DataError
-from warehouse import Store, feedback_items, outcomes, read_feedback, take_feedback
+from warehouse import feedback_items, outcomes, read_feedback, take_feedback
 from warehouse.feedback import dead_letters, rejoin
 from warehouse.feedback_files import parse_item
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store.open(tmp_path / "allot.db", create=True) as opened:
-        yield opened
 
 
 def event(event_id="e1", decision_id="A-1", outcome=1, reward=2.5, occurred_at="2026-02-01T00:00:00Z"):
@@ -235,9 +229,9 @@ CHILD = """
 import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from warehouse import Store, feedback_items, take_feedback
+from warehouse import Workspace, feedback_items, open_store, take_feedback
 at = datetime(2026, 1, 1, tzinfo=UTC)
-store = Store.open(Path(sys.argv[1]))
+store = open_store(Workspace.open(Path(sys.argv[1])))
 event = lambda i: {"event_id": f"e{i}", "decision_id": f"A-{i}", "outcome": 1, "reward": 1, "occurred_at": "2026-01-01"}
 take = lambda *items: take_feedback(store, feedback_items(items), set, received_at=at)
 take(event(1), event(2))
@@ -248,8 +242,8 @@ with store.transaction():
 """
 
 
-def test_acknowledged_feedback_survives_a_kill_and_unfinished_leaves_no_trace(store):
-    done = subprocess.run([sys.executable, "-c", CHILD, str(store.path)], capture_output=True, check=False)
+def test_acknowledged_feedback_survives_a_kill_and_unfinished_leaves_no_trace(store, database):
+    done = subprocess.run([sys.executable, "-c", CHILD, str(database.root)], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"acknowledged\n"), done.stderr
     assert outcomes(store)["decision_id"].to_pylist() == ["A-1", "A-2"]
     assert counts(take(store, event("e3", "A-3", 1, 1, "2026-01-01"))) == {"accepted": 1}

@@ -5,13 +5,17 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sqlalchemy import text
+from sqlmodel import select
 
 from allot import NotFoundError, WorkspaceError
 from warehouse import (
@@ -20,20 +24,18 @@ from warehouse import (
     Store,
     StoredAllocation,
     StoredModel,
+    Workspace,
     make_database,
+    make_store,
+    open_store,
     pack_arrays,
     unpack_arrays,
 )
-from warehouse.database import REVISION, make_engine, migrate, revision_of
-from warehouse.tables import AuditRow
+from warehouse.database import database_of, in_file, make_engine
+from warehouse.revisions import REVISION, migrate, revision_of
+from warehouse.tables import AuditRow, CampaignRow
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store.open(tmp_path / "allot.db", create=True) as opened:
-        yield opened
 
 
 def allocation(store, allocation_id="A-1", *, campaign="spring", at=NOW, status="released"):
@@ -43,14 +45,31 @@ def allocation(store, allocation_id="A-1", *, campaign="spring", at=NOW, status=
     return found
 
 
-def test_every_connection_is_wal_with_full_sync_and_foreign_keys(store):
+def said(store, names, *, write):
+    ask = "SHOW {}" if store.dialect == "postgresql" else "PRAGMA {}"
+    with store.transaction(write=write) as session:
+        return {name: session.connection().exec_driver_sql(ask.format(name)).scalar() for name in names}
+
+
+def test_every_connection_is_durable_and_waits_for_locks(store):
+    if store.dialect == "sqlite":
+        durable = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+    else:
+        durable = {"synchronous_commit": "on", "lock_timeout": "30s", "search_path": store.database.schema}
     for write in (True, False):
-        with store.transaction(write=write) as session:
-            pragmas = {
-                name: session.connection().exec_driver_sql(f"PRAGMA {name}").scalar()
-                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-            }
-        assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+        assert said(store, durable, write=write) == durable
+
+
+def test_a_transaction_that_reads_sees_one_moment(store):
+    allocation(store)
+    with store.transaction(write=False) as session:
+        before = [campaign.name for campaign in store.campaigns()]
+        thread = threading.Thread(target=lambda: allocation(store, "A-2", campaign="summer"))
+        thread.start()
+        thread.join()
+        assert [campaign.name for campaign in store.campaigns()] == before == ["spring"]
+        assert session is not None
+    assert len(store.campaigns()) == 2
 
 
 def test_the_same_document_is_the_same_version_and_another_is_the_next(store):
@@ -85,7 +104,7 @@ def test_a_time_in_another_zone_is_the_same_time(store):
 
 
 def test_an_allocation_of_an_unknown_campaign_is_refused(store):
-    with pytest.raises(WorkspaceError, match="FOREIGN KEY"):
+    with pytest.raises(WorkspaceError, match=r"(?i)foreign key"):
         store.put_allocation(StoredAllocation("A", "nobody", "d", "released", NOW, {}, {}, NOW))
     with pytest.raises(NotFoundError):
         store.allocation("A")
@@ -142,29 +161,57 @@ def test_a_reading_transaction_cannot_write(store):
         store.audit(AuditEntry(NOW, "ada", "x", "y"))
 
 
-def test_writers_that_read_first_wait_for_each_other(store):
-    """A deferred transaction would fail as soon as the other has written."""
+def together(work, threads=8):
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work, i) for i in range(threads)]:
+            done.result()
 
-    def add():
+
+def test_writers_that_read_first_wait_for_each_other(store):
+    """On SQLite a deferred transaction would fail as soon as the other has written."""
+
+    def add(_):
         for _ in range(20):
-            with store.transaction():
+            with store.transaction() as session:
+                store.alone(session, "q")
                 n = store.checkpoints("q")
                 store.put_checkpoint(Checkpoint("q", len(n), "d", b"", NOW))
 
-    threads = [threading.Thread(target=add) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(add, 3)
     assert [c.window for c in store.checkpoints("q")] == list(range(60))
+
+
+def test_documents_stored_at_the_same_time_get_versions_without_gap_or_double(store):
+    together(lambda i: [store.put_campaign("spring", {"n": n}, digest=f"d{n}", at=NOW) for n in range(i, i + 5)])
+    with store.transaction(write=False) as session:
+        versions = session.exec(select(CampaignRow.version).order_by(CampaignRow.version)).all()
+    assert versions == list(range(1, 13))
+
+
+def test_one_model_is_current_whoever_else_stores_one(store):
+    together(lambda i: [store.put_model(StoredModel("posterior", f"q{i % 3}", NOW)) for _ in range(3)])
+    assert store.current("posterior").model_id in ("q0", "q1", "q2")
+
+
+def test_the_same_row_stored_at_the_same_time_is_one_row(store):
+    kept = allocation(store)
+    together(lambda i: [store.put_allocation(kept), store.put_checkpoint(Checkpoint("q", 1, "d", b"", NOW))])
+    assert store.allocations() == (kept,)
+    assert len(store.checkpoints("q")) == 1
+
+
+def test_nothing_is_missing_in_an_audit_trail_written_by_many(store):
+    together(lambda i: [store.audit(AuditEntry(NOW, f"a{i}", "look", str(n))) for n in range(5)])
+    for i in range(8):
+        assert [e.subject for e in store.audit_trail() if e.actor == f"a{i}"] == list("01234")
 
 
 CHILD = """
 import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from warehouse import AuditEntry, Store
-store = Store.open(Path(sys.argv[1]))
+from warehouse import AuditEntry, Workspace, open_store
+store = open_store(Workspace.open(Path(sys.argv[1])))
 at = datetime(2026, 1, 1, tzinfo=UTC)
 store.audit(AuditEntry(at, "ada", "acknowledged", "1"))
 with store.transaction():
@@ -173,13 +220,13 @@ with store.transaction():
 """
 
 
-def test_what_was_acknowledged_survives_a_kill_and_what_was_not_leaves_no_trace(store):
-    done = subprocess.run([sys.executable, "-c", CHILD, str(store.path)], capture_output=True, check=False)
+def test_what_was_acknowledged_survives_a_kill_and_what_was_not_leaves_no_trace(store, database):
+    done = subprocess.run([sys.executable, "-c", CHILD, str(database.root)], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert [entry.action for entry in store.audit_trail()] == ["acknowledged"]
 
 
-def test_the_revisions_make_exactly_the_tables_of_the_code(tmp_path):
+def test_the_revisions_make_exactly_the_tables_of_the_code(database):
     from alembic.autogenerate import compare_metadata
     from alembic.config import Config
     from alembic.migration import MigrationContext
@@ -188,29 +235,50 @@ def test_the_revisions_make_exactly_the_tables_of_the_code(tmp_path):
 
     import warehouse.migrations
 
-    Store.open(tmp_path / "a%20 b.db", create=True).close()
-    engine = make_engine(tmp_path / "a%20 b.db")
+    for found in Path(warehouse.__file__).parent.glob("*_tables.py"):
+        import_module(f"warehouse.{found.stem}")
+    engine = make_engine(database_of(database))
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
+    engine.dispose()
     config = Config()
     config.set_main_option("script_location", next(iter(warehouse.migrations.__path__)))
     assert ScriptDirectory.from_config(config).get_heads() == [REVISION]
 
 
-def test_down_and_up_again_is_the_same_schema(tmp_path):
-    path = tmp_path / "allot.db"
-    Store.open(path, create=True).close()
-    engine = make_engine(path)
-    schema = text("SELECT name, sql FROM sqlite_master WHERE name <> 'alembic_version' ORDER BY name")
+def schema_of(engine):
+    """Everything that the database keeps of its tables and indexes."""
+    if engine.dialect.name == "sqlite":
+        query = "SELECT name, sql FROM sqlite_master WHERE name <> 'alembic_version' ORDER BY name"
+    else:
+        query = """
+            SELECT table_name || '.' || column_name AS name, concat(data_type, column_default, is_nullable) AS sql
+            FROM information_schema.columns
+            WHERE table_schema = current_schema() AND table_name <> 'alembic_version'
+            UNION ALL SELECT indexname, indexdef FROM pg_indexes
+            WHERE schemaname = current_schema() AND tablename <> 'alembic_version'
+            UNION ALL SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+            WHERE connamespace = current_schema()::regnamespace AND conrelid <> 'alembic_version'::regclass
+            ORDER BY name, sql
+        """
     with engine.connect() as connection:
-        before = connection.execute(schema).all()
-    migrate(engine, "base")
+        return connection.exec_driver_sql(query).all()
+
+
+def test_down_and_up_again_is_the_same_schema(database):
+    where = database_of(database)
+    engine = make_engine(where)
+    if where.dialect == "sqlite":
+        where.path.unlink()
+    migrate(engine, where)
+    before = schema_of(engine)
+    assert len(before) > 10
+    migrate(engine, where, "base")
     assert revision_of(engine) is None
-    with engine.connect() as connection:
-        assert [row.name for row in connection.execute(schema)] == ["sqlite_autoindex_alembic_version_1"]
-    migrate(engine)
-    with engine.connect() as connection:
-        assert connection.execute(schema).all() == before
+    assert [row.name for row in schema_of(engine) if not row.name.startswith("sqlite_")] == []
+    migrate(engine, where)
+    assert schema_of(engine) == before
+    engine.dispose()
 
 
 def _everything(path):
@@ -221,39 +289,117 @@ def _everything(path):
 
 
 def test_a_new_database_is_what_the_revisions_make(tmp_path):
-    Store.open(tmp_path / "grown.db", create=True).close()
+    Store.open(in_file(tmp_path / "a%20 grown.db"), create=True).close()
     make_database(tmp_path / "new.db")
-    assert _everything(tmp_path / "new.db") == _everything(tmp_path / "grown.db")
+    assert _everything(tmp_path / "new.db") == _everything(tmp_path / "a%20 grown.db")
 
 
-def test_a_database_is_never_made_over_another(store):
+def test_a_database_is_never_made_over_another(tmp_path):
+    make_database(tmp_path / "allot.db")
     with pytest.raises(WorkspaceError, match="already exists"):
-        make_database(store.path)
+        make_database(tmp_path / "allot.db")
+
+
+def test_making_a_store_again_leaves_what_is_in_it(store, database):
     store.audit(AuditEntry(NOW, "me", "look", "it"))
+    make_store(database)
     assert len(store.audit_trail()) == 1
 
 
+def test_processes_that_start_together_make_one_store(database):
+    where = database_of(database)
+    engine = make_engine(where)
+    migrate(engine, where, "base")
+    together(lambda _: open_store(database, create=True).close())
+    assert revision_of(engine) == REVISION
+    engine.dispose()
+
+
 def test_a_database_that_may_only_be_read_says_so(store):
+    only_read = "SET TRANSACTION READ ONLY" if store.dialect == "postgresql" else "PRAGMA query_only=ON"
     with pytest.raises(WorkspaceError, match="may not be written to") as refused, store.transaction() as session:
-        session.connection().exec_driver_sql("PRAGMA query_only=ON")
+        session.connection().exec_driver_sql(only_read)
         session.add(AuditRow(at=NOW, actor="me", action="look", subject="it", detail={}))
     assert "right to write" in refused.value.remedy
 
 
 def test_opening_says_in_words_what_is_wrong(tmp_path):
     with pytest.raises(WorkspaceError, match="allot init"):
-        Store.open(tmp_path / "missing.db")
+        Store.open(in_file(tmp_path / "missing.db"))
     assert not (tmp_path / "missing.db").exists()
     damaged = tmp_path / "damaged.db"
     damaged.write_bytes(b"this is not a database, whatever its name says" * 100)
     with pytest.raises(WorkspaceError, match="damaged"):
-        Store.open(damaged)
-    newer = tmp_path / "newer.db"
-    Store.open(newer, create=True).close()
-    with make_engine(newer).begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        Store.open(in_file(damaged))
+
+
+def test_a_store_of_a_newer_version_is_left_alone(database):
+    with open_store(database) as store, store.transaction() as session:
+        session.connection().execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(WorkspaceError, match="newer"):
-        Store.open(newer)
+        open_store(database)
+
+
+def test_a_workspace_without_tables_in_postgresql_is_told_to_make_them(postgres, tmp_path, monkeypatch):
+    monkeypatch.setenv("ALLOT_DATABASE_URL", postgres)
+    with pytest.raises(WorkspaceError, match=r"no database.*allot init"):
+        open_store(Workspace.init(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("address", "word"),
+    [
+        ("postgresql://u:sesame@127.0.0.1:1/x", "cannot be reached"),
+        ("mysql://u:sesame@localhost/x", "mysql"),
+        ("sesame", "not the address"),
+        ("postgresql+psycopg://u:sesame@nowhere.invalid/x", "cannot be reached"),
+    ],
+)
+def test_a_wrong_address_is_said_in_words_without_the_password(tmp_path, monkeypatch, address, word):
+    monkeypatch.setenv("ALLOT_DATABASE_URL", address)
+    with pytest.raises(WorkspaceError, match=word) as refused:
+        open_store(Workspace.init(tmp_path))
+    assert "sesame" not in str(refused.value)
+
+
+def test_text_that_no_database_can_keep_is_refused_and_the_next_row_is_not(store):
+    if store.dialect == "postgresql":
+        with pytest.raises(WorkspaceError, match=r"refused.*NUL"):
+            store.audit(AuditEntry(NOW, "a\0b", "look", "it"))
+    store.audit(AuditEntry(NOW, "ada", "look", "it", {"said": "a\0b"}))
+    assert store.audit_trail()[-1].detail == {"said": "a\0b"}
+
+
+def test_workspaces_in_one_postgresql_see_nothing_of_each_other(postgres, tmp_path, monkeypatch):
+    monkeypatch.setenv("ALLOT_DATABASE_URL", postgres)
+    stores = []
+    for name in ("one", "two"):
+        workspace = Workspace.init(tmp_path / name)
+        make_store(workspace)
+        stores.append(open_store(workspace))
+    allocation(stores[0])
+    assert stores[1].campaigns() == ()
+    assert stores[0].database.schema != stores[1].database.schema
+    for opened in stores:
+        opened.close()
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced(postgres, tmp_path, monkeypatch):
+    monkeypatch.setenv("ALLOT_DATABASE_URL", postgres)
+    workspace = Workspace.init(tmp_path)
+    make_store(workspace)
+    with open_store(workspace) as store, open_store(workspace) as other:
+        with store.transaction() as session:
+            pid = session.connection().exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        with other.transaction() as session:
+            session.connection().exec_driver_sql(f"SELECT pg_terminate_backend({pid})")
+        store.audit(AuditEntry(NOW, "me", "look", "it"))
+        with pytest.raises(WorkspaceError, match="cannot be reached"), store.transaction() as session:
+            pid = session.connection().exec_driver_sql("SELECT pg_backend_pid()").scalar()
+            with other.transaction() as killing:
+                killing.connection().exec_driver_sql(f"SELECT pg_terminate_backend({pid})")
+            store.audit(AuditEntry(NOW, "me", "look", "lost"))
+        assert [entry.subject for entry in store.audit_trail()] == ["it"]
 
 
 def test_arrays_keep_their_bits_and_packing_is_deterministic():

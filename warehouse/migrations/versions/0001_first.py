@@ -55,8 +55,13 @@ def upgrade() -> None:
         sa.CheckConstraint("outcome IN (0, 1)", name="outcome_is_0_or_1"),
     )
     op.create_index("events_by_decision", "feedback_event", ["decision_id"])
+    pending = sa.text("status = 'pending'")
     op.create_index(
-        "events_waiting", "feedback_event", ["status", "received_at"], sqlite_where=sa.text("status = 'pending'")
+        "events_waiting",
+        "feedback_event",
+        ["status", "received_at"],
+        sqlite_where=pending,
+        postgresql_where=pending,
     )
     op.create_table(
         "dead_letter",
@@ -84,7 +89,8 @@ def _models() -> None:
         sa.PrimaryKeyConstraint("kind", "model_id"),
         sa.CheckConstraint("kind IN ('prior', 'posterior')", name="known_kind"),
     )
-    op.create_index("one_current_model", "model", ["kind"], unique=True, sqlite_where=sa.text("is_current"))
+    current = sa.text("is_current")
+    op.create_index("one_current_model", "model", ["kind"], unique=True, sqlite_where=current, postgresql_where=current)
     op.create_table(
         "checkpoint",
         sa.Column("base_id", sa.String(), nullable=False),

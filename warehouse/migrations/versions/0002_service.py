@@ -1,9 +1,15 @@
 """What the service keeps: single decisions, budgets, releases and their deliveries."""
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+
+_ACCOUNT = ("asked", "cap", "held", "spent", "largest")
+_LEDGER = ("budget_hold", "budget_lease", "budget_account")
 
 
 def upgrade() -> None:
@@ -21,6 +27,46 @@ def _feedback() -> None:
 
 def _ledger() -> None:
     """Budgets, leases and holds."""
+    op.create_table(
+        "budget_account",
+        sa.Column("campaign", sa.String(), nullable=False),
+        sa.Column("limit_name", sa.String(), nullable=False),
+        *(sa.Column(f"{name}_micros", sa.BigInteger(), nullable=False) for name in _ACCOUNT),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("frozen", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("campaign", "limit_name"),
+        sa.CheckConstraint("held_micros >= 0 AND spent_micros >= 0", name="nothing_negative"),
+        sa.CheckConstraint("held_micros + spent_micros <= cap_micros", name="never_over_the_cap"),
+        sa.CheckConstraint("0 <= asked_micros AND asked_micros <= cap_micros", name="cap_keeps_what_is_taken"),
+    )
+    op.create_table(
+        "budget_lease",
+        sa.Column("campaign", sa.String(), nullable=False),
+        sa.Column("limit_name", sa.String(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("worker", sa.String(), nullable=False),
+        sa.Column("granted_micros", sa.BigInteger(), nullable=False),
+        sa.Column("used_micros", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("campaign", "limit_name", "fence"),
+        sa.CheckConstraint("0 <= used_micros AND used_micros <= granted_micros", name="never_over_the_grant"),
+        sa.ForeignKeyConstraint(
+            ["campaign", "limit_name"], ["budget_account.campaign", "budget_account.limit_name"], name="of_account"
+        ),
+    )
+    op.create_table(
+        "budget_hold",
+        sa.Column("decision_id", sa.String(), nullable=False),
+        sa.Column("limit_name", sa.String(), nullable=False),
+        sa.Column("campaign", sa.String(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("amount_micros", sa.BigInteger(), nullable=False),
+        sa.Column("sure_micros", sa.BigInteger(), nullable=False),
+        sa.Column("spent_micros", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("decision_id", "limit_name"),
+        sa.CheckConstraint("0 <= sure_micros AND sure_micros <= amount_micros", name="sure_within_amount"),
+        sa.CheckConstraint("0 <= spent_micros AND spent_micros <= amount_micros", name="spent_within_amount"),
+    )
 
 
 def _singles() -> None:
@@ -37,3 +83,5 @@ def _catalogue() -> None:
 
 def downgrade() -> None:
     """Drop them, the referring before the referred."""
+    for table in _LEDGER:
+        op.drop_table(table)

@@ -1,0 +1,1 @@
+"""The engine as a service: every promise of the command line, over HTTP."""

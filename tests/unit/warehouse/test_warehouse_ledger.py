@@ -1,0 +1,263 @@
+"""Budgets: nobody takes more than a cap leaves, and what nobody uses anybody may take."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from allot import CampaignError, LeaseLostError, NotFoundError, WorkspaceError
+from warehouse import Ledger
+from warehouse.accounts import ACCOUNTS
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TERM = 30.0
+
+
+class Clock:
+    def __init__(self):
+        self.now = NOW
+
+    def __call__(self):
+        return self.now
+
+    def forward(self, seconds):
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def ledger(store, clock):
+    opened = Ledger(store, worker="web-1", clock=clock, lease_seconds=TERM)
+    opened.open("spring", {"budget": 1_000, "letters": 500}, largest={"budget": 60, "letters": 10})
+    return opened
+
+
+@pytest.fixture
+def other(store, clock):
+    return Ledger(store, worker="web-2", clock=clock, lease_seconds=TERM)
+
+
+def room(ledger, store, campaign="spring"):
+    with store.transaction() as session:
+        return ledger.room(session, campaign)
+
+
+def hold(ledger, store, decision, sure=None, campaign="spring", **amounts):
+    with store.transaction() as session:
+        ledger.room(session, campaign)
+        ledger.hold(session, campaign, decision, amounts, sure=sure)
+
+
+def late_hold(ledger, store, decision, **amounts):
+    """As somebody who asked for room in an earlier transaction and believes that it is still there."""
+    with store.transaction() as session:
+        ledger.hold(session, "spring", decision, amounts)
+
+
+def settle(ledger, store, decision, **amounts):
+    with store.transaction() as session:
+        return ledger.settle(session, decision, amounts)
+
+
+def balance(ledger, limit="budget"):
+    return next(b for b in ledger.balances("spring") if b.limit == limit)
+
+
+def drain(ledger, store, amount, start=0):
+    """Hold one amount after the other until there is no room for another; returns what is held."""
+    held = 0
+    while room(ledger, store)["budget"] >= amount:
+        hold(ledger, store, f"{start}-{amount}-{held}", budget=amount)
+        held += amount
+    return held
+
+
+def test_a_lease_is_a_part_of_what_is_free_and_at_least_the_largest_amount(ledger, store):
+    assert room(ledger, store) == {"budget": 62, "letters": 31}
+    assert balance(ledger).lent == 62
+    assert all(x.right for x in ledger.recount("spring"))
+
+
+def test_a_decision_holds_its_amounts_until_its_outcome_settles_them(ledger, store):
+    hold(ledger, store, "d1", budget=60, letters=10)
+    assert (balance(ledger).held, balance(ledger).lent, balance(ledger).spent) == (62, 2, 0)
+    assert settle(ledger, store, "d1", budget=25, letters=10) == {}
+    after = {b.limit: (b.held - b.lent, b.spent) for b in ledger.balances("spring")}
+    assert after == {"budget": (0, 25), "letters": (0, 10)}
+    assert all(x.right for x in ledger.recount("spring"))
+
+
+def test_outcomes_settle_many_decisions_at_once(ledger, store):
+    for n in range(6):
+        hold(ledger, store, f"d{n}", budget=50, letters=10, sure={"budget": 20, "letters": 10})
+    with store.transaction() as session:
+        assert ledger.settle_outcomes(session, {f"d{n}": n < 2 for n in range(5)} | {"unknown": True}) == {}
+    assert balance(ledger).spent == 2 * 50 + 3 * 20
+    assert balance(ledger, "letters").spent == 50
+    assert all(x.right for x in ledger.recount("spring"))
+
+
+def test_a_corrected_outcome_is_posted_within_what_is_free(ledger, store):
+    hold(ledger, store, "d1", budget=60)
+    settle(ledger, store, "d1", budget=10)
+    assert settle(ledger, store, "d1", budget=40) == {}
+    assert balance(ledger).spent == 40
+    settle(ledger, store, "d1", budget=0)
+    ledger.open("spring", {"budget": 30})
+    assert settle(ledger, store, "d1", budget=60) == {"budget": 30}
+    assert balance(ledger).spent == 30
+    assert all(x.right for x in ledger.recount("spring"))
+
+
+def test_an_amount_beyond_what_was_held_is_said_and_not_spent(ledger, store):
+    hold(ledger, store, "d1", budget=60)
+    assert settle(ledger, store, "d1", budget=75) == {"budget": 15}
+    assert balance(ledger).spent == 60
+
+
+def test_the_cap_is_used_up_to_the_last_micro_and_never_passed(ledger, other, store):
+    held = (
+        drain(ledger, store, 60) + drain(other, store, 60, 1) + drain(ledger, store, 9, 2) + drain(other, store, 1, 3)
+    )
+    assert held == 1_000
+    assert room(ledger, store)["budget"] == room(other, store)["budget"] == 0
+    assert (balance(ledger).held, balance(ledger).free, balance(ledger).lent) == (1_000, 0, 0)
+
+
+def test_what_one_worker_cannot_use_is_called_in_for_another(ledger, other, store):
+    room(other, store)  # 62 lie idle at the other worker
+    assert drain(ledger, store, 1) == 1_000
+    with pytest.raises(LeaseLostError):
+        late_hold(other, store, "late", budget=60)
+    assert balance(ledger).held == 1_000
+
+
+def test_a_lease_that_expired_cannot_hold_even_before_anybody_reclaims_it(ledger, store, clock):
+    room(ledger, store)
+    clock.forward(TERM)
+    with pytest.raises(LeaseLostError):
+        late_hold(ledger, store, "d1", budget=1)
+    hold(ledger, store, "d1", budget=1)  # asking for room begins another
+    assert all(x.right for x in ledger.recount("spring"))
+
+
+def test_a_lease_that_was_ended_cannot_hold_whatever_its_owner_believes(ledger, other, store, clock):
+    room(ledger, store)
+    assert ledger.reclaim(clock.now + timedelta(hours=1)) == 62 + 31  # by a clock that is an hour ahead
+    with pytest.raises(LeaseLostError):
+        late_hold(ledger, store, "d1", budget=1)
+    assert drain(other, store, 1) == 1_000
+
+
+def test_a_new_life_of_a_worker_ends_the_lease_of_the_one_before(ledger, store, clock):
+    room(ledger, store)
+    again = Ledger(store, worker="web-1", clock=clock, lease_seconds=TERM)
+    assert room(again, store)["budget"] == 62
+    with pytest.raises(LeaseLostError):
+        late_hold(ledger, store, "d1", budget=1)
+    assert balance(ledger).lent == 62
+
+
+def test_a_fence_is_never_given_twice(ledger, other, store, clock):
+    room(ledger, store)
+    ledger.reclaim(clock.now + timedelta(hours=1))
+    room(other, store)  # has another number than the one that is gone
+    with pytest.raises(LeaseLostError):
+        late_hold(ledger, store, "d1", budget=1)
+    again = Ledger(store, worker="web-1", clock=clock, lease_seconds=TERM)
+    room(again, store)
+    with pytest.raises(LeaseLostError):
+        late_hold(ledger, store, "d1", budget=1)
+
+
+def test_a_lease_in_use_is_renewed(ledger, store, clock):
+    room(ledger, store)
+    for _ in range(10):
+        clock.forward(0.9 * TERM)
+        room(ledger, store)
+        ledger.reclaim(clock.now)
+        late_hold(ledger, store, f"{clock.now}", budget=1)
+
+
+def test_a_failed_transaction_takes_nothing(ledger, store):
+    room(ledger, store)
+    with pytest.raises(LeaseLostError), store.transaction() as session:
+        ledger.hold(session, "spring", "d1", {"letters": 1, "budget": 63})
+    assert (balance(ledger).lent, balance(ledger, "letters").lent) == (62, 31)
+    with pytest.raises(ZeroDivisionError), store.transaction() as session:
+        ledger.hold(session, "spring", "d1", {"budget": 60})
+        raise ZeroDivisionError
+    assert balance(ledger).lent == 62
+    assert settle(ledger, store, "d1", budget=60) == {}
+    assert balance(ledger).spent == 0
+
+
+def test_a_decision_holds_once(ledger, store):
+    hold(ledger, store, "d1", budget=5)
+    with pytest.raises(WorkspaceError):
+        hold(ledger, store, "d1", budget=5)
+    assert balance(ledger).held - balance(ledger).lent == 5
+
+
+def test_a_lowered_cap_exhausts_the_account_and_follows_what_is_freed(ledger, store):
+    for n in range(5):
+        hold(ledger, store, f"d{n}", budget=60)
+    ledger.open("spring", {"budget": 100}, largest={"budget": 60})
+    assert (balance(ledger).cap, balance(ledger).held) == (300, 300)
+    assert room(ledger, store)["budget"] == 0
+    for n in range(4):
+        settle(ledger, store, f"d{n}")
+    assert (balance(ledger).cap, balance(ledger).held) == (100, 60)
+    assert room(ledger, store)["budget"] == 40
+    ledger.open("spring", {"budget": 900}, largest={"budget": 60})
+    assert room(ledger, store)["budget"] == 60
+
+
+def test_a_frozen_budget_lends_nothing_and_keeps_what_is_held(ledger, other, store):
+    hold(ledger, store, "d1", budget=60)
+    room(other, store)
+    ledger.freeze("spring")
+    assert room(ledger, store) == room(other, store) == {"budget": 0, "letters": 0}
+    with pytest.raises(LeaseLostError):
+        late_hold(other, store, "d2", budget=1)
+    assert settle(ledger, store, "d1", budget=60) == {}
+    ledger.freeze("spring", frozen=False)
+    assert room(ledger, store)["budget"] == 60
+    with pytest.raises(NotFoundError):
+        ledger.freeze("autumn")
+
+
+def test_a_batch_is_set_aside_once_and_leaves_what_it_does_not_use(ledger, store):
+    room(ledger, store)
+    with store.transaction() as session:
+        assert ledger.set_aside(session, "spring", "alloc-1", {"budget": 800, "letters": 600}) == {
+            "budget": 800,
+            "letters": 500,
+        }
+        assert ledger.set_aside(session, "spring", "alloc-1", {"budget": 1})["budget"] == 800
+    assert drain(ledger, store, 1) == 200
+    settle(ledger, store, "alloc-1", budget=790, letters=490)
+    assert room(ledger, store) == {"budget": 10, "letters": 10}
+    with pytest.raises(NotFoundError), store.transaction() as session:
+        ledger.set_aside(session, "spring", "alloc-2", {"stamps": 1})
+
+
+def test_a_campaign_without_accounts_has_no_room(ledger, store):
+    assert room(ledger, store, "autumn") == {}
+    with pytest.raises(LeaseLostError):
+        hold(ledger, store, "d1", campaign="autumn", budget=1)
+    hold(ledger, store, "d2", campaign="autumn", budget=0)
+
+
+def test_a_negative_cap_is_refused(ledger):
+    with pytest.raises(CampaignError, match="negative"):
+        ledger.open("spring", {"budget": -1})
+
+
+def test_the_database_itself_refuses_what_is_over_a_cap(ledger, store):
+    for change in ({"held_micros": 1_001}, {"spent_micros": -1}, {"asked_micros": 1_001}, {"held_micros": -1}):
+        with pytest.raises(WorkspaceError, match=r"(?i)check"), store.transaction() as session:
+            session.execute(ACCOUNTS.update().where(ACCOUNTS.c.limit_name == "budget").values(change))

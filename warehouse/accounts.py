@@ -1,0 +1,205 @@
+"""What is taken of a campaign's limits, and lending it to workers: under one lock, so that nobody waits in a circle."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Table, bindparam, delete, insert, select, update
+from sqlmodel import Session
+
+from warehouse.database import alone
+from warehouse.ledger_tables import AccountRow, HoldRow, LeaseRow
+
+ACCOUNTS: Table = AccountRow.__table__  # type: ignore[attr-defined]
+LEASES: Table = LeaseRow.__table__  # type: ignore[attr-defined]
+HOLDS: Table = HoldRow.__table__  # type: ignore[attr-defined]
+
+_PART = 16  # a worker is lent this part of what is free, so that leases shrink as an account empties
+
+_account, _lease = ACCOUNTS.c, LEASES.c
+_AMOUNTS = ("asked", "cap", "held", "spent", "largest")
+_SAVE = (
+    update(ACCOUNTS)
+    .where(_account.campaign == bindparam("of"), _account.limit_name == bindparam("limit"))
+    .values({f"{name}_micros": bindparam(name) for name in _AMOUNTS})
+    .values(fence=bindparam("number"), frozen=bindparam("stopped"))
+)
+_THIS = (
+    _lease.campaign == bindparam("of"),
+    _lease.limit_name == bindparam("limit"),
+    _lease.fence == bindparam("number"),
+)
+_CHANGE = update(LEASES).where(*_THIS).values(granted_micros=bindparam("granted"), expires_at=bindparam("until"))
+_END = delete(LEASES).where(*_THIS)
+
+
+@dataclass(slots=True)
+class Lease:
+    """What one worker was lent of one account."""
+
+    campaign: str
+    limit: str
+    fence: int
+    worker: str
+    granted: int
+    used: int
+    expires_at: datetime
+
+    @property
+    def left(self) -> int:
+        """What decisions may still hold of it."""
+        return self.granted - self.used
+
+
+@dataclass(slots=True)
+class Account:
+    """One account, changed while its lock is held and then saved."""
+
+    campaign: str
+    limit: str
+    asked: int
+    cap: int
+    held: int
+    spent: int
+    largest: int
+    fence: int
+    frozen: bool
+
+    @property
+    def free(self) -> int:
+        """What may still be lent or set aside."""
+        return 0 if self.frozen else max(0, self.asked - self.held - self.spent)
+
+    def ask(self, cap: int) -> None:
+        """Another cap. What is taken already stays taken: such an account is exhausted, and the cap follows down."""
+        self.asked = cap
+        self.cap = max(cap, self.held + self.spent)
+
+    def give_back(self, amount: int, *, spent: int = 0) -> None:
+        """Of what was held some is no longer, and of that some is spent for good."""
+        self.held -= amount
+        self.spent += spent
+        self.cap = max(self.asked, self.held + self.spent)
+
+    def call_in(self, lease: Lease) -> None:
+        """Take back what of a lease is not used."""
+        self.give_back(lease.left)
+        lease.granted = lease.used
+
+    def fill(self, lease: Lease, others: Iterable[Lease]) -> None:
+        """Lend where less is left than one decision may take; what others do not use is called in if need be."""
+        missing = self.largest - lease.left
+        if missing <= 0:
+            return
+        if self.free < missing:
+            for other in others:
+                self.call_in(other)
+        amount = min(self.free, max(missing, self.free // _PART))
+        self.held += amount
+        lease.granted += amount
+
+
+def lock(session: Session) -> None:
+    """Until the transaction ends, nobody else changes accounts."""
+    alone(session.connection(), "budgets")
+
+
+def read_accounts(session: Session, campaign: str) -> dict[str, Account]:
+    """The accounts of a campaign by limit, in the order of their names."""
+    rows = session.execute(select(ACCOUNTS).where(_account.campaign == campaign).order_by(_account.limit_name))
+    return {row.limit_name: Account(*row) for row in rows}
+
+
+def save_accounts(session: Session, accounts: Iterable[Account]) -> None:
+    """Write accounts back."""
+    values = [
+        {name: getattr(a, name) for name in (*_AMOUNTS, "limit")}
+        | {"of": a.campaign, "number": a.fence, "stopped": a.frozen}
+        for a in accounts
+    ]
+    if values:
+        session.connection().execute(_SAVE, values)
+
+
+def read_leases(session: Session, campaign: str) -> list[Lease]:
+    """The leases of a campaign, except those that another transaction is about to hold something of."""
+    found = select(LEASES).where(_lease.campaign == campaign).order_by(_lease.fence, _lease.limit_name)
+    return [Lease(*row) for row in session.execute(found.with_for_update(skip_locked=True))]
+
+
+def end_leases(session: Session, accounts: dict[str, Account], over: Sequence[Lease]) -> None:
+    """End leases; what they had not used is free again."""
+    for lease in over:
+        accounts[lease.limit].call_in(lease)
+    if over:
+        session.connection().execute(_END, [_key(lease) for lease in over])
+
+
+def lend(session: Session, campaign: str, worker: str, fence: int, *, now: datetime, term: timedelta) -> int:
+    """Fill a worker's lease up wherever less than the largest single amount is left of it, and renew it in time.
+
+    Leases that have expired end, and so does one of an earlier life of the same worker. Where an account has too
+    little left, the unused part of everybody's lease is called in: what one worker cannot use, another may.
+
+    Args:
+        session: of a writing transaction.
+        campaign: whose accounts.
+        worker: who borrows.
+        fence: of the lease that the worker believes to have; 0 = none yet.
+        now: by the worker's clock.
+        term: how long a lease lasts.
+
+    Returns:
+        the fence of the lease that the worker has now, 0 where the campaign has no accounts.
+    """
+    lock(session)
+    accounts = read_accounts(session, campaign)
+    if not accounts:
+        return 0
+    old_accounts, known = [replace(a) for a in accounts.values()], read_leases(session, campaign)
+    over = [x for x in known if x.expires_at <= now or (x.worker == worker and x.fence != fence)]
+    end_leases(session, accounts, over)
+    alive = {(x.limit, x.fence): x for x in known if x not in over}
+    before = {key: replace(x) for key, x in alive.items()}
+    if not any(number == fence for _, number in alive):
+        fence = 1 + max(account.fence for account in accounts.values())
+    for account in accounts.values():
+        account.fence = max(account.fence, fence)
+        mine = alive.setdefault((account.limit, fence), Lease(campaign, account.limit, fence, worker, 0, 0, now + term))
+        account.fill(mine, [x for x in alive.values() if x.limit == account.limit and x is not mine])
+        if mine.expires_at < now + term / 2:
+            mine.expires_at = now + term
+    _save_leases(session, alive, before)
+    save_accounts(session, [a for a, old in zip(accounts.values(), old_accounts, strict=True) if a != old])
+    return fence
+
+
+def _save_leases(session: Session, leases: dict[tuple[str, int], Lease], before: dict[tuple[str, int], Lease]) -> None:
+    """Write the leases that are new or not what they were before."""
+    begun = [_row(x) for key, x in leases.items() if key not in before]
+    changed = [
+        {**_key(x), "granted": x.granted, "until": x.expires_at}
+        for key, x in leases.items()
+        if key in before and x != before[key]
+    ]
+    if begun:
+        session.connection().execute(insert(LEASES), begun)
+    if changed:
+        session.connection().execute(_CHANGE, changed)
+
+
+def _key(lease: Lease) -> dict[str, Any]:
+    return {"of": lease.campaign, "limit": lease.limit, "number": lease.fence}
+
+
+def _row(lease: Lease) -> dict[str, Any]:
+    return {
+        "campaign": lease.campaign,
+        "limit_name": lease.limit,
+        "fence": lease.fence,
+        "worker": lease.worker,
+        "granted_micros": lease.granted,
+        "used_micros": lease.used,
+        "expires_at": lease.expires_at,
+    }

@@ -1,0 +1,372 @@
+"""Budgets that decisions draw on while they are made: accounts, leases of workers, and what decisions hold of them.
+
+What is taken is checked where it is taken, in the database and in the transaction that makes the decision durable: by a
+conditional update of the worker's lease. So neither a worker that died, nor one that slept through its lease, nor a
+wrong clock can take more than was lent, and nobody is lent more than a cap leaves. Clocks decide only how soon what a
+dead worker had borrowed can be lent again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, final
+
+from sqlalchemy import Row, bindparam, case, func, insert, select, update
+from sqlmodel import Session
+
+from allot import CampaignError, LeaseLostError, NotFoundError
+from warehouse.accounts import (
+    ACCOUNTS,
+    HOLDS,
+    LEASES,
+    Account,
+    end_leases,
+    lend,
+    lock,
+    read_accounts,
+    read_leases,
+    save_accounts,
+)
+from warehouse.store import Store
+
+_MOST_IDS = 500  # in one question
+
+_account, _lease, _hold = ACCOUNTS.c, LEASES.c, HOLDS.c
+_LEFT = (
+    select(
+        _lease.limit_name,
+        case((_account.frozen, 0), else_=_lease.granted_micros - _lease.used_micros).label("left"),
+        _account.largest_micros,
+        _account.frozen,
+        _lease.expires_at,
+    )
+    .join_from(LEASES, ACCOUNTS, (_lease.campaign == _account.campaign) & (_lease.limit_name == _account.limit_name))
+    .where(_lease.campaign == bindparam("of"), _lease.fence == bindparam("number"), _lease.worker == bindparam("who"))
+    .with_for_update(of=LEASES)
+)
+_TAKE = (
+    update(LEASES)
+    .where(
+        _lease.campaign == bindparam("of"),
+        _lease.limit_name == bindparam("limit"),
+        _lease.fence == bindparam("number"),
+        _lease.worker == bindparam("who"),
+        _lease.expires_at > bindparam("now"),
+        _lease.used_micros + bindparam("amount") <= _lease.granted_micros,
+    )
+    .values(used_micros=_lease.used_micros + bindparam("amount"))
+)
+_SETTLE = (
+    update(HOLDS)
+    .where(_hold.decision_id == bindparam("decision"), _hold.limit_name == bindparam("limit"))
+    .values(spent_micros=bindparam("spent"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """One account, in micros: cap >= held + spent. `free` may still be lent, `lent` is the unused part of leases."""
+
+    limit: str
+    cap: int
+    held: int
+    spent: int
+    free: int
+    lent: int
+    frozen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """One account beside the sum of what it is made of, in micros: leases' unused part and holds; settled holds."""
+
+    limit: str
+    held: int
+    spent: int
+    counted_held: int
+    counted_spent: int
+
+    @property
+    def right(self) -> bool:
+        """Whether the account says what its parts add up to."""
+        return (self.held, self.spent) == (self.counted_held, self.counted_spent)
+
+
+@final
+class Ledger:
+    """The budgets of one operational database, as one worker sees them. Not for several threads at a time.
+
+    Args:
+        store: the operational database.
+        worker: a name that no other living process has; who has it ends the leases of whoever had it before.
+        clock: now, in UTC.
+        lease_seconds: how long a lease lasts that is not renewed.
+    """
+
+    def __init__(
+        self, store: Store, *, worker: str, clock: Callable[[], datetime], lease_seconds: float = 30.0
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._clock = clock
+        self._term = timedelta(seconds=lease_seconds)
+        self._fences: dict[str, int] = {}
+
+    def open(self, campaign: str, caps: Mapping[str, int], *, largest: Mapping[str, int] | None = None) -> None:
+        """Open accounts, or change the caps of those that are open.
+
+        A cap below what is held and spent leaves that in place: the account is exhausted until the cap is raised.
+
+        Args:
+            campaign: whose limits.
+            caps: by limit, micros.
+            largest: by limit, the most that one decision can take, micros: leases are filled up to it. Default: a
+                thousandth of the cap.
+
+        Raises:
+            CampaignError: a cap is negative.
+        """
+        for limit, cap in caps.items():
+            if cap < 0:
+                remedy = "Only limits with a maximum of 0 or more have an account."
+                raise CampaignError(f"the cap {cap} is negative.", where=f"limit {limit!r}", remedy=remedy)
+        with self._store.transaction() as session:
+            lock(session)
+            accounts = read_accounts(session, campaign)
+            self._recall(session, accounts)
+            for limit, cap in caps.items():
+                most = (largest or {}).get(limit, max(1, cap // 1000))
+                if limit in accounts:
+                    accounts[limit].ask(cap)
+                    accounts[limit].largest = most
+                else:
+                    session.connection().execute(insert(ACCOUNTS), [_new_account(campaign, limit, cap, most)])
+            save_accounts(session, accounts.values())
+
+    def freeze(self, campaign: str, *, frozen: bool = True) -> None:
+        """Stop a campaign's budgets from being drawn on, or let them again; what is held stays held.
+
+        Raises:
+            NotFoundError: the campaign has no accounts.
+        """
+        with self._store.transaction() as session:
+            lock(session)
+            accounts = _known(session, campaign)
+            self._recall(session, accounts)
+            for account in accounts.values():
+                account.frozen = frozen
+            save_accounts(session, accounts.values())
+
+    def room(self, session: Session, campaign: str) -> dict[str, int]:
+        """What the next decision may hold of each limit, micros; the worker's lease is filled up first.
+
+        A limit that is missing has no account: nothing can be held of it. What the answer says holds until the
+        transaction ends, less what is held meanwhile.
+        """
+        now = self._clock()
+        fence = self._fences.get(campaign, 0)
+        asked = {"of": campaign, "who": self._worker}
+        rows = session.execute(_LEFT, asked | {"number": fence}).all()
+        soon = now + self._term / 2
+        if not rows or any((x.left < x.largest_micros and not x.frozen) or x.expires_at < soon for x in rows):
+            fence = lend(session, campaign, self._worker, fence, now=now, term=self._term)
+            self._fences[campaign] = fence
+            rows = session.execute(_LEFT, asked | {"number": fence}).all()
+        return {row.limit_name: int(row.left) for row in rows}
+
+    def hold(
+        self,
+        session: Session,
+        campaign: str,
+        decision_id: str,
+        amounts: Mapping[str, int],
+        *,
+        sure: Mapping[str, int] | None = None,
+    ) -> None:
+        """Hold what a decision may cost at most, in the transaction that makes the decision durable.
+
+        Where this raises, the transaction (or the savepoint around the decision) must be rolled back.
+
+        Args:
+            session: of that transaction.
+            campaign: whose accounts.
+            decision_id: holds once.
+            amounts: by limit, micros, 0 or more.
+            sure: of these, what is spent whatever the outcome; default 0.
+
+        Raises:
+            LeaseLostError: the lease is over, or less is left of it; ask for `room` again, and decide again.
+        """
+        fence = self._fences.get(campaign, 0)
+        taken = {limit: amount for limit, amount in amounts.items() if amount}
+        if not taken:
+            return
+        common = {"of": campaign, "number": fence, "who": self._worker, "now": self._clock()}
+        found = session.connection().execute(
+            _TAKE, [common | {"limit": limit, "amount": amount} for limit, amount in taken.items()]
+        )
+        if found.rowcount != len(taken):
+            remedy = "Ask for the room again and decide again."
+            raise LeaseLostError(
+                "the lease is over or holds too little.", where=f"campaign {campaign!r}", remedy=remedy
+            )
+        _insert_holds(session, campaign, decision_id, fence, taken, sure or {})
+
+    def set_aside(self, session: Session, campaign: str, holder: str, amounts: Mapping[str, int]) -> dict[str, int]:
+        """Hold for a whole batch, without a lease; `settle` posts what the batch uses and frees the rest.
+
+        Args:
+            session: of a writing transaction.
+            campaign: whose accounts.
+            holder: the batch; a second time it is answered what it was set aside the first time.
+            amounts: by limit, micros.
+
+        Returns:
+            what is set aside: less than was asked for where less is free.
+
+        Raises:
+            NotFoundError: a limit has no account.
+        """
+        lock(session)
+        held = {row.limit_name: row.amount_micros for row in _holds_of(session, [holder])}
+        if held:
+            return {limit: int(amount) for limit, amount in held.items()}
+        accounts = _known(session, campaign, amounts)
+        self._recall(session, accounts)
+        given = {limit: min(amount, accounts[limit].free) for limit, amount in amounts.items()}
+        for limit, amount in given.items():
+            accounts[limit].held += amount
+        save_accounts(session, accounts.values())
+        _insert_holds(session, campaign, holder, 0, given, {})
+        return given
+
+    def settle(self, session: Session, decision_id: str, amounts: Mapping[str, int]) -> dict[str, int]:
+        """Spend these of what a decision holds and free the rest; a limit that is not named is freed whole.
+
+        A decision may be settled again, as a corrected outcome demands. What was freed before may be gone by then.
+
+        Returns:
+            by limit, what could not be spent: beyond what was held, or freed before and taken by others since.
+        """
+        return self._settle(session, [decision_id], lambda hold: amounts.get(hold.limit_name, 0))
+
+    def settle_outcomes(self, session: Session, succeeded: Mapping[str, bool]) -> dict[str, int]:
+        """Settle many decisions: a success spends all that it holds, a failure what is sure. Returns as `settle`."""
+        return self._settle(
+            session,
+            list(succeeded),
+            lambda hold: int(hold.amount_micros if succeeded[hold.decision_id] else hold.sure_micros),
+        )
+
+    def _settle(self, session: Session, ids: list[str], spend: Callable[[Row[Any]], int]) -> dict[str, int]:
+        lock(session)
+        accounts: dict[str, dict[str, Account]] = {}
+        short: dict[str, int] = {}
+        settled = []
+        for hold in (row for i in range(0, len(ids), _MOST_IDS) for row in _holds_of(session, ids[i : i + _MOST_IDS])):
+            if hold.campaign not in accounts:
+                accounts[hold.campaign] = read_accounts(session, hold.campaign)
+            wanted = spend(hold)
+            spent = _post(accounts[hold.campaign][hold.limit_name], hold, wanted)
+            settled.append({"decision": hold.decision_id, "limit": hold.limit_name, "spent": spent})
+            if spent < wanted:
+                short[hold.limit_name] = short.get(hold.limit_name, 0) + wanted - spent
+        if settled:
+            session.connection().execute(_SETTLE, settled)
+            save_accounts(session, [account for of in accounts.values() for account in of.values()])
+        return short
+
+    def reclaim(self, now: datetime) -> int:
+        """End every lease that has expired by this clock; returns how many micros are free again."""
+        with self._store.transaction() as session:
+            lock(session)
+            late = select(_lease.campaign).where(_lease.expires_at <= now).distinct().order_by(_lease.campaign)
+            freed = 0
+            for campaign in session.execute(late).scalars().all():
+                over = [lease for lease in read_leases(session, campaign) if lease.expires_at <= now]
+                freed += sum(lease.left for lease in over)
+                accounts = read_accounts(session, campaign)
+                end_leases(session, accounts, over)
+                save_accounts(session, accounts.values())
+        return freed
+
+    def balances(self, campaign: str) -> tuple[Balance, ...]:
+        """The accounts of a campaign, by limit."""
+        with self._store.transaction(write=False) as session:
+            accounts = read_accounts(session, campaign)
+            lent = _sums(session, campaign)[0]
+        return tuple(
+            Balance(a.limit, a.cap, a.held, a.spent, a.free, lent.get(a.limit, 0), a.frozen) for a in accounts.values()
+        )
+
+    def recount(self, campaign: str) -> tuple[Recount, ...]:
+        """Every account of a campaign beside the sum of its leases and of what its decisions hold and spent."""
+        with self._store.transaction() as session:  # as a writer, so that nothing changes between the questions
+            lock(session)
+            accounts = read_accounts(session, campaign)
+            lent, held, spent = _sums(session, campaign)
+        return tuple(
+            Recount(name, a.held, a.spent, lent.get(name, 0) + held.get(name, 0), spent.get(name, 0))
+            for name, a in accounts.items()
+        )
+
+    def _recall(self, session: Session, accounts: dict[str, Account]) -> None:
+        """End all leases of a campaign, so that what they do not use is free."""
+        for campaign in {account.campaign for account in accounts.values()}:
+            end_leases(session, accounts, read_leases(session, campaign))
+
+
+def _post(account: Account, hold: Row[Any], wanted: int) -> int:
+    """Spend on one hold, within what it holds; settled before, within what is free as well."""
+    wanted = max(0, min(wanted, hold.amount_micros))
+    if hold.spent_micros is None:
+        account.give_back(hold.amount_micros, spent=wanted)
+        return wanted
+    more = min(wanted - hold.spent_micros, account.asked - account.held - account.spent)
+    more = max(more, min(0, wanted - hold.spent_micros))
+    account.give_back(0, spent=more)
+    return int(hold.spent_micros + more)
+
+
+def _new_account(campaign: str, limit: str, cap: int, largest: int) -> dict[str, Any]:
+    amounts = {"asked_micros": cap, "cap_micros": cap, "held_micros": 0, "spent_micros": 0, "largest_micros": largest}
+    return {"campaign": campaign, "limit_name": limit, "fence": 0, "frozen": False, **amounts}
+
+
+def _known(session: Session, campaign: str, limits: Iterable[str] = ()) -> dict[str, Account]:
+    accounts = read_accounts(session, campaign)
+    missing = next((repr(limit) for limit in limits if limit not in accounts), "" if accounts else "any limit")
+    if missing:
+        raise NotFoundError(f"there is no account of {missing}.", where=f"campaign {campaign!r}")
+    return accounts
+
+
+def _holds_of(session: Session, ids: list[str]) -> list[Row[Any]]:
+    found = select(HOLDS).where(_hold.decision_id.in_(ids)).order_by(_hold.decision_id, _hold.limit_name)
+    return list(session.execute(found).all())
+
+
+def _insert_holds(
+    session: Session, campaign: str, decision_id: str, fence: int, amounts: Mapping[str, int], sure: Mapping[str, int]
+) -> None:
+    rows = [
+        {"decision_id": decision_id, "limit_name": limit, "campaign": campaign, "fence": fence}
+        | {"amount_micros": amount, "sure_micros": sure.get(limit, 0), "spent_micros": None}
+        for limit, amount in amounts.items()
+    ]
+    if rows:
+        session.connection().execute(insert(HOLDS), rows)
+
+
+def _sums(session: Session, campaign: str) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """By limit: the unused part of leases, what is held, what is spent."""
+    lent = select(_lease.limit_name, func.sum(_lease.granted_micros - _lease.used_micros))
+    held = select(_hold.limit_name, func.sum(_hold.amount_micros)).where(_hold.spent_micros.is_(None))
+    spent = select(_hold.limit_name, func.sum(_hold.spent_micros)).where(_hold.spent_micros.is_not(None))
+    questions = (
+        lent.where(_lease.campaign == campaign).group_by(_lease.limit_name),
+        held.where(_hold.campaign == campaign).group_by(_hold.limit_name),
+        spent.where(_hold.campaign == campaign).group_by(_hold.limit_name),
+    )
+    found = ({row[0]: int(row[1]) for row in session.execute(question)} for question in questions)
+    return next(found), next(found), next(found)

@@ -1,0 +1,79 @@
+"""The tables of the ledger: what a campaign may use, what workers have been lent of it, what decisions hold of it."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint
+from sqlmodel import Field, SQLModel
+
+from warehouse.columns import UtcTime
+
+
+def _micros(*, key: bool = False) -> Any:
+    return Field(sa_type=BigInteger, primary_key=key)
+
+
+class AccountRow(SQLModel, table=True):
+    """What a campaign may use of one limit, and what of it is taken.
+
+    `asked_micros` is the cap last asked for; `cap_micros` is it, or what was taken already when it was lowered.
+    `held_micros` is what is set aside: all that leases still lend, and all that decisions hold until their outcome.
+    """
+
+    __tablename__: ClassVar[Any] = "budget_account"
+    __table_args__ = (
+        CheckConstraint("held_micros >= 0 AND spent_micros >= 0", name="nothing_negative"),
+        CheckConstraint("held_micros + spent_micros <= cap_micros", name="never_over_the_cap"),
+        CheckConstraint("0 <= asked_micros AND asked_micros <= cap_micros", name="cap_keeps_what_is_taken"),
+    )
+
+    campaign: str = Field(primary_key=True)
+    limit_name: str = Field(primary_key=True)
+    asked_micros: int = _micros()
+    cap_micros: int = _micros()
+    held_micros: int = _micros()
+    spent_micros: int = _micros()
+    largest_micros: int = _micros()
+    fence: int = _micros()
+    frozen: bool = False
+
+
+class LeaseRow(SQLModel, table=True):
+    """What one worker was lent of one account. A lease that is over is deleted; its fence is never given again."""
+
+    __tablename__: ClassVar[Any] = "budget_lease"
+    __table_args__ = (
+        CheckConstraint("0 <= used_micros AND used_micros <= granted_micros", name="never_over_the_grant"),
+        ForeignKeyConstraint(
+            ["campaign", "limit_name"], ["budget_account.campaign", "budget_account.limit_name"], name="of_account"
+        ),
+    )
+
+    campaign: str = Field(primary_key=True)
+    limit_name: str = Field(primary_key=True)
+    fence: int = _micros(key=True)
+    worker: str
+    granted_micros: int = _micros()
+    used_micros: int = _micros()
+    expires_at: datetime = Field(sa_type=UtcTime)
+
+
+class HoldRow(SQLModel, table=True):
+    """What one decision, or one batch of them, takes of one account: at most `amount`, at least `sure`.
+
+    `spent_micros` is null until the outcome settles it. A `fence` of 0 was taken from the account without a lease.
+    """
+
+    __tablename__: ClassVar[Any] = "budget_hold"
+    __table_args__ = (
+        CheckConstraint("0 <= sure_micros AND sure_micros <= amount_micros", name="sure_within_amount"),
+        CheckConstraint("0 <= spent_micros AND spent_micros <= amount_micros", name="spent_within_amount"),
+    )
+
+    decision_id: str = Field(primary_key=True)
+    limit_name: str = Field(primary_key=True)
+    campaign: str
+    fence: int = _micros()
+    amount_micros: int = _micros()
+    sure_micros: int = _micros()
+    spent_micros: int | None = Field(default=None, sa_type=BigInteger)
