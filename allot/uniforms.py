@@ -18,6 +18,8 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 ODD = np.uint64(0xD1342543DE82EF95)
 SHIFT = np.uint64(0x632BE59BD9B4E019)
 UNIT = 1.0 / 9007199254740992.0  # 2^-53
+_ALL = (1 << 64) - 1
+_GOLDEN, _ODD, _SHIFT = int(GOLDEN), int(ODD), int(SHIFT)  # as plain integers: for one text that is quicker
 _BITS = np.uint64(8)  # of a byte
 _30, _27, _31 = np.uint64(30), np.uint64(27), np.uint64(31)  # made once: for one customer that counts
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -92,3 +94,27 @@ def keys(texts: Iterable[str]) -> NDArray[np.uint64]:
     encoded = [text.encode() for text in texts]
     offsets = np.cumsum([0, *(len(text) for text in encoded)])
     return text_keys(offsets, np.frombuffer(b"".join(encoded), np.uint8))
+
+
+def key(text: str) -> int:
+    """The key of one text, as `keys` has it: for who asks for one at a time, ten times as fast."""
+    encoded = text.encode()
+    out = _GOLDEN
+    for at in range(0, len(encoded), 8):
+        word = int.from_bytes(encoded[at : at + 8], "little")
+        out = _mixed(out ^ (word * _ODD + _SHIFT & _ALL))
+    return _mixed(out + len(encoded) * _GOLDEN & _ALL)
+
+
+def uniform(of: np.uint64, key: int, counter: int = 0) -> float:
+    """One uniform in (0, 1), as `uniforms` has it for the same key."""
+    x = _mixed(_mixed(int(of) + _GOLDEN & _ALL) ^ (key * _ODD + _SHIFT & _ALL))
+    x = _mixed(x + counter * _GOLDEN + 1 & _ALL)
+    return ((x >> 11) + 0.5) * UNIT
+
+
+def _mixed(x: int) -> int:
+    """`mix` of a plain integer."""
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & _ALL
+    x = (x ^ x >> 27) * 0x94D049BB133111EB & _ALL
+    return x ^ x >> 31

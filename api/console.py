@@ -151,17 +151,18 @@ def progress(*, quiet: bool = False) -> Iterator["Reporter"]:
 
 
 class _Lines:
-    """One line per finished stage."""
+    """One line per finished stage; its speed is that of the rows that were not done when it began."""
 
     def __init__(self) -> None:
-        self._started: dict[str, float] = {}
+        self._started: dict[str, tuple[float, int]] = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         if stage not in self._started or done == 0:
-            self._started[stage] = time.perf_counter()
+            self._started[stage] = time.perf_counter(), done
         if done >= total:
-            seconds = time.perf_counter() - self._started[stage]
-            speed = total / max(seconds, 1e-9)
+            began, before = self._started[stage]
+            seconds = time.perf_counter() - began
+            speed = (total - before) / max(seconds, 1e-9)
             rate = f", {speed:,.0f} rows/s" if total > 1 and speed >= 1.0 else ""
             sys.stderr.write(f"{stage}: {seconds:.1f} s{rate}\n")
             sys.stderr.flush()

@@ -10,7 +10,7 @@ import typer
 
 from allot import CampaignError
 from api import console
-from api.console import number, percent, safe, say, table
+from api.console import number, safe, say, table
 from api.options import Format, Output, answer
 
 if TYPE_CHECKING:
@@ -64,18 +64,19 @@ def simulate(
         if rounds is not None:
             document = _rounds(world, seeds, customers or _CUSTOMERS, rounds, reporter)
         else:
-            document = _compared(world, policies or _POLICIES, seeds, customers, to, report, reporter)
+            named = _POLICIES if policies is None else policies
+            document = _compared(world, named, seeds, customers, to, report, reporter)
     answer(document, output, _show_rounds if rounds is not None else _show)
 
 
 def _check(policies: str | None, rounds: int | None, to: Path | None, report: bool, write: Path | None) -> None:
     """Refuse what cannot be meant together."""
     where = "allot simulate"
-    if write is not None and (policies or rounds or to or report):
+    if write is not None and (policies is not None or rounds or to or report):
         raise CampaignError(
             "--write plays nothing.", where=where, remedy="Give it with WORLD, --seeds and --customers."
         )
-    if rounds is not None and (policies or to or report):
+    if rounds is not None and (policies is not None or to or report):
         raise CampaignError("--rounds plays `allot` alone and keeps nothing.", where=where, remedy="Leave it out.")
     if report and to is None:
         raise CampaignError("--report needs a folder.", where=where, remedy="Add --to FOLDER.")
@@ -86,7 +87,10 @@ def _written(world: str, seeds: str, customers: int, folder: Path) -> Document:
     from sims.files import write
     from sims.study import seeds_of
 
-    files = write(build(described(world), seeds_of(seeds)[0], customers), folder)
+    numbers = seeds_of(seeds)
+    if len(numbers) > 1:
+        raise CampaignError("--write writes one world.", where="--seeds", remedy=f"Write {numbers[0]}.")
+    files = write(build(described(world), numbers[0], customers), folder)
     return {"world": world, "files": [str(path) for path in asdict(files).values()]}
 
 
@@ -104,18 +108,19 @@ def _compared(
 ) -> Document:
     from sims import described
     from sims.comparison import Compared, summarised
+    from sims.fitted import pinned
     from sims.policies import policies_of
     from sims.runs import played
     from sims.study import Study, seeds_of
     from sims.trust import trusted
 
-    about = described(world)
+    about = pinned(described(world))
     sized = about if customers is None else replace(about, per_day=customers)
     study = Study(sized, policies_of(policies), seeds_of(seeds))
     with TemporaryDirectory(prefix="allot-sim-") as passing:
         folder = Path(passing) if to is None else to
         compared = Compared(played(study, folder, processes=os.cpu_count() or 1, reporter=reporter))
-    document = summarised(about.name, compared) | {"trust": trusted(compared)}
+    document = summarised(about.name, compared) | {"data": about.data, "trust": trusted(compared)}
     if to is None:
         return document
     document["folder"] = str(to / about.name)
@@ -134,32 +139,40 @@ def _show_files(d: Document) -> None:
 
 
 def _show(d: Document) -> None:
-    """Every policy beside the oracle, from the best to the worst."""
+    """Every policy beside the oracle, from the best to the worst; no wider than 80 characters."""
     order = sorted(d["summary"].items(), key=lambda item: -item[1]["oracle_share"])
     rows = [
         (
-            policy,
-            percent(x["oracle_share"]),
-            percent(x["worst"]),
-            percent(x["worst_day_share"]),
+            policy.replace("/", "\n/"),
+            _points(x["oracle_share"]),
+            _points(x["worst"]),
+            _points(x["worst_day_share"]),
             f"{x['regret']:,.0f}",
-            percent(x["spend"] / x["budget"]) if x["budget"] else "-",
+            _points(x["spend"] / x["budget"]) if x["budget"] else "-",
             _behind(x["behind"]),
         )
         for policy, x in order
     ]
-    heads = ("policy", "share", "worst seed", "worst day", "regret", "spent", "behind")
+    heads = ("policy", "share\n%", "worst\nseed", "worst\nday", "regret", "spent\n%", "behind")
     seeds = order[0][1]["seeds"]
-    title = f"World {d['world']}: share of what the oracle earns, {seeds} seed{'s' if seeds != 1 else ''}"
-    table(title, heads, rows)
-    ahead = f"how many points {safe(d['reference'])} is ahead, paired over seeds, with 95 % interval"
-    say(f"Behind: {ahead}. Regret: money per seed.")
+    table(f"World {d['world']}: % of what the oracle earns, {seeds} seed{'s' if seeds != 1 else ''}", heads, rows)
+    say(f"Behind: points by which {safe(d['reference'])} is ahead, paired over seeds, with 95 % interval.")
+    say("Regret: money per seed. Spent: % of the budget.")
     refused = {policy: x["refused_days"] for policy, x in d["summary"].items() if x["refused_days"]}
-    say(*(f"{safe(policy)}: {days:,} days had no plan, and nobody got anything." for policy, days in refused.items()))
+    say(
+        *(
+            f"{safe(policy)}: days without a plan, on which nobody got anything: {days:,}."
+            for policy, days in refused.items()
+        )
+    )
     if "folder" in d:
         say(f"Runs: {safe(d['folder'])}")
     if "html" in d:
         say(f"Report: {safe(d['html'])}")
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f}"
 
 
 def _behind(x: Document | None) -> str:

@@ -6,17 +6,19 @@ comparison, the more so the fewer successes there are. Below 50 successes nobody
 """
 
 import argparse
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logit as logit_of
 
 from api.console import say, table
 from bandit import Log, Rows, fit_basis, fit_prior, start
 from benchmarks.classification_tasks import DATA
 from benchmarks.measure import timed
+from benchmarks.replay_candidates import CHANCE, Judged, best_arm, chances, greedy, judged, rates
 from benchmarks.replay_logs import LOGS
 from sims.learners import Fixed, Learner, Linear, Money, Residual, Uniform
 from sims.replay import RandomisedLog, Replayed, always, replayed
@@ -25,6 +27,7 @@ FIRST_SEED = 1000
 _LINTS_SD = 0.1  # α, as tuned for the classification sets
 BEST = "best arm, in hindsight"
 _FEWEST = 50  # successes on either side of a comparison
+_LISTED = 12  # arms, each a candidate in a row of its own
 
 
 def learners(known: RandomisedLog, coming: RandomisedLog, seed: int) -> dict[str, Learner]:
@@ -48,21 +51,15 @@ def learners(known: RandomisedLog, coming: RandomisedLog, seed: int) -> dict[str
         "logistic-ts": Residual(plain, psi, np.full_like(served, rate), money),
         "lints-log": taught,
         "prior-greedy": Fixed(served[:, :-1].astype(np.float64)),
-        "best-static": Fixed(np.tile(_rates(known), (len(coming.arm), 1))),
+        "best-static": Fixed(np.tile(rates(known), (len(coming.arm), 1))),
         "uniform": Uniform(k),
     }
-
-
-def _rates(log: RandomisedLog) -> NDArray[np.float64]:
-    """(k,) successes per decision of each arm."""
-    k = len(log.arms)
-    return np.bincount(log.arm, log.outcome, k) / np.maximum(np.bincount(log.arm, minlength=k), 1)
 
 
 def played(known: RandomisedLog, coming: RandomisedLog, seed: int) -> dict[str, Replayed]:
     """Everybody's replay of the second half, and that of the best single arm."""
     out = {name: replayed(coming, one, seed=seed) for name, one in learners(known, coming, seed).items()}
-    return out | {BEST: always(coming, int(_rates(coming).argmax()))}
+    return out | {BEST: always(coming, best_arm(coming))}
 
 
 def verdict(found: dict[str, Replayed]) -> str:
@@ -72,6 +69,31 @@ def verdict(found: dict[str, Replayed]) -> str:
         return f"cannot tell: fewer than {_FEWEST} successes"
     gain, error = own.minus(best)
     return f"{'kept' if gain + 1.96 * error >= 0 else 'BROKEN'}: not significantly below the best single arm"
+
+
+def candidates(known: RandomisedLog, coming: RandomisedLog, seed: int) -> dict[str, Judged]:
+    """What the evaluation says of ours, of the trees, and of what can only be bad; see `judged`."""
+    honest = learners(known, coming, seed)
+    lies = replace(known, outcome=np.random.default_rng([seed, 3]).permutation(known.outcome))
+    misled = learners(lies, coming, seed)
+    learnt = {name: chances(one, coming) for name, one in honest.items() if isinstance(one, Residual)} | {
+        "prior-greedy": greedy(honest["prior-greedy"], coming),
+        "the trees' least liked": greedy(honest["prior-greedy"], coming, least=True),
+        "trees that learnt shuffled outcomes": greedy(misled["prior-greedy"], coming),
+    }
+    return judged(known, coming, learnt)
+
+
+def refused(found: dict[str, Judged]) -> str:
+    """Whether the other half of the promise is kept: nobody who is worse is called better."""
+    worse = {name: one for name, one in found.items() if one.worse}
+    if not worse:
+        return "cannot tell: the first half shows no candidate to be worse"
+    count = Counter(one.word for one in worse.values())
+    wrong = [name for name, one in worse.items() if one.word == "better"]
+    kept = f"BROKEN, {', '.join(wrong)}" if wrong else "kept"
+    words = ", ".join(f"{count[word]} {word}" for word in ("worse", "not told apart", "withheld", "better"))
+    return f"{kept}: of {len(worse)} candidates that the first half shows to be worse, none is called better ({words})"
 
 
 def main() -> None:
@@ -88,6 +110,8 @@ def main() -> None:
             continue
         found, seconds = timed(partial(played, known, coming, options.seed))
         _told(found, coming, seconds)
+        rivals, seconds = timed(partial(candidates, known, coming, options.seed))
+        _judged(rivals, coming, seconds)
 
 
 def _told(found: dict[str, Replayed], log: RandomisedLog, seconds: float) -> None:
@@ -101,6 +125,25 @@ def _told(found: dict[str, Replayed], log: RandomisedLog, seconds: float) -> Non
     title = f"{log.name}: {len(log.arm):,} decisions replayed, {len(log.arms)} arms, successes per 1,000"
     table(title, ("", "heard", "successes", "per 1,000", "minus the last, 95 %"), rows)
     say(f"{verdict(found)}. {seconds:.0f} CPU s")
+
+
+def _judged(found: dict[str, Judged], log: RandomisedLog, seconds: float) -> None:
+    best = next(iter(found))
+    listed = [
+        name for name, one in found.items() if one.worse is None or len(log.arms) <= _LISTED or name in (best, CHANCE)
+    ]
+    rows = [(name, *_figures(found[name]), "" if name == best else found[name].word) for name in listed]
+    title = f"{log.name}: candidates judged on the second half, per 1,000 decisions; {best} was best in the first"
+    table(title, ("", "value, 95 %", "minus the best, 95 %", "verdict", "it is"), rows)
+    others = Counter(one.word for name, one in found.items() if name not in listed)
+    say(*(f"{count} other arms: {word}." for word, count in others.items()))
+    say(f"{refused(found)}. {seconds:.0f} CPU s")
+
+
+def _figures(one: Judged) -> tuple[str, str, str]:
+    value, gap = next(x for x in one.report.estimates if x.estimator == "snips"), one.gap
+    interval = f"{1e3 * value.value:.1f} ({1e3 * value.low:.1f} to {1e3 * value.high:.1f})"
+    return interval, f"{1e3 * gap.value:+.1f} ({1e3 * gap.low:+.1f} to {1e3 * gap.high:+.1f})", one.report.verdict
 
 
 if __name__ == "__main__":

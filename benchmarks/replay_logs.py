@@ -1,6 +1,7 @@
 """Three randomised logs, each in two halves: one that everybody may know, one to be replayed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def starbucks(folder: Path) -> Halves:
     columns: dict[str, list[Any]] = {name: [people[name][i] for i in at] for name in names} | {"wave": shown["wave"]}
     arm = [f"{a:02d}" for a in shown["offer_idx"]]
     log = _log("Starbucks", columns, (*names, "wave"), arm, shown["completed"], shown["propensity"])
-    return _halved(log, np.array(shown["split"]) == "train")
+    return _halved(replace(log, customer=np.array(at)), np.array(shown["split"]) == "train")
 
 
 def open_bandit(folder: Path) -> Halves:

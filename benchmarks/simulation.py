@@ -35,7 +35,7 @@ POLICIES: Final = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="these parts alone")
-    parser.add_argument("--world", default="nbo", help="of the comparison within limits")
+    parser.add_argument("--worlds", nargs="+", default=["nbo", "nbo-trees"], help="of the comparison within limits")
     parser.add_argument("--seeds", type=int, default=10, help="of the comparison, at least 2")
     parser.add_argument("--to", type=Path, help="keep the runs of the comparison here")
     parser.add_argument("--per-day", type=int, default=50_000, help="customers of a day when speed is measured")
@@ -46,7 +46,8 @@ def main() -> None:
         _speed(options.per_day, options.days)
     if "limits" in options.only:
         with TemporaryDirectory() as passing:
-            _limits(options.world, options.seeds, options.to or Path(passing))
+            for world in options.worlds:
+                _limits(world, options.seeds, options.to or Path(passing))
 
 
 def _speed(per_day: int, days: int) -> None:

@@ -13,7 +13,7 @@ from bandit import Beliefs, Learnt
 from engine.campaign import Campaign
 from engine.catalogue import catalogue
 from engine.features import FeatureSpec
-from engine.models import Foundation
+from engine.models import Foundation, Scored
 from engine.rows import Past, customer_features, memory_of
 from engine.stages import Stages
 from governance import (
@@ -135,6 +135,23 @@ def held_out(workspace: "Workspace", keys: NDArray[np.uint64], share: float) -> 
     return uniforms(stream(workspace.house_key, "holdout"), keys) < share
 
 
+def scored_audience(
+    connection: "DuckDBPyConnection", audience: Audience, campaign: Campaign, foundation: Foundation, stages: Stages
+) -> Scored:
+    """What training says of everybody in an audience, before the posterior has spoken.
+
+    Raises:
+        DataError: a column that the model reads has vanished.
+    """
+    people = audience.people
+    n = len(people.key)
+    with stages("features", n):
+        table = customer_features(connection, people.customer_id, campaign.as_of, people.memory, foundation.features)
+        _check_columns(foundation, table)
+    with stages("scores", n) as done:
+        return foundation.scored(table, done)
+
+
 def audience_beliefs(
     connection: "DuckDBPyConnection",
     audience: Audience,
@@ -146,20 +163,18 @@ def audience_beliefs(
     success brings over the offer's margin (None where that is the same for everybody).
     """
     foundation, posterior = model
-    people = audience.people
-    n = len(people.key)
-    with stages("features", n):
-        table = customer_features(connection, people.customer_id, campaign.as_of, people.memory, foundation.features)
-        _check_columns(foundation, table)
-    with stages("scores", n) as done:
-        scored = foundation.scored(table, done)
-    arms = foundation.arms(audience.offers)
+    scored = scored_audience(connection, audience, campaign, foundation, stages)
+    with stages("beliefs", len(scored.basis)):
+        return catalogue_beliefs(scored, posterior, foundation.arms(audience.offers))
+
+
+def catalogue_beliefs(scored: Scored, posterior: Learnt, arms: NDArray[np.intp]) -> tuple[Beliefs, Floats | None]:
+    """`audience_beliefs` of customers that are scored already; `arms` are those of the catalogue, then of no offer."""
     relative = None if scored.relative is None else scored.relative[:, arms]
-    with stages("beliefs", n):
-        every = posterior.beliefs(scored.basis, scored.logits)
-        if len(arms) == every.mean.shape[1] and np.array_equal(arms, np.arange(len(arms))):
-            return every, relative
-        return Beliefs(np.ascontiguousarray(every.mean[:, arms]), np.ascontiguousarray(every.sd[:, arms])), relative
+    every = posterior.beliefs(scored.basis, scored.logits)
+    if len(arms) == every.mean.shape[1] and np.array_equal(arms, np.arange(len(arms))):
+        return every, relative
+    return Beliefs(np.ascontiguousarray(every.mean[:, arms]), np.ascontiguousarray(every.sd[:, arms])), relative
 
 
 def _check_columns(foundation: Foundation, table: pa.Table) -> None:

@@ -1,6 +1,5 @@
 """An allocation as arrays: the pure middle between what the warehouse knows and what it will keep."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -18,15 +17,13 @@ from engine.objective import Terms, Worth, check_objective, worth_of
 from engine.oracle import some_scores
 from engine.plan import Draws, Plan, best_plan, check_feasible, drawn_plan
 from engine.rows import Past
-from engine.segments import Segmented, segmented
+from engine.segments import Segmented, known_values, segmented
 from engine.stages import Stages
 from engine.stamp import Stamp
 from portfolio import Problem
-from warehouse import DataVersion, attach, connect, distinct_values, read_version
+from warehouse import DataVersion, attach, connect, read_version
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from warehouse import Store, Workspace
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -139,7 +136,9 @@ def set_up_with(
         held = held_out(workspace, audience.people.key, campaign.exploration.holdout)
         people = remembering(audience.people, model[0].features)
         audience = Audience(people, audience.rules, audience.offers, audience.eligible, held)
-        segments = segmented(campaign.limits, audience.offers, audience.people.columns, _domain(connection, version))
+        segments = segmented(
+            campaign.limits, audience.offers, audience.people.columns, known_values(connection, version)
+        )
         foundation, posterior = taking_in(model, audience.offers)
         beliefs, relative = audience_beliefs(connection, audience, campaign, (foundation, posterior), stages)
     played = posterior.temperature()[foundation.arms(audience.offers)] * campaign.exploration.temperature
@@ -148,11 +147,6 @@ def set_up_with(
         worth = worth_of(campaign.objective, beliefs, audience.eligible, terms, played)
     newcomers = tuple(offer for offer in audience.offer_ids if offer in foundation.newcomers)
     return Setup(audience, beliefs, terms, worth, segments, played, newcomers)
-
-
-def _domain(connection: "DuckDBPyConnection", version: DataVersion) -> Callable[[str], set[object]]:
-    known = version.tables["customers"].columns
-    return lambda column: set(distinct_values(connection, "customers", column)) if column in known else set()
 
 
 def compute(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: Stamp, stages: Stages) -> Computed:

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from allot import CampaignError
 from engine.campaign import LimitSpec, Where
 from portfolio import Limit, Selection, Share
+from warehouse import DataVersion, distinct_values
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 Condition = tuple[str, tuple[Any, ...]]
 """A customer column and the values that match."""
@@ -69,6 +73,12 @@ def segmented(
     limits = tuple(_limit(spec, selection) for spec in specs)
     labels = tuple(_label(conditions, pattern) for pattern in patterns)
     return Segmented(limits, cell.reshape(-1).astype(np.int32), labels)
+
+
+def known_values(connection: "DuckDBPyConnection", version: DataVersion) -> Callable[[str], set[object]]:
+    """All values of a customer column in a version of the data, for `segmented`."""
+    known = version.tables["customers"].columns
+    return lambda column: set(distinct_values(connection, "customers", column)) if column in known else set()
 
 
 def distinct_rows(met: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:

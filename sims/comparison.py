@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from allot import CampaignError
 from sims.people import Floats
 from sims.policies import ORACLE
 from sims.run_files import Run
@@ -50,6 +51,14 @@ class Compared:
         out: Floats = self.daily(policy, "reward").sum(1) / self.daily(ORACLE, "reward").sum(1)
         return out
 
+    def daily_shares(self, policy: str) -> Floats:
+        """(seeds, days) of what the oracle earns that day; NaN where it earns nothing."""
+        return share_of(self.daily(policy, "reward"), self.daily(ORACLE, "reward"))
+
+    def spent(self, policy: str) -> Floats:
+        """(seeds, days) of the day's budget; NaN where there is none."""
+        return share_of(self.daily(policy, "spend"), self.daily(policy, "budget"))
+
     def phases(self, policy: str) -> list[dict[str, Any]]:
         """Mean regret per day and its interval in each part of the run; days count from 1."""
         parts = np.array_split(np.arange(self.regret(policy).shape[1]), PHASES)
@@ -67,6 +76,12 @@ class Compared:
         return out
 
 
+def share_of(part: Floats, whole: Floats) -> Floats:
+    """Element by element; NaN where the whole is not above 0."""
+    out: Floats = np.full(part.shape, np.nan)
+    return np.divide(part, whole, out=out, where=whole > 0.0)
+
+
 def interval(values: NDArray[np.floating[Any]]) -> dict[str, float | None]:
     """Mean over seeds (s,) with its standard error and 95 % interval by Student's t; of one seed the mean alone."""
     mean, count = float(np.mean(values)), len(values)
@@ -78,15 +93,22 @@ def interval(values: NDArray[np.floating[Any]]) -> dict[str, float | None]:
 
 
 def summarised(world: str, compared: Compared) -> dict[str, Any]:
-    """Every run, and every policy over its seeds, as one document."""
+    """Every run, and every policy over its seeds, as one document.
+
+    Raises:
+        CampaignError: on all days of a seed nobody could have earned anything, so that there are no shares of it.
+    """
+    for seed, best in zip(compared.seeds, compared.daily(ORACLE, "reward").sum(1), strict=True):
+        if not best > 0.0:
+            remedy = "Give it more --customers or days, offers that cost less, or a budget."
+            raise CampaignError(f"nothing can be earned with seed {seed}.", where=f"world {world!r}", remedy=remedy)
     runs = [line for policy in compared.policies for line in _runs(world, compared, policy)]
     summary = {policy: _summary(compared, policy) for policy in compared.policies}
     return {"world": world, "reference": compared.reference, "runs": runs, "summary": summary}
 
 
 def _runs(world: str, compared: Compared, policy: str) -> list[dict[str, Any]]:
-    best, own = compared.daily(ORACLE, "reward"), compared.daily(policy, "reward")
-    daily = own / best
+    best, own, daily = compared.daily(ORACLE, "reward"), compared.daily(policy, "reward"), compared.daily_shares(policy)
     return [
         {
             "world": world,
@@ -99,8 +121,8 @@ def _runs(world: str, compared: Compared, policy: str) -> list[dict[str, Any]]:
             "budget": float(run.budget.sum()),
             "decisions": int(run.decisions.sum()),
             "contacts": int(run.contacts.sum()),
-            "worst_day": int(daily[s].argmin()) + 1,
-            "worst_day_share": float(daily[s].min()),
+            "worst_day": int(np.nanargmin(daily[s])) + 1,
+            "worst_day_share": float(np.nanmin(daily[s])),
             "refused_days": sum(status != "released" for status in run.status),
             "seconds": float(run.seconds.sum()),
         }
@@ -120,7 +142,7 @@ def _summary(compared: Compared, policy: str) -> dict[str, Any]:
         **over,
         "worst": float(shares.min()),
         "worst_seed": compared.seeds[int(shares.argmin())],
-        "worst_day_share": float((compared.daily(policy, "reward") / compared.daily(ORACLE, "reward")).min()),
+        "worst_day_share": float(np.nanmin(compared.daily_shares(policy))),
         "reward": float(compared.daily(policy, "reward").sum(1).mean()),
         "regret": float(compared.regret(policy).sum(1).mean()),
         "spend": float(compared.daily(policy, "spend").sum(1).mean()),

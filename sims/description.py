@@ -3,7 +3,8 @@
 Moments are shares of the world's days, so that a shorter world has them, too. Effects are in logits.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -15,6 +16,8 @@ Kind: TypeAlias = Literal["none", "sudden", "gradual", "recurring"]
 
 KINDS: Final = ("none", "sudden", "gradual", "recurring")
 _MANY: Final = 10_000_000
+_TWELVE: Final = (12, 8)  # offers of `nbo`, and how many of them are in the log
+_NAME: Final = re.compile(r"[^\W_][\w .-]{0,79}")
 _T = TypeVar("_T", bound="Section")
 
 
@@ -80,8 +83,8 @@ class Taste(Section):
 class Offering(Section):
     """How many offers, how many of them are in the log, and when they come and go."""
 
-    count: int = _between(12, 1, 200)
-    warm: int = _between(8, 1, 200)
+    count: int = _between(_TWELVE[0], 1, 200)
+    warm: int = _between(_TWELVE[1], 1, 200)
     arrivals: tuple[float, ...] = _share(())  # of the offers that are not warm, in order; the others are there
     retirements: tuple[float, ...] = _share(())  # of the warm offers, in order; the others stay
 
@@ -176,6 +179,7 @@ class Description(Section):
     history: int = _between(30_000, 1, _MANY)  # logged exposures; a tenth is added as control group
     fatigue: float = _between(0.0, 0.0, 3.0)  # logit lost by every offer for each contact in the last 30 days
     workspace: str | None = field(default=None, metadata={"optional": True})  # folder of one whose log is the truth
+    data: str | None = field(default=None, metadata={"optional": True})  # version of its tables; None = the one now
     taste: Taste = Taste()
     offers: Offering = Offering()
     money: Amounts = Amounts()
@@ -190,25 +194,31 @@ class Description(Section):
     def __post_init__(self) -> None:
         """Each key by itself, then what several say together."""
         Section.__post_init__(self)
-        offers, alone = self.offers, self.alone
-        settled = (self.taste, self.money, alone) != (Taste(), Amounts(), Alone())
-        for wrong, what, remedy in (
-            (offers.warm > offers.count, "more offers are warm than there are.", "Lower warm or raise count."),
-            (len(offers.arrivals) > offers.count - offers.warm, "more offers arrive than are cold.", "Drop some."),
-            (len(offers.retirements) >= offers.warm, "no warm offer would stay.", "Let one stay."),
-            (
-                alone.sure_things + alone.lost_causes + alone.do_not_disturbs > 1.0,
-                "shares of customers add up to more than 1.",
-                "Lower one in [alone].",
-            ),
-            (
-                self.workspace is not None and settled,
-                "the log of the workspace has settled taste, money and kinds of customers.",
-                "Drop [taste], [money] and [alone].",
-            ),
-        ):
-            if wrong:
-                raise CampaignError(what, where=f"world {self.name!r}", remedy=remedy)
+        for what, remedy in _contradictions(self):
+            raise CampaignError(what, where=f"world {self.name!r}", remedy=remedy)
+
+
+def _contradictions(about: Description) -> Iterator[tuple[str, str]]:
+    """What is wrong between keys, and what to do about it."""
+    offers, alone = about.offers, about.alone
+    if not _NAME.fullmatch(about.name):
+        remedy = "Write letters, digits, spaces, dots, - and _, a letter or digit first."
+        yield "the name cannot be that of a folder.", remedy
+    if alone.sure_things + alone.lost_causes + alone.do_not_disturbs > 1.0:
+        yield "shares of customers add up to more than 1.", "Lower one in [alone]."
+    if about.data is not None and about.workspace is None:
+        yield "data is a version of a workspace's tables.", "Add workspace, or drop data."
+    if about.workspace is not None:  # how many offers there are, and which are warm, its log tells later
+        if (about.taste, about.money, alone, offers.count, offers.warm) != (Taste(), Amounts(), Alone(), *_TWELVE):
+            remedy = "Drop [taste], [money], [alone], and count and warm of [offers]."
+            yield "the log of the workspace settles tastes, money, kinds of customers and offers.", remedy
+        return
+    if offers.warm > offers.count:
+        yield "more offers are warm than there are.", "Lower warm or raise count."
+    if len(offers.arrivals) > offers.count - offers.warm:
+        yield "more offers arrive than are cold.", "Drop some."
+    if len(offers.retirements) >= offers.warm:
+        yield "no warm offer would stay.", "Let one stay."
 
 
 NBO: Final = Description()

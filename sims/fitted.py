@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from allot import DataError
+from allot import DataError, WorkspaceError
 from bandit import Columns, Log, fit_prior
 from engine.catalogue import catalogue
 from engine.features import learn_spec
@@ -25,7 +25,7 @@ from sims.offers import OfferTable
 from sims.people import Customers, Floats, Ints
 from sims.response import sigmoid
 from sims.world import World
-from warehouse import Workspace, attach, connect, current_version
+from warehouse import DataVersion, Workspace, attach, connect, current_version, read_version
 
 _NO_FEATURES = ("customer_id", "household_id", "consent", "valid_from")
 _MOST_LEVELS = 20  # of a category that is read
@@ -48,20 +48,30 @@ class Source:
     shown: Floats
 
 
-def source_of(workspace: Workspace, *, seed: int = 0) -> Source:
+def pinned(about: Description) -> Description:
+    """The description with the data version of its workspace, so that a later `allot load` does not change its worlds.
+
+    Raises:
+        WorkspaceError, DataError: there is no workspace, or no log in it.
+    """
+    if about.workspace is None or about.data is not None:
+        return about
+    return replace(about, data=_version(_opened(about.workspace), None).id)
+
+
+def source_of(workspace: Workspace, data: str | None = None, *, seed: int = 0) -> Source:
     """Fit the truth to the exposures of a workspace; events and rules are not read.
 
     Args:
         workspace: with customers, offers and exposures.
+        data: version of these; None = what is loaded now.
         seed: of the trees.
 
     Raises:
         DataError: a table is not loaded, or the log speaks of nobody who is known.
+        NotFoundError: there is no such version.
     """
-    version = current_version(workspace)
-    for table in ("customers", "offers", "exposures"):
-        if table not in version.tables:
-            raise DataError(f"no {table} are loaded.", where="workspace", remedy=f"Run `allot load --{table} FILE`.")
+    version = _version(workspace, data)
     with connect(workspace) as connection:
         attach(connection, workspace, version)
         catalogued = catalogue(connection)
@@ -82,18 +92,34 @@ def source_of(workspace: Workspace, *, seed: int = 0) -> Source:
     return Source(customers, offers, chance, shown)
 
 
-def after_workspace(folder: str, about: Description, seed: int, customers: int | None) -> World:
-    """`fitted_world` of the workspace in a folder, whose truth is fitted once in a process.
+def after_workspace(about: Description, seed: int, customers: int | None) -> World:
+    """`fitted_world` of the workspace that a description names, whose truth is fitted once in a process.
 
     Raises:
-        WorkspaceError, DataError: there is no workspace, or no log in it.
+        WorkspaceError, DataError, NotFoundError: there is no workspace, no log in it, or no such version.
     """
-    return fitted_world(_source(folder), about, seed, customers)
+    named = pinned(about)
+    return fitted_world(_source(str(named.workspace), str(named.data)), about, seed, customers)
 
 
 @cache
-def _source(folder: str) -> Source:
-    return source_of(Workspace.open(Path(folder)))
+def _source(folder: str, data: str) -> Source:
+    return source_of(_opened(folder), data)
+
+
+def _opened(folder: str) -> Workspace:
+    if not (Path(folder) / "workspace.toml").exists():
+        remedy = "Mend `workspace` in the description; a path begins where `allot` is called."
+        raise WorkspaceError("is not a workspace.", where=str(Path(folder).absolute()), remedy=remedy)
+    return Workspace.open(Path(folder))
+
+
+def _version(workspace: Workspace, data: str | None) -> DataVersion:
+    version = current_version(workspace) if data is None else read_version(workspace, data)
+    for table in ("customers", "offers", "exposures"):
+        if table not in version.tables:
+            raise DataError(f"no {table} are loaded.", where="workspace", remedy=f"Run `allot load --{table} FILE`.")
+    return version
 
 
 def fitted_world(source: Source, about: Description, seed: int, customers: int | None = None) -> World:
@@ -108,10 +134,14 @@ def fitted_world(source: Source, about: Description, seed: int, customers: int |
         about: how the world goes on.
         seed: of everything but the truth.
         customers: see `sims.world.build`.
+
+    Raises:
+        CampaignError: more offers arrive or retire than the catalogue has.
     """
     k, n = len(source.offers), about.days * about.per_day if customers is None else customers
     warm = int(source.offers.warm.sum())
-    settled = replace(about, offers=replace(about.offers, count=k, warm=warm))
+    offers = replace(about.offers, count=k, warm=warm)
+    settled = replace(about, workspace=None, data=None, offers=offers)  # what comes and goes must fit the catalogue
     row = generator(seed, "who comes").integers(0, len(source.customers), n)
     before = source.chance[row]
     return World(

@@ -42,7 +42,8 @@ class News:
                 self.coming[when].append(Item(day, rows[at], arm[at], said[at], right))
 
     def tell(self, learner: Learner, day: int) -> None:
-        """Everything that is heard on a day, the oldest decisions first."""
-        for item in sorted(self.coming.pop(day, ()), key=lambda item: (item.window, item.right)):
+        """Everything that has been heard by a day and was not told yet, the oldest decisions first."""
+        due = [item for on in [on for on in self.coming if on <= day] for item in self.coming.pop(on)]
+        for item in sorted(due, key=lambda item: (item.window, item.right)):
             hear = learner.correct if item.right else learner.hear
             hear(item.rows, item.arm, item.outcome.astype(np.float64), item.window)

@@ -136,14 +136,14 @@ def _counted(
     contacted = np.flatnonzero(decided.choice >= 0)
     taken = decided.choice[contacted]
     used = usage(batch.limits, use_of(batch.problem(batch.value), decided.choice), decided.prices)
-    budgets = [x.maximum for x, limit in zip(used, batch.limits, strict=True) if limit.measure == "cost" and x.maximum]
+    costs = [x.maximum for x, limit in zip(used, batch.limits, strict=True) if limit.measure == "cost"]
     return Played(
         day=batch.day,
         decisions=n,
         contacts=np.bincount(taken, minlength=k),
         reward=float(batch.value[contacted, taken].sum()),
         spend=float(batch.cost[contacted, taken].sum()),
-        budget=min(budgets, default=np.nan),
+        budget=min((most for most in costs if most is not None), default=np.nan),
         fullest=max((x.used / x.maximum for x in used if x.maximum), default=0.0),
         propensity=decided.propensity,
         prices=decided.prices,

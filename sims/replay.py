@@ -32,6 +32,7 @@ class RandomisedLog:
         arm: (n,) 0 to k − 1.
         outcome: (n,) 0 or 1.
         propensity: (n,) of the arm that was drawn.
+        customer: (n,) or None. Decisions about one customer share a number; what comes of them is not independent.
 
     Raises:
         ShapeError: arrays disagree, an arm is unknown, or chances were not equal: replay would be biased.
@@ -45,11 +46,13 @@ class RandomisedLog:
     arm: Ints
     outcome: Floats
     propensity: Floats
+    customer: Ints | None = None
 
     def __post_init__(self) -> None:
         """Checks what is stated above."""
         k = len(self.arms)
-        if not len(self.customers) == len(self.arm) == len(self.outcome) == len(self.propensity) > 0:
+        columns = (self.arm, self.outcome, self.propensity, self.arm if self.customer is None else self.customer)
+        if not (len(self.customers) > 0 and all(len(column) == len(self.customers) for column in columns)):
             raise ShapeError("customers, arms, outcomes and propensities are not equally many.", where=self.name)
         if not 0 <= self.arm.min() <= self.arm.max() < k:
             raise ShapeError(f"an arm is outside 0 to {k - 1}.", where=self.name)
@@ -59,16 +62,24 @@ class RandomisedLog:
 
     def taken(self, rows: Ints) -> "RandomisedLog":
         """Some of its decisions, in that order."""
-        some = (self.arm[rows], self.outcome[rows], self.propensity[rows])
+        customer = None if self.customer is None else self.customer[rows]
+        some = (self.arm[rows], self.outcome[rows], self.propensity[rows], customer)
         return RandomisedLog(self.name, self.customers[rows], self.columns, self.levels, self.arms, *some)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replayed:
-    """What a learner did with a log: `matched` (n,) where it would have decided alike; `outcome` (n,) of the log."""
+    """What a learner did with a log.
+
+    Args:
+        matched: (n,) where it would have decided alike.
+        outcome: (n,) of the log.
+        customer: (n,) of the log, or None.
+    """
 
     matched: NDArray[np.bool_]
     outcome: Floats
+    customer: Ints | None = None
 
     @property
     def value(self) -> float:
@@ -83,16 +94,20 @@ class Replayed:
 
     @property
     def std_error(self) -> float:
-        """Of the value."""
-        return _error(self.influence)
+        """Of the value, by customer."""
+        return _error(self.influence, self.customer)
 
     def minus(self, other: "Replayed") -> tuple[float, float]:
-        """How much more it earns per decision than another on the same log, and the standard error, paired by rows."""
-        return self.value - other.value, _error(self.influence - other.influence)
+        """How much more it earns per decision than another on the same log, paired by rows, and the standard error."""
+        return self.value - other.value, _error(self.influence - other.influence, self.customer)
 
 
-def _error(influence: Floats) -> float:
-    return float(influence.std(ddof=1) / np.sqrt(len(influence)))
+def _error(influence: Floats, customer: Ints | None) -> float:
+    """Standard error of a mean over rows (n,), of which those of one customer are one observation."""
+    n = len(influence)
+    each = influence if customer is None else np.bincount(np.unique(customer, return_inverse=True)[1], influence)
+    m = len(each)
+    return float(each.std(ddof=1) * np.sqrt(m) / n)
 
 
 def replayed(log: RandomisedLog, learner: Learner, *, seed: int, windows: int = WINDOWS) -> Replayed:
@@ -112,9 +127,9 @@ def replayed(log: RandomisedLog, learner: Learner, *, seed: int, windows: int = 
         same = rows[learner.scores(rows, r).argmax(1) == log.arm[rows]]
         matched[same] = True
         learner.hear(same, log.arm[same], log.outcome[same], window)
-    return Replayed(matched, log.outcome)
+    return Replayed(matched, log.outcome, log.customer)
 
 
 def always(log: RandomisedLog, arm: int) -> Replayed:
     """One arm for everybody."""
-    return Replayed(log.arm == arm, log.outcome)
+    return Replayed(log.arm == arm, log.outcome, log.customer)

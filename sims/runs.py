@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -13,6 +13,7 @@ from allot import WorkspaceError
 from engine.stages import Reporter, silent
 from sims.days import Known
 from sims.description import Description
+from sims.fitted import pinned
 from sims.play import play
 from sims.policies import ORACLE, Policy, own
 from sims.run_files import Run, path_of, read_run, settings_of, write_run
@@ -52,6 +53,7 @@ def played(study: Study, folder: Path, *, processes: int = 2, reporter: Reporter
     Raises:
         WorkspaceError: the folder has runs of another setting, or a process ended before its time.
     """
+    study = replace(study, about=pinned(study.about))
     everybody = tuple(dict.fromkeys((*study.policies, Policy(ORACLE, own(ORACLE)))))
     tasks = [Task(study, policy, seed, folder) for seed in study.seeds for policy in everybody]
     missing = [task for task in tasks if not _finished(task)]
@@ -91,16 +93,15 @@ def _known(about: Description, seed: int) -> Known:
 
 
 def _finished(task: Task) -> bool:
-    found = settings_of(task.path)
-    if found is not None and found != task.study.settings:
-        wanted = task.study.settings
-        other = ", ".join(f"{key} {found.get(key)}" for key, value in wanted.items() if found.get(key) != value)
-        raise WorkspaceError(
-            f"the run was played with other settings ({other}).",
-            where=str(task.path),
-            remedy="Give another folder, or remove this one.",
-        )
-    return found is not None
+    found, wanted = settings_of(task.path), task.study.settings
+    if found is None or found == wanted:
+        return found is not None
+    other = [f"{key} {found.get(key)}" for key, value in wanted.items() if found.get(key) != value]
+    remedy = "Give another folder, or remove this one."
+    if other == [f"data {found.get('data')}"]:
+        remedy = f'Give another folder; or write data = "{found.get("data")}" in the description.'
+    what = f"the run was played with other settings ({', '.join(other)})."
+    raise WorkspaceError(what, where=str(task.path), remedy=remedy)
 
 
 def _beside_one_another(tasks: list[Task], processes: int, finished: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from sims.description import Description
 from sims.policies import Policy
 
 _MOST_SEEDS: Final = 1_000
-_RECORD: Final = 2  # of what a file tells of a run; files that tell less are refused
+_RECORD: Final = 3  # of what a file tells of a run; files that tell less are refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class World:
     matter in a world with fatigue.
 
     Args:
-        about: what it was built from.
+        about: what it was built from; of a fitted world with the number of its offers, and without its workspace.
         customers: the population as the data show it; row i is `customer_ids[i]`.
         arrival: (n,) the day on which each customer is decided on.
         before, after: (n, k + 1) true probability of success before and after the drift, of a customer who had no
@@ -192,7 +192,7 @@ def build(about: Description, seed: int, customers: int | None = None) -> World:
         return _drawn(about, seed, about.days * about.per_day if customers is None else customers, customers is None)
     from sims.fitted import after_workspace
 
-    return after_workspace(about.workspace, about, seed, customers)
+    return after_workspace(about, seed, customers)
 
 
 def _drawn(about: Description, seed: int, n: int, by_day: bool) -> World:

@@ -106,6 +106,11 @@ class Workspace:
         return self.root / "models"
 
     @property
+    def serving(self) -> Path:
+        """What single decisions fall back on."""
+        return self.root / "serving"
+
+    @property
     def reports(self) -> Path:
         """Reports for people."""
         return self.root / "reports"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from api.pages.charts import INK, MARK, STRONG, WIDTH, Chart, finished, labels
 from api.pages.forest import forest
-from sims.comparison import Compared, interval
+from sims.comparison import Compared, interval, share_of
 from sims.policies import ORACLE
 
 Floats = NDArray[np.float64]
@@ -73,7 +73,7 @@ def learning_chart(compared: Compared, policies: Sequence[str]) -> Chart:
     values = [
         {"policy": policy, **point}
         for policy in policies
-        for point in _band(100.0 * _running(compared.daily(policy, "reward")) / best)
+        for point in _band(100.0 * share_of(_running(compared.daily(policy, "reward")), best))
     ]
     chart = _curves(values, policies, f"% of the oracle, mean of the last {_WEEK} days", zero=False)
     return Chart("learning", f"Curves of {len(policies)} policies: share of the oracle over the days.", finished(chart))
@@ -95,7 +95,8 @@ def spend_chart(compared: Compared, policies: Sequence[str]) -> Chart:
     values = [
         {"policy": policy, "day": day + 1, "value": 100.0 * float(share)}
         for policy in policies
-        for day, share in enumerate((compared.daily(policy, "spend") / compared.daily(policy, "budget")).mean(0))
+        for day, share in enumerate(compared.spent(policy).mean(0))
+        if np.isfinite(share)
     ]
     top = alt.Chart(alt.InlineData(values=[{"at": 100}])).mark_rule(color=INK, strokeDash=[4, 4]).encode(y="at:Q")
     chart = top + day_curves(values, policies, "% of the day's budget", zero=False)
@@ -168,9 +169,11 @@ def _running(daily: Floats) -> Floats:
 
 
 def _band(values: Floats) -> list[Document]:
-    """Mean and interval over seeds of every day; values (seeds, days)."""
+    """Mean and interval over seeds of every day on which all have a value; values (seeds, days)."""
     out = []
     for day, column in enumerate(values.T):
+        if not np.isfinite(column).all():
+            continue
         span = interval(column)
         mean = span["value"]
         low, high = (mean if span[key] is None else span[key] for key in ("low", "high"))

@@ -57,6 +57,12 @@ def test_progress_that_is_no_terminal_is_one_line_for_each_finished_stage(capsys
     assert len(lines) == 2
 
 
+def test_what_was_done_before_makes_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.progress() as report:
+        report("runs", 27, 27)
+    assert re.fullmatch(r"runs: \d+\.\d s\n", capsys.readouterr().err)
+
+
 def test_a_quiet_run_reports_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with console.progress(quiet=True) as report:
         report("scores", 1000, 1000)

@@ -41,7 +41,9 @@ def test_policies_are_compared_kept_and_reported(allot: Commands, tmp_path: Path
         (("atlantis",), "nbo-trees"),
         (("nbo", "--policies", "nobody"), "prior-greedy"),
         (("nbo", "--policies", "lints/balanced"), "allot and logistic-ts"),
+        (("nbo", "--policies", ""), "prior-greedy"),
         (("nbo", "--seeds", "9-3"), "1000-1009"),
+        (("nbo", "--seeds", "1-3", "--write", "somewhere"), "Write 1."),
         (("nbo", "--report"), "--to FOLDER"),
         (("nbo", "--rounds", 1, "--policies", "lints"), "Leave it out"),
         (("nbo-trees", "--rounds", 1), "Leave it out"),
@@ -54,6 +56,17 @@ def test_what_cannot_be_played_is_refused_at_once(allot: Commands, words: tuple[
     error = json.loads(ran.out)["error"]
     assert told in error["remedy"]
     assert len([line for line in ran.err.splitlines() if line.strip()]) <= 2
+
+
+def test_the_table_fits_on_eighty_columns(allot: Commands) -> None:
+    """Names are folded between learner and allocation, nowhere else."""
+    words = ("--policies", "epsilon-greedy/best-first,uniform/first-come", "--seeds", "3-4", "--customers", 30)
+    ran = allot("simulate", "nbo-cut", *words)
+    assert ran.code == 0, ran.err
+    lines = ran.out.splitlines()
+    assert all(len(line) <= 80 for line in lines if line[:1] in ("┏", "┃", "┡", "│", "└"))
+    cells = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
+    assert sorted(cells) == ["/best-first", "epsilon-greedy", "oracle", "uniform"]
 
 
 @pytest.mark.soak

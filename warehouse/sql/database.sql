@@ -142,4 +142,28 @@ CREATE TABLE budget_hold (
     CONSTRAINT spent_within_amount CHECK (0 <= spent_micros AND spent_micros <= amount_micros)
 );
 
+-- Single decisions. One row per decision; key: decision_id.
+
+CREATE TABLE single_decision (
+    decision_id VARCHAR NOT NULL,
+    campaign VARCHAR NOT NULL,
+    release_id VARCHAR NOT NULL,
+    customer_id VARCHAR NOT NULL,
+    customer_key BIGINT NOT NULL,
+    decided_at BIGINT NOT NULL,
+    digest VARCHAR NOT NULL,
+    offer_id VARCHAR,
+    prior VARCHAR NOT NULL,
+    posterior VARCHAR NOT NULL,
+    answer TEXT NOT NULL,
+    numbers BLOB NOT NULL,
+    features TEXT,
+    sealed_in VARCHAR,
+    PRIMARY KEY (decision_id)
+);
+
+CREATE INDEX singles_by_customer ON single_decision (customer_key, decided_at);
+
+CREATE INDEX singles_open ON single_decision (decided_at) WHERE sealed_in IS NULL;
+
 INSERT INTO alembic_version VALUES ('0002');

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from allot import CampaignError
 from sims.comparison import Compared, interval, summarised
 from sims.run_files import Run
 
@@ -99,3 +100,17 @@ def test_phases_part_the_days_and_mean_their_regret(compared):
 def test_traffic_adds_up_to_everybody(compared):
     traffic = compared.traffic("allot")
     assert traffic == pytest.approx(np.tile([0.3, 0.1, 0.6], (4, 1)))
+
+
+def test_a_day_on_which_nothing_can_be_earned_is_nobodys_worst():
+    runs = Compared([run("lints", 1, [1, 0, 3, 2]), run("oracle", 1, [4, 0, 4, 4])])
+    d = summarised("nbo", runs)
+    assert (d["runs"][0]["worst_day"], d["runs"][0]["worst_day_share"]) == (1, 0.25)
+    assert d["summary"]["lints"]["worst_day_share"] == 0.25
+    assert np.isnan(runs.daily_shares("lints")[0]).tolist() == [False, True, False, False]
+
+
+def test_where_nothing_can_be_earned_on_any_day_there_is_nothing_to_compare():
+    runs = Compared([run(policy, seed, [0, 0, 0, 0]) for policy in ("lints", "oracle") for seed in (1,)])
+    with pytest.raises(CampaignError, match="seed 1"):
+        summarised("nbo", runs)

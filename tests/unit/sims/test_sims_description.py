@@ -63,7 +63,12 @@ kind = "gradual"
         ('name = "x"\n[offers]\narrivals = [0, 0, 0, 0, 0]', "more offers arrive than are cold"),
         ('name = "x"\n[offers]\nwarm = 3\nretirements = [0, 0, 0]', "no warm offer would stay"),
         ('name = "x"\nworkspace = ""', "workspace = '' is not a text that is not empty"),
-        ('name = "x"\nlike = "nbo-trees"\nworkspace = "here"', r"the log of the workspace has settled.*Drop \[taste\]"),
+        ('name = "x"\nlike = "nbo-trees"\nworkspace = "here"', r"log of the workspace settles.*Drop \[taste\]"),
+        ('name = "x"\nworkspace = "here"\n[offers]\ncount = 9', "log of the workspace settles .* offers"),
+        ('name = "x"\ndata = "0123"', "Add workspace"),
+        ('name = "../x"', "the name cannot be that of a folder"),
+        ('name = ".x"', "a letter or digit first"),
+        ("name = 'a\"b'", "Write letters, digits"),
         ('name = "x"\n[alone]\nsure_things = 0.6\nlost_causes = 0.6', "add up to more than 1"),
     ],
 )

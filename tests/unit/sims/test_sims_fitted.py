@@ -3,16 +3,21 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from allot import DataError, WorkspaceError
+from allot import CampaignError, DataError, NotFoundError, WorkspaceError
 from engine.workspaces import init, load
 from sims import Description, build, nbo
 from sims.days import LEARNERS, Known, oracle_share
 from sims.description import Drift, Offering, Season
 from sims.files import write
 from sims.fitted import fitted_world, source_of
-from warehouse import Workspace
+from sims.policies import policies_of
+from sims.run_files import path_of, settings_of
+from sims.runs import played
+from sims.study import Study
+from warehouse import Workspace, current_version
 
 ABOUT = Description("mine", days=8, per_day=60, history=1500)
 
@@ -119,6 +124,36 @@ def test_a_description_with_a_workspace_is_built_from_its_log(original, source, 
     assert np.array_equal(world.outcomes(np.arange(70), 3, 1)[0], same.outcomes(np.arange(70), 3, 1)[0])
     with pytest.raises(WorkspaceError):
         build(replace(ABOUT, workspace="/nowhere"), 5)
+
+
+def test_what_comes_and_goes_must_fit_the_catalogue(source):
+    fits = replace(ABOUT, workspace="somewhere", offers=Offering(retirements=(0.5,) * 7, arrivals=(0.5,) * 4))
+    assert fitted_world(source, fits, 5, 9).open(7).sum() == 5
+    for more, said in (({"retirements": (0.5,) * 8}, "no warm"), ({"arrivals": (0.5,) * 5}, "more offers arrive")):
+        with pytest.raises(CampaignError, match=said):
+            fitted_world(source, replace(ABOUT, workspace="somewhere", offers=Offering(**more)), 5, 9)
+
+
+def test_runs_tell_the_data_that_their_world_was_fitted_to_and_are_not_mixed_with_others(tmp_path):
+    """Loading other exposures makes another world, unless the description names the data that it is of."""
+    files = write(nbo(12, customers=80, history=400), tmp_path)
+    workspace = _loaded(tmp_path, customers=files.customers, offers=files.offers, exposures=files.exposures)
+    about = Description("mine", days=1, per_day=30, history=300, workspace=str(workspace.root))
+    study, runs = Study(about, policies_of("uniform"), (1,)), tmp_path / "runs"
+    (first, _) = played(study, runs, processes=1)
+    data = current_version(workspace).id
+    assert settings_of(path_of(runs, "mine", "uniform", 1))["data"] == data
+    some = pq.read_table(files.exposures).slice(0, 300)
+    pq.write_table(some, tmp_path / "some.parquet")
+    load(workspace, {"exposures": tmp_path / "some.parquet"})
+    with pytest.raises(WorkspaceError, match=data) as refused:
+        played(study, runs, processes=1)
+    assert f'data = "{data}"' in refused.value.remedy
+    (other, _) = played(study, tmp_path / "other", processes=1)
+    (same, _) = played(replace(study, about=replace(about, data=data)), tmp_path / "same", processes=1)
+    assert same.reward == first.reward != other.reward
+    with pytest.raises(NotFoundError, match="no data version 'none'"):
+        build(replace(about, data="none"), 1)
 
 
 def test_learners_live_in_it(source):

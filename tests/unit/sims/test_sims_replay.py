@@ -66,3 +66,14 @@ def test_a_log_of_unequal_chances_or_unequal_length_is_refused():
 
 def test_who_never_decides_alike_has_no_value():
     assert np.isnan(Replayed(np.zeros(3, bool), np.ones(3)).value)
+
+
+def test_copies_of_a_customers_decisions_narrow_nothing():
+    log, chance = made(5)
+    rows = np.repeat(np.arange(300), 4)
+    once = replayed(replace(log, customer=np.arange(300)), Fixed(chance), seed=1)
+    often = replayed(replace(log, customer=np.arange(300)).taken(rows), Fixed(chance[rows]), seed=1)
+    assert once.std_error == pytest.approx(replayed(log, Fixed(chance), seed=1).std_error)
+    assert often.value == pytest.approx(once.value)
+    assert often.std_error == pytest.approx(once.std_error)
+    assert often.minus(always(log.taken(rows), 0))[1] == pytest.approx(once.minus(always(log, 0))[1])

@@ -3,6 +3,7 @@
 import os
 from dataclasses import fields, replace
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ from allot import WorkspaceError
 from sims import runs
 from sims.claims import Claims
 from sims.days import LEARNERS, Known
-from sims.description import WORLDS, Reporting
+from sims.description import WORLDS, Cut, Reporting
 from sims.play import play
 from sims.policies import ALLOCATIONS, BELIEVERS, ORACLE, policies_of, policy_of
 from sims.run_files import Run, path_of, read_run, write_run
@@ -51,6 +52,24 @@ def test_no_policy_exceeds_a_limit_or_the_oracle_on_any_day(known, best, name):
     assert (days[0].propensity is not None) == (policy_of(name).allocation == "balanced")
 
 
+def test_a_report_without_delay_is_heard_on_the_next_day(known):
+    """Nobody decides on a day before the outcomes of the day before are in, and none can be heard sooner."""
+    at_once, next_day = (
+        [day.reward for day in play(Known(build(replace(known.world.about, feedback=how), 7)), policy_of("lints"))]
+        for how in (Reporting(delay_days=0), Reporting(delay_days=1))
+    )
+    assert at_once == next_day
+    assert at_once[0] == next(play(known, policy_of("lints"))).reward != at_once[1]
+
+
+def test_a_budget_of_nothing_is_a_budget_and_is_kept(known):
+    about = replace(known.world.about, budget=Cut(at=0.5, to=0.0))
+    days = list(play(Known(build(about, 7)), policy_of("lints")))
+    assert [day.budget > 0 for day in days] == [True, True, False, False]
+    assert [day.spend for day in days[2:]] == [day.reward for day in days[2:]] == [0.0, 0.0]
+    assert days[3].budget == 0.0
+
+
 def test_nothing_is_heard_before_its_time(known):
     """With a delay longer than the world, a learner decides as if it never heard anything."""
     about = replace(known.world.about, feedback=Reporting(delay_days=4))
@@ -61,31 +80,42 @@ def test_nothing_is_heard_before_its_time(known):
     assert all(a != b for a, b in early[3:])
 
 
-TINY = replace(WORLDS["nbo"], days=2, per_day=40)
+TINY = replace(WORLDS["nbo"], days=2, per_day=40, history=1_000)
 STUDY = Study(TINY, policies_of("lints,uniform"), (3, 4))
-
-
-@pytest.fixture
-def small(monkeypatch):
-    """Worlds with a short history, which only this process knows."""
-    monkeypatch.setattr(runs, "build", lambda about, seed: build(replace(about, history=1_000), seed))
-    runs._known.cache_clear()
-    yield
-    runs._known.cache_clear()
 
 
 def same(one: Run, other: Run) -> bool:
     return all(np.array_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(Run) if f.name != "seconds")
 
 
-def test_any_parallelism_gives_the_same_bits(tmp_path):
-    alone = played(STUDY, tmp_path / "alone", processes=1)
-    beside = played(STUDY, tmp_path / "beside", processes=2)
+def kept_days(folder: Path, run: Run) -> str:
+    """Every figure of a run's file to the last bit, but for the time that it took."""
+    return str(pq.read_table(path_of(folder, "nbo", run.policy, run.seed)).drop_columns("seconds").to_pydict())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder in which `STUDY` has been played, and its runs."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, played(STUDY, folder, processes=1)
+
+
+@pytest.fixture
+def kept(finished, tmp_path):
+    """A copy of that folder."""
+    return copytree(finished[0], tmp_path / "kept")
+
+
+def test_any_parallelism_gives_the_same_bits(kept, tmp_path):
+    """Other processes play the product and a baseline; the oracle is there already, whom they all know."""
+    study = replace(STUDY, policies=policies_of("allot,lints/first-come"))
+    alone = played(study, copytree(kept, tmp_path / "alone"), processes=1)
+    beside = played(study, kept, processes=2)
     assert [(run.policy, run.seed) for run in alone] == [
-        (policy, seed) for policy in ("lints", "uniform", ORACLE) for seed in (3, 4)
+        (policy, seed) for policy in ("allot", "lints/first-come", ORACLE) for seed in (3, 4)
     ]
-    assert all(same(one, other) for one, other in zip(alone, beside, strict=True))
-    assert not same(alone[0], alone[1])
+    assert [kept_days(tmp_path / "alone", run) for run in alone] == [kept_days(kept, run) for run in beside]
+    assert not same(beside[2], beside[3])
 
 
 def test_a_world_is_built_by_one_process_unless_another_would_idle():
@@ -96,21 +126,20 @@ def test_a_world_is_built_by_one_process_unless_another_would_idle():
     assert places(tasks, 3) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
-def test_what_is_finished_is_not_played_again(tmp_path, monkeypatch, small):
-    first = played(STUDY, tmp_path, processes=1)
-    missing = path_of(tmp_path, "nbo", "lints", 4)
+def test_what_is_finished_is_not_played_again(finished, kept, monkeypatch):
+    missing = path_of(kept, "nbo", "lints", 4)
     missing.unlink()
     done, told = [], []
     monkeypatch.setattr(runs, "perform", lambda task: (done.append(task.path), perform(task)))
-    again = played(STUDY, tmp_path, processes=1, reporter=lambda *progress: told.append(progress))
+    again = played(STUDY, kept, processes=1, reporter=lambda *progress: told.append(progress))
     assert done == [missing]
     assert told == [("runs", 5, 6), ("runs", 6, 6)]
-    assert all(same(one, other) for one, other in zip(first, again, strict=True))
-    more = played(replace(STUDY, seeds=(3, 4, 5)), tmp_path, processes=1)
+    assert all(same(one, other) for one, other in zip(finished[1], again, strict=True))
+    more = played(replace(STUDY, seeds=(3, 4, 5)), kept, processes=1)
     assert len(done) == 4 and len(more) == 9
 
 
-def test_an_interruption_leaves_what_is_finished_and_nothing_else(tmp_path, monkeypatch, small):
+def test_an_interruption_leaves_what_is_finished_and_nothing_else(tmp_path, monkeypatch):
     count = 0
 
     def stopped(task: Task) -> None:
@@ -128,7 +157,7 @@ def test_an_interruption_leaves_what_is_finished_and_nothing_else(tmp_path, monk
     assert all(read_run(path).seed == 3 for path in files)
 
 
-def test_a_run_that_breaks_off_leaves_no_file(tmp_path, monkeypatch, small):
+def test_a_run_that_breaks_off_leaves_no_file(tmp_path, monkeypatch):
     def broken(known, policy):
         days = play(known, policy)
         yield next(days)
@@ -140,10 +169,9 @@ def test_a_run_that_breaks_off_leaves_no_file(tmp_path, monkeypatch, small):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_runs_of_other_settings_are_refused_and_not_mixed(tmp_path, small):
-    played(STUDY, tmp_path, processes=1)
+def test_runs_of_other_settings_are_refused_and_not_mixed(kept):
     with pytest.raises(WorkspaceError, match="per_day 40"):
-        played(replace(STUDY, about=replace(TINY, per_day=41)), tmp_path, processes=1)
+        played(replace(STUDY, about=replace(TINY, per_day=41)), kept, processes=1)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 but not really"])
@@ -166,7 +194,7 @@ def test_a_process_that_dies_is_said_in_words(tmp_path, monkeypatch):
         played(STUDY, tmp_path, processes=2)
 
 
-def test_a_file_tells_what_happened_each_day(tmp_path, small):
+def test_a_file_tells_what_happened_each_day(tmp_path):
     study = Study(replace(TINY, per_day=150), policies_of("logistic-ts/balanced"), (3,))
     (run, best) = played(study, tmp_path, processes=1)
     table = pq.read_table(path_of(tmp_path, "nbo", run.policy, 3)).to_pydict()

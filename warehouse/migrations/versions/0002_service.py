@@ -71,6 +71,27 @@ def _ledger() -> None:
 
 def _singles() -> None:
     """Single decisions and the versions of their prices."""
+    op.create_table(
+        "single_decision",
+        sa.Column("decision_id", sa.String(), nullable=False),
+        sa.Column("campaign", sa.String(), nullable=False),
+        sa.Column("release_id", sa.String(), nullable=False),
+        sa.Column("customer_id", sa.String(), nullable=False),
+        sa.Column("customer_key", sa.BigInteger(), nullable=False),
+        sa.Column("decided_at", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("offer_id", sa.String(), nullable=True),
+        sa.Column("prior", sa.String(), nullable=False),
+        sa.Column("posterior", sa.String(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("numbers", sa.LargeBinary(), nullable=False),
+        sa.Column("features", sa.Text(), nullable=True),
+        sa.Column("sealed_in", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("decision_id"),
+    )
+    op.create_index("singles_by_customer", "single_decision", ["customer_key", "decided_at"])
+    unsealed = sa.text("sealed_in IS NULL")
+    op.create_index("singles_open", "single_decision", ["decided_at"], sqlite_where=unsealed, postgresql_where=unsealed)
 
 
 def _releases() -> None:
@@ -85,3 +106,4 @@ def downgrade() -> None:
     """Drop them, the referring before the referred."""
     for table in _LEDGER:
         op.drop_table(table)
+    op.drop_table("single_decision")

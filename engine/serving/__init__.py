@@ -1,0 +1,1 @@
+"""What does this one customer get now?"""

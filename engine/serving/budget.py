@@ -1,0 +1,123 @@
+"""What a single decision may cost at most, what is left for it, and at what prices it competes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlmodel import Session
+
+from bandit import AMOUNTS
+from engine.campaign import Objective
+from engine.objective import Terms, rate_of
+from portfolio import MEASURES, Limit, Share
+
+Floats: TypeAlias = NDArray[np.float64]
+Micros: TypeAlias = NDArray[np.int64]
+
+ONE = 1_000_000
+"""Micros of one contact, or of one currency unit."""
+
+_BOUNDLESS = 1 << 60  # micros: more than any budget
+
+
+class Budget(Protocol):
+    """The ledger as a decision sees it."""
+
+    def room(self, session: Session, campaign: str) -> Mapping[str, int]:
+        """Micros left under each limit now; a limit that is not named has none."""
+
+    def hold(
+        self,
+        session: Session,
+        campaign: str,
+        decision_id: str,
+        amounts: Mapping[str, int],
+        *,
+        sure: Mapping[str, int] | None = None,
+    ) -> None:
+        """Set micros aside for a decision, in its transaction; `sure` of them are spent whatever the outcome."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prices:
+    """What competes with an offer's worth.
+
+    Args:
+        version: their name.
+        charges: (3, g, k) per contact, per unit of cost and per unit of value.
+        even: (g, k) what exploration plays of each offer, as a part of an even share.
+    """
+
+    version: str
+    charges: Floats
+    even: Floats
+
+    def charge(self, cell: int, cost: NDArray[np.floating], value: NDArray[np.floating]) -> Floats:
+        """What each offer is charged in a cell (k,), currency units."""
+        contact, per_cost, per_value = self.charges[:, cell]
+        out: Floats = contact + per_cost * cost + per_value * value
+        return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Needs:
+    """The most that one decision can use of every limit that has a hard maximum.
+
+    Args:
+        names: (m,) the limits.
+        applies: (m, g, k) whether an offer in a cell draws on the limit.
+        measure: (m,) position in `MEASURES`.
+        cost: (k,) micros: contact and redemption. contact: (k,) the contact alone.
+    """
+
+    names: tuple[str, ...]
+    applies: NDArray[np.bool_]
+    measure: NDArray[np.int64]
+    cost: Micros
+    contact: Micros
+
+    def of(self, cell: int, value: Floats | None) -> Micros:
+        """Micros (m, k) for a customer of a cell, whose success is worth `value` (k,); None: nobody knows how much."""
+        worth = np.full(len(self.cost), _BOUNDLESS) if value is None else _up(np.maximum(value, 0.0))
+        return self._drawn(cell, self.cost, worth)
+
+    def sure(self, cell: int, offer: int) -> dict[str, int]:
+        """Of these, what an offer uses whatever comes of it: the contact, and what it costs."""
+        spent = self._drawn(cell, self.contact, np.zeros_like(self.contact))[:, offer].tolist()
+        return dict(zip(self.names, spent, strict=True))
+
+    def _drawn(self, cell: int, cost: Micros, value: Micros) -> Micros:
+        units = np.stack([np.full(len(cost), ONE), cost, value])
+        out: Micros = np.where(self.applies[:, cell], units[self.measure], 0)
+        return out
+
+
+def needs_of(limits: tuple[Limit | Share, ...], cells: int, terms: Terms) -> Needs:
+    """Of a campaign's limits. Shares, minimums and limits with a penalty are kept by prices, not by the ledger."""
+    firm = [x for x in limits if isinstance(x, Limit) and x.penalty is None and not x.report_only]
+    hard = [x for x in firm if x.maximum is not None]
+    k = len(terms.margin)
+    applies = np.zeros((len(hard), cells, k), bool)
+    for j, limit in enumerate(hard):
+        offers = np.array(range(k) if limit.offers is None else limit.offers, int)
+        where = np.array(range(cells) if limit.cells is None else limit.cells, int)
+        applies[j, where[:, None], offers] = True
+    measure = np.array([MEASURES.index(x.measure) for x in hard], np.int64)
+    most = _up(terms.contact_cost + terms.redemption_cost)
+    return Needs(tuple(x.name for x in hard), applies, measure, most, _up(terms.contact_cost))
+
+
+def most_value(objective: Objective, terms: Terms) -> Floats | None:
+    """(k,) what one success of one customer is worth at most; None of amounts, which have no end."""
+    if terms.kind == AMOUNTS:
+        return None
+    rate, earned = rate_of(objective, terms)[0], terms.earned
+    out: Floats = np.maximum(rate, earned).reshape(-1)
+    return out
+
+
+def _up(amount: Floats) -> Micros:
+    """Micros, rounded up; the hair is what binary fractions add to decimal ones."""
+    return np.ceil(amount * ONE - 1e-6).astype(np.int64)

@@ -1,0 +1,138 @@
+"""Single decisions in the operational database: kept once by their id, and read again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import bindparam, insert
+from sqlalchemy import select as columns_of
+from sqlmodel import Session, col, select
+
+from allot import ShapeError
+from warehouse.feedback import JOINED
+from warehouse.single_tables import SingleRow
+from warehouse.tables import FeedbackRow
+
+Singles: TypeAlias = NDArray[np.float32]
+
+_TABLE = SingleRow.__table__  # type: ignore[attr-defined]  # SQLModel makes it
+_WIDE = ("mean", "sd", "values", "costs", "price")
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What a decision was drawn from, for k offers.
+
+    probability: (k + 1,) float32, no offer last: as it was drawn. mean, sd: (k,) beliefs. values, costs: (k,) currency
+    units. price: (k,) what the limits charged. reasons: (k,) uint64, one bit per rule against the offer.
+    cell: of the customer, among the release's.
+    """
+
+    probability: Singles
+    mean: Singles
+    sd: Singles
+    values: Singles
+    costs: Singles
+    price: Singles
+    reasons: NDArray[np.uint64]
+    cell: int
+
+    def pack(self) -> bytes:
+        """As one blob: k and the cell, the reasons, then the tables."""
+        k = len(self.reasons)
+        tables = np.concatenate([self.probability, *(getattr(self, name) for name in _WIDE)], dtype=np.float32)
+        if len(tables) != 6 * k + 1:
+            raise ShapeError(f"{len(tables)} numbers are not those of {k} offers.", where="single decision")
+        return np.array([k, self.cell], "<i4").tobytes() + self.reasons.astype("<u8").tobytes() + tables.tobytes()
+
+    @staticmethod
+    def unpack(blob: bytes) -> "Numbers":
+        """What `pack` made.
+
+        Raises:
+            ShapeError: the blob is damaged.
+        """
+        k, cell = (int(x) for x in np.frombuffer(blob, "<i4", 2)) if len(blob) >= 8 else (-1, 0)
+        if k < 0 or len(blob) != 8 + 8 * k + 4 * (6 * k + 1):
+            raise ShapeError("the numbers of a decision are damaged.", remedy="Restore the database from a backup.")
+        reasons = np.frombuffer(blob, "<u8", k, 8)
+        tables = np.frombuffer(blob, "<f4", 6 * k + 1, 8 + 8 * k)
+        mean, sd, values, costs, price = np.split(tables[k + 1 :], 5)
+        return Numbers(tables[: k + 1], mean, sd, values, costs, price, reasons, cell)
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """One kept decision; see `SingleRow`."""
+
+    decision_id: str
+    campaign: str
+    release_id: str
+    customer_id: str
+    customer_key: int
+    decided_at: datetime
+    digest: str
+    offer_id: str | None
+    prior: str
+    posterior: str
+    answer: dict[str, Any]
+    numbers: bytes
+    features: dict[str, Any] | None = None
+    sealed_in: str | None = None
+
+
+_COLUMNS = tuple(_TABLE.c[name] for name in Single.__dataclass_fields__)
+_ADD = insert(SingleRow)
+_BY_ID = columns_of(*_COLUMNS).where(_TABLE.c.decision_id == bindparam("of"))
+_CONTACTS = columns_of(_TABLE.c.decision_id, _TABLE.c.decided_at, _TABLE.c.sealed_in).where(
+    _TABLE.c.customer_key == bindparam("key"), _TABLE.c.decided_at > bindparam("after"), _TABLE.c.offer_id.is_not(None)
+)
+
+
+def signed(key: int) -> int:
+    """A customer's 64-bit key as databases hold it."""
+    return key - (1 << 64) if key >> 63 else key
+
+
+def add_single(session: Session, single: Single) -> None:
+    """Keep a decision; it is durable with the transaction.
+
+    Raises:
+        IntegrityError: its id is taken.
+    """
+    session.connection().execute(_ADD, {name: getattr(single, name) for name in Single.__dataclass_fields__})
+
+
+def single_of(session: Session, decision_id: str) -> Single | None:
+    """A kept decision; None where there is none of that id."""
+    row = session.connection().execute(_BY_ID, {"of": decision_id}).first()
+    return None if row is None else Single(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A single decision with an offer; `sealed_in` as in `SingleRow`."""
+
+    decision_id: str
+    at: datetime
+    sealed_in: str | None
+
+
+def single_contacts(session: Session, customer_key: int, after: datetime) -> list[Contact]:
+    """The contacts that single decisions made with a customer after a moment."""
+    found = session.connection().execute(_CONTACTS, {"key": signed(customer_key), "after": after})
+    return [Contact(*row) for row in found]
+
+
+def last_refusal(session: Session, decision_ids: Sequence[str]) -> datetime | None:
+    """When the latest of some decisions was refused whose outcome is known to be 0; None where none was."""
+    known = select(FeedbackRow.outcome, FeedbackRow.decision_id, FeedbackRow.occurred_at).where(
+        col(FeedbackRow.decision_id).in_(decision_ids), col(FeedbackRow.status).in_(JOINED)
+    )
+    latest: dict[str, tuple[datetime, int]] = {}
+    for outcome, decision_id, at in session.exec(known):
+        latest[decision_id] = max(latest.get(decision_id, (at, outcome)), (at, outcome))
+    return max((at for at, outcome in latest.values() if outcome == 0), default=None)
