@@ -1,6 +1,7 @@
 """What every room needs: the error tree, counter-based uniforms and the version. Nothing of ours is imported here."""
 
 from allot.errors import (
+    AccessError,
     AllotError,
     BusyError,
     CampaignError,
@@ -8,6 +9,7 @@ from allot.errors import (
     DataError,
     LeaseLostError,
     LimitError,
+    LockedError,
     NotFoundError,
     RuleError,
     ShapeError,
@@ -17,6 +19,7 @@ from allot.errors import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccessError",
     "AllotError",
     "BusyError",
     "CampaignError",
@@ -24,6 +27,7 @@ __all__ = [
     "DataError",
     "LeaseLostError",
     "LimitError",
+    "LockedError",
     "NotFoundError",
     "RuleError",
     "ShapeError",

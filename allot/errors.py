@@ -68,6 +68,10 @@ class BusyError(AllotError):
     exit_code = 11
 
 
+class LockedError(WorkspaceError):
+    """Somebody else is writing to the workspace; it can be tried again."""
+
+
 class NotFoundError(AllotError):
     """No customer, offer, allocation or model of that name."""
 
@@ -84,3 +88,9 @@ class LeaseLostError(AllotError):
     """A lease on a budget is over, or holds less than was asked of it: what was begun must be done again."""
 
     exit_code = 12
+
+
+class AccessError(AllotError):
+    """A key or a tenant that cannot be made or changed as asked."""
+
+    exit_code = 13

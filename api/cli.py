@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from allot import AllotError, CampaignError, DataError, WorkspaceError, __version__
-from api import console, evaluating, experiments, simulating, tables
+from api import console, evaluating, experiments, keys, serving, simulating, tables
 from api.options import HOME, AsOf, Format, Home, Learnable, Output, answer, open_workspace, read_moment
 from api.start import INTERRUPTED, tell_interrupted, wants_json
 
@@ -219,6 +219,9 @@ def learn(as_of: AsOf = None, workspace: Home = HOME, output: Format = Output.TA
 app.command()(evaluating.evaluate)
 app.command()(evaluating.backtest)
 app.add_typer(experiments.app, name="experiment")
+app.command()(serving.serve)
+app.add_typer(keys.app, name="keys")
+app.add_typer(keys.tenants_app, name="tenants")
 
 
 @app.command()

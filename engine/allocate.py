@@ -1,30 +1,26 @@
 """One allocation: computed from its stamp, checked by the gates, published whole, and recorded."""
 
 import shutil
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from allot import CampaignError
+from engine.approval import APPROVED, DRAFT, RELEASED, SUPERSEDED, check_superseded, earlier_than, put_released
+from engine.approval import release as release_approved
 from engine.campaign import Campaign, read_campaign
 from engine.stages import Reporter, Stages, silent
 from engine.stamp import Stamp, code_version, stamp_now
-from warehouse import (
-    AuditEntry,
-    Store,
-    StoredAllocation,
-    Workspace,
-    open_store,
-    outcomes,
-    publish,
-)
-
-SUPERSEDED = "superseded"
-"""Status of an allocation that a later one of the same campaign and moment has replaced: kept, not counted."""
+from warehouse import AuditEntry, Releases, Store, StoredAllocation, Workspace, open_store, publish
 
 
 def allocate(
-    workspace: Workspace, campaign: Campaign, *, now: datetime, again: bool = False, reporter: Reporter = silent
+    workspace: Workspace,
+    campaign: Campaign,
+    *,
+    now: datetime,
+    by: str = "allot",
+    release: bool = True,
+    again: bool = False,
+    reporter: Reporter = silent,
 ) -> dict[str, Any]:
     """Decide for everybody in a campaign's audience, and keep the decisions.
 
@@ -32,10 +28,14 @@ def allocate(
     is not computed again but found. `reproduce` computes it again. In another state, an earlier allocation of the same
     campaign and moment is superseded: it no longer counts, unless its outcomes have begun to come in.
 
+    A campaign that asks for a second person's approval gives a draft, which supersedes nothing yet.
+
     Args:
         workspace: with data and a trained model.
         campaign: the request.
         now: for the record; decisions do not depend on it.
+        by: who asks, for the record.
+        release: release it at once where no approval is asked for; else it waits, approved.
         again: supersede an earlier allocation of the same campaign and moment even if its outcomes have come in.
         reporter: told about progress.
 
@@ -45,6 +45,7 @@ def allocate(
     Raises:
         CampaignError, RuleError, DataError, LimitError: what is wrong with the request; nothing was kept. Also where
             the same campaign and moment was released before, has outcomes, and `again` is not set.
+        LockedError: another command is writing.
         WorkspaceError: a gate found the plan at fault (a defect of ours), or the disk is full.
     """
     stages = Stages(reporter)
@@ -54,9 +55,12 @@ def allocate(
         same = [a for a in store.allocations(campaign=campaign.name) if a.as_of == campaign.as_of]
         found = next((a for a in same if a.allocation_id == stamp.allocation_id), None)
         if found is not None and found.status != SUPERSEDED:
+            if found.status == APPROVED and release:
+                found = release_approved(store, found.allocation_id, by=by, now=now, again=again)
             return with_paths(workspace, found.summary)
-        earlier = [a for a in same if a.status == "released"]
-        _check_superseded(store, campaign, earlier, again)
+        at_once = release and campaign.approval == "none"
+        earlier = earlier_than(store, campaign.name, campaign.as_of) if at_once else []
+        check_superseded(store, campaign.name, earlier, again)
 
         from engine.computed import compute  # only here: what was found or refused needs none of it
         from engine.release import chance_of, summarised, write_files
@@ -70,28 +74,16 @@ def allocate(
             summary = summarised(computed, stamp, written, chance)
             summary |= {"seconds": stages.seconds, "peak_memory_mb": stages.peak_memory_mb()}
             summary["warnings"] += [f"{a.allocation_id}, made before, no longer counts" for a in earlier]
+            if summary["status"] == RELEASED and not at_once:
+                summary["status"] = APPROVED if campaign.approval == "none" else DRAFT
             try:
                 if found is None:
                     publish(folder, workspace.decisions / stamp.allocation_id)
-                _record(store, stamp, summary, earlier, now)
+                _record(store, stamp, summary, by, now)
             except BaseException:
                 _sweep(workspace, store)
                 raise
     return with_paths(workspace, summary)
-
-
-def _check_superseded(store: Store, campaign: Campaign, earlier: list[StoredAllocation], again: bool) -> None:
-    """Two plans for the same people and moment cannot both have been sent."""
-    heard = (
-        {decision.rpartition("-")[0] for decision in outcomes(store)["decision_id"].to_pylist()} if earlier else set()
-    )
-    sent = [a.allocation_id for a in earlier if a.allocation_id in heard]
-    if sent and not again:
-        raise CampaignError(
-            f"was already released as of {campaign.as_of.isoformat()} as {sent[0]}, and outcomes of it have come in.",
-            where=f"campaign {campaign.name!r}",
-            remedy="Give another as_of or name; or --again to put this one in its place, which then no longer counts.",
-        )
 
 
 def _sweep(workspace: Workspace, store: Store) -> None:
@@ -135,9 +127,7 @@ def with_paths(workspace: Workspace, summary: dict[str, Any]) -> dict[str, Any]:
     return {**summary, **{name: str(path) for name, path in files.items()}}
 
 
-def _record(
-    store: Store, stamp: Stamp, summary: dict[str, Any], earlier: list[StoredAllocation], now: datetime
-) -> None:
+def _record(store: Store, stamp: Stamp, summary: dict[str, Any], by: str, now: datetime) -> None:
     campaign = read_campaign(summary["document"])
     path = f"decisions/{stamp.allocation_id}/decisions.parquet"
     row = StoredAllocation(
@@ -154,7 +144,8 @@ def _record(
     )
     with store.transaction():
         store.put_campaign(campaign.name, campaign.to_document(), digest=campaign.digest, at=now)
-        for before in earlier:
-            store.put_allocation(replace(before, status=SUPERSEDED))
         store.put_allocation(row)
-        store.audit(AuditEntry(now, "allot", "allocate", stamp.allocation_id, {"campaign": campaign.name}))
+        Releases(store).ask(row.allocation_id, by=by, now=now)
+        store.audit(AuditEntry(now, by, "allocate", stamp.allocation_id, {"campaign": campaign.name}))
+        if row.status == RELEASED:
+            put_released(store, row, by=by, now=now)

@@ -16,6 +16,9 @@ from portfolio import MEASURES, Measure
 Objective: TypeAlias = Literal["profit", "value", "conversions", "incremental"]
 OBJECTIVES: tuple[Objective, ...] = ("profit", "value", "conversions", "incremental")
 
+Approval: TypeAlias = Literal["none", "second_person"]
+APPROVALS: tuple[Approval, ...] = ("none", "second_person")
+
 _LONGEST = 36_500  # days; beyond a hundred years the calendar ends before the arithmetic does
 
 
@@ -80,6 +83,7 @@ class Campaign:
     limits: tuple[LimitSpec, ...]
     rules: tuple[Rule, ...]
     contact: ContactPolicy
+    approval: Approval = "none"
 
     def to_document(self) -> dict[str, Any]:
         """The document again, every default written out; `read_campaign` takes it back."""
@@ -92,6 +96,7 @@ class Campaign:
             "shares": [_limit_document(x) for x in self.limits if x.whole is not None],
             "rules": [{"name": r.name, "reason": r.reason, "predicate": r.predicate} for r in self.rules],
             "contact": asdict(self.contact),
+            **({} if self.approval == "none" else {"approval": self.approval}),  # as before there was such a field
         }
 
     @property
@@ -126,7 +131,8 @@ def read_campaign(document: Mapping[str, Any], *, where: str = "campaign") -> Ca
     """Check a campaign document.
 
     Fields: name, as_of, seed, audience (a rule over customer columns, default "true"), objective, outside_margin,
-    outcome_days, no_feedback, [exploration] temperature, share, holdout, [[limits]], [[shares]], [[rules]], [contact].
+    outcome_days, no_feedback, [exploration] temperature, share, holdout, [[limits]], [[shares]], [[rules]], [contact],
+    approval.
 
     Raises:
         CampaignError: with the field, its value and what was expected.
@@ -145,6 +151,7 @@ def read_campaign(document: Mapping[str, Any], *, where: str = "campaign") -> Ca
         limits=(*map(_limit, r.tables("limits")), *map(_share, r.tables("shares"))),
         rules=tuple(map(_rule, r.tables("rules"))),
         contact=_contact(r.take("contact", {}), where),
+        approval=cast(Approval, r.text("approval", "none", choices=APPROVALS)),
     )
     r.done()
     return campaign

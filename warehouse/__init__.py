@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from warehouse.feedback_files import Item, feedback_items, read_feedback
     from warehouse.fresh import make_database, make_store
     from warehouse.group_commit import GroupCommit
+    from warehouse.home import make_tenant, tenant_names, tenant_workspace
+    from warehouse.jobs import Job, JobCancelledError, JobEvent, JobLostError, Jobs, JobState, digest_of
+    from warehouse.keys import KeyRecord, Keys, NewKey
     from warehouse.ledger import Balance, Ledger, Recount
     from warehouse.loading import Loaded, known_offers, load
     from warehouse.memory import MemorySpec, column_word, memory_columns, memory_families, memory_features
     from warehouse.past import Released, distinct_values, exposures_log, history
     from warehouse.records import AuditEntry, Checkpoint, StoredAllocation, StoredCampaign, StoredModel
+    from warehouse.releases import Delivery, Releases, StoredRelease, Webhook
     from warehouse.rows import customer_rows
     from warehouse.sources import read_checked
     from warehouse.store import Store, open_store
@@ -53,10 +57,14 @@ else:
             "fresh": "make_database make_store",
             "group_commit": "GroupCommit",
             "ledger": "Balance Ledger Recount",
+            "home": "make_tenant tenant_names tenant_workspace",
+            "keys": "KeyRecord Keys NewKey",
+            "jobs": "Job JobCancelledError JobEvent JobLostError JobState Jobs digest_of",
             "loading": "Loaded known_offers load",
             "memory": "MemorySpec column_word memory_columns memory_families memory_features",
             "past": "Released distinct_values exposures_log history",
             "records": "AuditEntry Checkpoint StoredAllocation StoredCampaign StoredModel",
+            "releases": "Delivery Releases StoredRelease Webhook",
             "rows": "customer_rows",
             "sources": "read_checked",
             "store": "Store open_store",
@@ -74,18 +82,31 @@ __all__ = [
     "Checkpoint",
     "DataVersion",
     "Decisions",
+    "Delivery",
     "GroupCommit",
     "Item",
+    "Job",
+    "JobCancelledError",
+    "JobEvent",
+    "JobLostError",
+    "JobState",
+    "Jobs",
+    "KeyRecord",
+    "Keys",
     "Ledger",
     "Loaded",
     "MemorySpec",
+    "NewKey",
     "Receipt",
     "Recount",
     "Released",
+    "Releases",
     "Store",
     "StoredAllocation",
     "StoredCampaign",
     "StoredModel",
+    "StoredRelease",
+    "Webhook",
     "Workspace",
     "Written",
     "attach",
@@ -99,6 +120,7 @@ __all__ = [
     "decision_ids",
     "decision_row",
     "decisions_meta",
+    "digest_of",
     "distinct_values",
     "excluded_by",
     "exposures_log",
@@ -109,6 +131,7 @@ __all__ = [
     "load",
     "make_database",
     "make_store",
+    "make_tenant",
     "memory_columns",
     "memory_families",
     "memory_features",
@@ -121,6 +144,8 @@ __all__ = [
     "read_feedback",
     "read_version",
     "take_feedback",
+    "tenant_names",
+    "tenant_workspace",
     "unpack_arrays",
     "write_atomically",
     "write_decisions",

@@ -70,21 +70,32 @@ def in_schema(url: str, schema: str) -> Database:
     return Database(found.set(drivername="postgresql+psycopg"), schema)
 
 
-def schema_name(purpose: str, workspace: Workspace, prefix: str) -> str:
-    """The schema of a workspace: its house key names it, without telling the key."""
-    return f"{prefix}_{sha256(f'{purpose}:{workspace.house_key:016x}'.encode()).hexdigest()[:16]}"
-
-
 def database_of(workspace: Workspace) -> Database:
     """Where a workspace's campaigns, models, feedback and so on are.
 
     Raises:
         WorkspaceError: the setting is not the address of a PostgreSQL database.
     """
+    return _by_setting(workspace.store_path, f"allot_{_fingerprint('schema', workspace)}")
+
+
+def control_of(home: Workspace) -> Database:
+    """Where the keys to a home and its tenants are.
+
+    Raises:
+        WorkspaceError: the setting is not the address of a PostgreSQL database.
+    """
+    return _by_setting(home.root / "control.db", f"allot_control_{_fingerprint('control', home)}")
+
+
+def _by_setting(path: Path, schema: str) -> Database:
     url = os.environ.get(SETTING)
-    if not url:
-        return in_file(workspace.store_path)
-    return in_schema(url, schema_name("schema", workspace, "allot"))
+    return in_schema(url, schema) if url else in_file(path)
+
+
+def _fingerprint(purpose: str, workspace: Workspace) -> str:
+    """Names a workspace by its house key, without telling the key."""
+    return sha256(f"{purpose}:{workspace.house_key:016x}".encode()).hexdigest()[:16]
 
 
 def make_engine(database: Database) -> Engine:

@@ -1,5 +1,6 @@
-"""The operational database's tables, brought to the revision that this version of the code knows."""
+"""A database's tables, brought to the revision that this version of the code knows."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine, inspect, text
@@ -8,7 +9,18 @@ from sqlalchemy.schema import CreateSchema
 from allot import WorkspaceError
 from warehouse.database import Database, alone, writing
 
+
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """The history of one set of tables: the folder of its scripts and the revision that the code knows."""
+
+    folder: str
+    newest: str
+
+
 REVISION = "0002"
+OPERATIONAL = Revisions("migrations", REVISION)
+CONTROL = Revisions("control_migrations", "0001")
 
 
 def revision_of(engine: Engine) -> str | None:
@@ -20,8 +32,8 @@ def revision_of(engine: Engine) -> str | None:
         return None if found is None else str(found)
 
 
-def migrate(engine: Engine, database: Database, to: str = REVISION, *, scripts: str = "migrations") -> None:
-    """Bring the tables to a revision ("base" takes them all away), all of it or nothing.
+def migrate(engine: Engine, database: Database, to: str | None = None, *, revisions: Revisions = OPERATIONAL) -> None:
+    """Bring the tables to a revision (default the newest; "base" takes them all away), all of it or nothing.
 
     Processes that start together wait for each other.
 
@@ -33,7 +45,7 @@ def migrate(engine: Engine, database: Database, to: str = REVISION, *, scripts: 
     from alembic.util import CommandError
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / scripts).replace("%", "%%"))
+    config.set_main_option("script_location", str(Path(__file__).parent / revisions.folder).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     with writing(engine).begin() as connection:
         alone(connection, f"migrate {database.schema}")
@@ -41,7 +53,7 @@ def migrate(engine: Engine, database: Database, to: str = REVISION, *, scripts: 
             connection.execute(CreateSchema(database.schema, if_not_exists=True))
         config.attributes["connection"] = connection
         try:
-            (command.downgrade if to == "base" else command.upgrade)(config, to)
+            (command.downgrade if to == "base" else command.upgrade)(config, to or revisions.newest)
         except CommandError as error:
             raise WorkspaceError(
                 f"the database stands at a revision that this version does not know: {error}.",

@@ -1,21 +1,19 @@
 """What must be transactional: campaigns, allocations, models, checkpoints, the audit trail. The clock is passed in."""
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Self, TypeVar, final
 
-from sqlalchemy import Engine, delete, func, update
+from sqlalchemy import delete, func, update
 from sqlmodel import Session, SQLModel, col, select
 
-from allot import NotFoundError, WorkspaceError
-from warehouse.database import Database, DialectName, alone, database_of, make_engine, put, reading, writing
-from warehouse.driver_errors import in_words
+from allot import NotFoundError
+from warehouse.database import Database, DialectName, database_of, put
 from warehouse.records import AuditEntry, Checkpoint, ModelKind, StoredAllocation, StoredCampaign, StoredModel
-from warehouse.revisions import REVISION, migrate, revision_of
 from warehouse.tables import AllocationRow, AuditRow, CampaignRow, CheckpointRow, ModelRow
+from warehouse.transactions import Transactions
 from warehouse.workspace import Workspace
 
 Record = TypeVar("Record", StoredCampaign, StoredAllocation, Checkpoint, AuditEntry)
@@ -48,26 +46,18 @@ class Store:
     what reads before it writes first makes itself `alone` with its subject.
     """
 
-    def __init__(self, engine: Engine, database: Database) -> None:
-        self.database = database
-        self._engine = engine
-        self._reading = reading(engine)
-        self._writing = writing(engine)
-        self._open = threading.local()
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
 
     @classmethod
     def open(cls, database: Database, *, create: bool = False) -> Self:
         """See `open_store`."""
-        if database.dialect == "sqlite" and not create and not database.path.is_file():
-            raise _missing(database)
-        engine = make_engine(database)
-        with in_words(database.where):
-            found = revision_of(engine)
-            if found is None and not create and database.dialect == "postgresql":
-                raise _missing(database)
-            if found != REVISION:
-                migrate(engine, database)
-        return cls(engine, database)
+        return cls(Transactions.open(database, create=create))
+
+    @property
+    def database(self) -> Database:
+        """Where it is."""
+        return self._transactions.database
 
     @property
     def dialect(self) -> DialectName:
@@ -76,7 +66,7 @@ class Store:
 
     def close(self) -> None:
         """Give back every connection."""
-        self._engine.dispose()
+        self._transactions.close()
 
     def __enter__(self) -> Self:
         return self
@@ -84,8 +74,7 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @contextmanager
-    def transaction(self, *, write: bool = True) -> Iterator[Session]:
+    def transaction(self, *, write: bool = True) -> AbstractContextManager[Session]:
         """One transaction: durable when the block ends, and as if it had never begun when the block fails.
 
         Blocks may nest; the outermost one commits.
@@ -94,25 +83,11 @@ class Store:
             WorkspaceError: the database is locked, full, damaged or out of reach, or a writing block stands inside a
                 reading one.
         """
-        outer: tuple[Session, bool] | None = getattr(self._open, "session", None)
-        if outer is not None:
-            if write and not outer[1]:
-                raise WorkspaceError("a reading transaction cannot write.", remedy="Open it with write=True.")
-            yield outer[0]
-            outer[0].flush()
-            return
-        engine = self._writing if write else self._reading
-        with in_words(self.database.where), Session(engine, expire_on_commit=False) as session:
-            self._open.session = (session, write)
-            try:
-                with session.begin():
-                    yield session
-            finally:
-                self._open.session = None
+        return self._transactions.begin(write=write)
 
     def alone(self, session: Session, subject: str) -> None:
         """Keep every other transaction that asks for the same subject waiting until this one has ended."""
-        alone(session.connection(), subject)
+        self._transactions.alone(session, subject)
 
     def put_campaign(self, name: str, document: dict[str, Any], *, digest: str, at: datetime) -> StoredCampaign:
         """Store a campaign's document as its next version; a document already stored keeps its version.
@@ -252,11 +227,6 @@ class Store:
             query = query.where(AuditRow.subject == subject)
         with self.transaction(write=False) as session:
             return tuple(_record(AuditEntry, row) for row in session.exec(query))
-
-
-def _missing(database: Database) -> WorkspaceError:
-    remedy = "Run `allot init` or name another workspace."
-    return WorkspaceError("the workspace has no database.", where=database.where, remedy=remedy)
 
 
 def _model(row: ModelRow) -> StoredModel:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from allot import WorkspaceError
+from allot import LockedError, WorkspaceError
 
 FORMAT = 1
 _FOLDERS = ("data/files", "data/versions", "decisions", "models", "reports", "tmp")
@@ -120,14 +120,15 @@ class Workspace:
         """Be the only writer; readers need no lock. What killed writers left in staging is swept on entry.
 
         Raises:
-            WorkspaceError: another command is writing, or the disk became full inside the block.
+            LockedError: another command is writing.
+            WorkspaceError: the disk became full inside the block.
         """
         handle = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise WorkspaceError(
+                raise LockedError(
                     "another allot command is writing.",
                     where=str(self.root),
                     remedy="Wait for it to end and try again.",

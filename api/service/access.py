@@ -10,14 +10,17 @@ from typing import Protocol, TypeAlias, final
 
 from fastapi import Request
 
+from allot import WorkspaceError
 from api.service.problems import Problem
 from api.service.roles import Principal
 from api.service.settings import Settings
 from api.service.throttle import Buckets
+from warehouse import Keys
 
 CheckKey: TypeAlias = Callable[[str, datetime], Principal | None]
 KEY_PREFIX = "allot_"
 REMEMBERED_SECONDS = 30.0
+_TRUSTED_SECONDS = 900.0  # how long a token is believed that cannot be checked because the database is gone
 _REMEMBERED = 10_000  # tokens
 _LONGEST = 8_192  # characters of a token
 
@@ -33,7 +36,8 @@ class Tokens(Protocol):
 class Access:
     """Checks tokens, remembers what it found for 30 seconds, and counts.
 
-    A key that is revoked is refused after at most those 30 seconds.
+    A key that is revoked is refused after at most those 30 seconds. Only while nobody can look it up, since the
+    database is gone, a key that was sound is believed for a quarter of an hour.
     """
 
     def __init__(self, settings: Settings, check_key: CheckKey, tokens: Tokens | None = None) -> None:
@@ -57,7 +61,8 @@ class Access:
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         at, found = self._found.get(digest, (-REMEMBERED_SECONDS, None))
         if now - at >= REMEMBERED_SECONDS:
-            self._spend(self._failures, address, now, take=0.0)
+            if found is None:  # who was known stays welcome, whoever else fails at the same address
+                self._spend(self._failures, address, now, take=0.0)
             found = await self._check_once(digest, token)
         if found is None:
             self._spend(self._failures, address, now, take=1.0)
@@ -80,6 +85,14 @@ class Access:
         answer = self._checking[digest] = asyncio.get_running_loop().create_future()
         try:
             found = await asyncio.to_thread(self._check, token)
+        except WorkspaceError as error:
+            at, found = self._found.get(digest, (-_TRUSTED_SECONDS, None))
+            if found is None or time.monotonic() - at >= _TRUSTED_SECONDS:
+                answer.set_exception(error)
+                answer.exception()  # nobody may be waiting for it
+                raise
+            answer.set_result(found)
+            return found
         except BaseException as error:
             answer.set_exception(error)
             answer.exception()  # nobody may be waiting for it
@@ -100,6 +113,16 @@ class Access:
         if token.startswith(KEY_PREFIX):
             return self._check_key(token, datetime.now(UTC))
         return None if self._tokens is None else self._tokens.check(token, datetime.now(UTC))
+
+
+def checker(keys: Keys) -> CheckKey:
+    """How the keys of a home are checked."""
+
+    def check(text: str, now: datetime) -> Principal | None:
+        record = keys.check(text, now)
+        return None if record is None else Principal(record.key_id, record.tenant, frozenset(record.roles), "key")
+
+    return check
 
 
 def _bearer(header: str) -> str:

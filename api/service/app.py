@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from allot import AllotError, __version__
 from api.service import health
-from api.service.access import Access, CheckKey
 from api.service.problems import Problem, pointer, problem_of, response_of
 from api.service.settings import Settings
 from api.service.shell import Shell
-from api.service.state import MAIN, Service
+from api.service.state import Service
+from warehouse.home import MAIN
 
 ROUTERS = (health.router,)
 """Each subject's routes."""
@@ -23,14 +23,16 @@ ROUTERS = (health.router,)
 _TITLES = {404: ("not-found", "There is no such thing"), 405: ("method", "This method is not taken here")}
 
 
-def create_app(settings: Settings, *, check_key: CheckKey) -> FastAPI:
+def create_app(settings: Settings) -> FastAPI:
     """The service as an ASGI application.
 
     Args:
         settings: as the environment gives them.
-        check_key: whose an API key is at some time; None for a key that is not sound.
+
+    Raises:
+        WorkspaceError: what it needs is not there; it says what.
     """
-    service = Service(settings, Access(settings, check_key))
+    service = Service(settings)
     app = FastAPI(
         title="Allot",
         version=__version__,

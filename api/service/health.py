@@ -14,7 +14,8 @@ from allot import WorkspaceError
 from api.service.answers import Answer
 from api.service.dependencies import everyone, service_of
 from api.service.problems import Problem
-from api.service.state import MAIN, Service
+from api.service.state import Service
+from warehouse.home import MAIN
 
 router = APIRouter(tags=["operations"])
 

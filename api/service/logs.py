@@ -13,7 +13,7 @@ _SHARED: list[Any] = [
     structlog.processors.StackInfoRenderer(),
     structlog.processors.dict_tracebacks,
 ]
-_QUIET = ("uvicorn.access", "httpx", "httpcore")
+_QUIET = ("uvicorn.access", "uvicorn.error", "httpx", "httpcore", "alembic")
 
 
 def configure(level: str) -> None:

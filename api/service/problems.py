@@ -8,7 +8,9 @@ from typing import Any
 from starlette.responses import Response
 
 from allot import (
+    AccessError,
     AllotError,
+    BusyError,
     CampaignError,
     DataError,
     LimitError,
@@ -30,6 +32,8 @@ _KINDS: dict[type[AllotError], tuple[int, str, str]] = {
     DataError: (422, "data", "The data break their contract"),
     ShapeError: (422, "data", "The data break their contract"),
     WorkspaceError: (503, "unavailable", "The workspace cannot be used now"),
+    BusyError: (503, "busy", "Too much is waiting"),
+    AccessError: (422, "access", "This cannot be given"),
     AllotError: (500, "unexpected", "The service could not do it"),
 }
 

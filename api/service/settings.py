@@ -17,7 +17,7 @@ _PLACEHOLDER = re.compile(
     r"|insecure|todo|postgres|allot|admin|root|test|demo|x+|<.*>|\d)[-_ \d!.]*(?:here|value)?\Z",
     re.IGNORECASE,
 )
-_LOOPBACK = ("127.0.0.1", "::1", "localhost", "")
+LOOPBACK = ("127.0.0.1", "::1", "localhost", "")
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256")
 
 
@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     Every number of seconds is wall time; rates are per key and process.
     """
 
-    model_config = SettingsConfigDict(env_prefix="ALLOT_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="ALLOT_", extra="ignore", frozen=True, env_ignore_empty=True)
 
     home: Path = Path("allot-workspace")
     database_url: SecretStr | None = None
@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     jwt_leeway_seconds: float = Field(30.0, ge=0, le=300)
     jwt_roles_claim: str = "roles"
     jwt_tenant_claim: str = "tenant"
+    jwt_tenant: str = ""
 
     metrics_token: SecretStr | None = None
     cpu_hour_price: float = Field(0.05, ge=0)
@@ -86,7 +87,7 @@ class Settings(BaseSettings):
         parts = urlsplit(value.get_secret_value())
         if parts.scheme not in ("postgresql", "postgres"):
             raise ValueError("it must begin with postgresql://")
-        elsewhere = (parts.hostname or "") not in _LOOPBACK
+        elsewhere = (parts.hostname or "") not in LOOPBACK
         if parts.password is not None and elsewhere and _PLACEHOLDER.match(unquote(parts.password)):
             raise ValueError("its password is a placeholder; set a real one")
         return value

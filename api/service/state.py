@@ -4,13 +4,12 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar, final
 
-from allot import NotFoundError
-from api.service.access import Access
+from api.service.access import Access, checker
 from api.service.metrics import Metrics
 from api.service.settings import Settings
-from warehouse import GroupCommit, Workspace, open_store
+from api.service.tokens import WebTokens
+from warehouse import GroupCommit, Keys, Workspace, open_store, tenant_workspace
 
-MAIN = "main"
 T = TypeVar("T")
 
 
@@ -24,9 +23,13 @@ class Tenant:
         self.settings = settings
         self.metrics = metrics
         self.store = open_store(workspace)
-        self.writer = GroupCommit(self.store)
         self._made: dict[Callable[[Tenant], Any], Any] = {}
         self._making = threading.RLock()
+
+    @property
+    def writer(self) -> GroupCommit:
+        """The one thread that writes to the store."""
+        return self.one(_writer)
 
     def one(self, make: Callable[["Tenant"], T]) -> T:
         """What `make` makes of this tenant, made at the first call; its `close()`, if it has one, ends with the tenant.
@@ -41,13 +44,12 @@ class Tenant:
         return made
 
     def close(self) -> None:
-        """Close what was made, last first; then the writer, which writes what waits, and the store."""
+        """Close what was made, last first, then the store."""
         with self._making:
             for made in reversed(self._made.values()):
                 if hasattr(made, "close"):
                     made.close()
             self._made.clear()
-            self.writer.close()
             self.store.close()
 
 
@@ -55,10 +57,17 @@ class Tenant:
 class Service:
     """The state of one process: `request.app.state.service`."""
 
-    def __init__(self, settings: Settings, access: Access) -> None:
+    def __init__(self, settings: Settings) -> None:
+        """Open what all tenants share.
+
+        Raises:
+            WorkspaceError: no workspace, a database out of reach, or an issuer of tokens that cannot be used.
+        """
         self.settings = settings
-        self.access = access
         self.metrics = Metrics()
+        self._home = Workspace.open(settings.home)
+        self._keys = Keys.open(self._home)
+        self.access = Access(settings, checker(self._keys), WebTokens(settings) if settings.jwt_issuer else None)
         self._tenants: dict[str, Tenant] = {}
         self._opening = threading.Lock()
 
@@ -75,10 +84,8 @@ class Service:
         """
         with self._opening:
             if name not in self._tenants:
-                root = self.settings.home if name == MAIN else self.settings.home / "tenants" / name
-                if name != MAIN and not root.is_dir():
-                    raise NotFoundError(f"there is no tenant {name!r}.")
-                self._tenants[name] = Tenant(name, Workspace.open(root), self.settings, self.metrics)
+                workspace = tenant_workspace(self._home, name)
+                self._tenants[name] = Tenant(name, workspace, self.settings, self.metrics)
             return self._tenants[name]
 
     def close(self) -> None:
@@ -87,3 +94,8 @@ class Service:
             for tenant in self._tenants.values():
                 tenant.close()
             self._tenants.clear()
+            self._keys.close()
+
+
+def _writer(tenant: Tenant) -> GroupCommit:
+    return GroupCommit(tenant.store)

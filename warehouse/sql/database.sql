@@ -97,6 +97,95 @@ CREATE TABLE audit (
 );
 
 -- What the service keeps (revision 0002).
+-- Jobs, releases and deliveries. One row per: request for work; event of a job; finished step of a job; allocation's way
+-- to its release; address that releases go to; release for an address.
+
+CREATE TABLE job (
+    job_id VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    request_key VARCHAR,
+    document TEXT NOT NULL,
+    digest VARCHAR NOT NULL,
+    asked_by VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    created_at BIGINT NOT NULL,
+    not_before BIGINT NOT NULL,
+    ended_at BIGINT,
+    worker VARCHAR,
+    attempt INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    lease_until BIGINT,
+    cancel_asked BOOLEAN NOT NULL,
+    result TEXT,
+    error TEXT,
+    PRIMARY KEY (job_id),
+    CONSTRAINT one_job_per_request UNIQUE (kind, request_key),
+    CONSTRAINT known_state CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled'))
+);
+
+CREATE INDEX jobs_by_state ON job (state, created_at);
+
+CREATE TABLE job_event (
+    job_id VARCHAR NOT NULL,
+    event INTEGER NOT NULL,
+    at BIGINT NOT NULL,
+    state VARCHAR NOT NULL,
+    stage VARCHAR NOT NULL,
+    done INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    PRIMARY KEY (job_id, event),
+    CONSTRAINT of_job FOREIGN KEY(job_id) REFERENCES job (job_id)
+);
+
+CREATE TABLE job_step (
+    job_id VARCHAR NOT NULL,
+    step VARCHAR NOT NULL,
+    result TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (job_id, step),
+    CONSTRAINT step_of_job FOREIGN KEY(job_id) REFERENCES job (job_id)
+);
+
+CREATE TABLE release (
+    allocation_id VARCHAR NOT NULL,
+    asked_by VARCHAR NOT NULL,
+    asked_at BIGINT NOT NULL,
+    approved_by VARCHAR,
+    approved_at BIGINT,
+    released_by VARCHAR,
+    released_at BIGINT,
+    PRIMARY KEY (allocation_id),
+    CONSTRAINT release_of_allocation FOREIGN KEY(allocation_id) REFERENCES allocation (allocation_id)
+);
+
+CREATE TABLE webhook (
+    webhook_id VARCHAR NOT NULL,
+    url VARCHAR NOT NULL,
+    signing_key VARCHAR NOT NULL,
+    created_by VARCHAR NOT NULL,
+    created_at BIGINT NOT NULL,
+    ended_at BIGINT,
+    PRIMARY KEY (webhook_id)
+);
+
+CREATE TABLE delivery (
+    delivery_id VARCHAR NOT NULL,
+    webhook_id VARCHAR NOT NULL,
+    allocation_id VARCHAR NOT NULL,
+    body VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_at BIGINT NOT NULL,
+    last_error VARCHAR NOT NULL,
+    created_at BIGINT NOT NULL,
+    ended_at BIGINT,
+    PRIMARY KEY (delivery_id),
+    CONSTRAINT known_state CHECK (state IN ('waiting', 'delivered', 'dead')),
+    CONSTRAINT delivery_to_webhook FOREIGN KEY(webhook_id) REFERENCES webhook (webhook_id),
+    CONSTRAINT delivery_of_allocation FOREIGN KEY(allocation_id) REFERENCES allocation (allocation_id)
+);
+
+CREATE INDEX deliveries_due ON delivery (state, next_at);
 
 -- Budgets, leases and holds: one row per campaign and limit; and worker's lease of it; and decision that takes of it.
 

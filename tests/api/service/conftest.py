@@ -21,8 +21,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.service.app import create_app
-from api.service.roles import ROLES, Principal
+from api.service.roles import ROLES
 from api.service.settings import Settings
+from warehouse import Keys, Workspace
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
@@ -66,7 +67,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from engine.campaign import read_campaign
     from engine.train import train
     from engine.workspaces import init, load
-    from warehouse import Workspace
 
     files, root = tmp_path_factory.mktemp("service-files"), tmp_path_factory.mktemp("service") / "workspace"
     _write_files(files)
@@ -109,10 +109,10 @@ def service(serve: Callable[..., Running]) -> Running:
 @contextmanager
 def serving(settings: Settings) -> Iterator[Running]:
     """A real server in a thread of its own, on a port that was free."""
-    keys = {role: f"allot_{role}_{'0123456789abcdef' * 2}" for role in ROLES}
-    known = {key: Principal(role, "main", frozenset({role}), "key") for role, key in keys.items()}
-    app = create_app(settings, check_key=lambda text, _: known.get(text))
-    with socket.socket() as listener:
+    with Keys.open(Workspace.open(settings.home)) as book:
+        keys = {role: book.create("main", [role], actor="test", at=datetime.now(UTC)).text for role in ROLES}
+    app = create_app(settings)
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # asyncio answers without delay only on such
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on")
         server = uvicorn.Server(config)

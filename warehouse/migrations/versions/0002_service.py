@@ -95,7 +95,96 @@ def _singles() -> None:
 
 
 def _releases() -> None:
-    """Requests, approvals and deliveries."""
+    """Jobs, requests, approvals and deliveries."""
+    _jobs()
+    op.create_table(
+        "release",
+        sa.Column("allocation_id", sa.String(), nullable=False),
+        sa.Column("asked_by", sa.String(), nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("approved_by", sa.String(), nullable=True),
+        sa.Column("approved_at", sa.BigInteger(), nullable=True),
+        sa.Column("released_by", sa.String(), nullable=True),
+        sa.Column("released_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("allocation_id"),
+        sa.ForeignKeyConstraint(["allocation_id"], ["allocation.allocation_id"], name="release_of_allocation"),
+    )
+    op.create_table(
+        "webhook",
+        sa.Column("webhook_id", sa.String(), nullable=False),
+        sa.Column("url", sa.String(), nullable=False),
+        sa.Column("signing_key", sa.String(), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("webhook_id"),
+    )
+    op.create_table(
+        "delivery",
+        sa.Column("delivery_id", sa.String(), nullable=False),
+        sa.Column("webhook_id", sa.String(), nullable=False),
+        sa.Column("allocation_id", sa.String(), nullable=False),
+        sa.Column("body", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_error", sa.String(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("delivery_id"),
+        sa.CheckConstraint("state IN ('waiting', 'delivered', 'dead')", name="known_state"),
+        sa.ForeignKeyConstraint(["webhook_id"], ["webhook.webhook_id"], name="delivery_to_webhook"),
+        sa.ForeignKeyConstraint(["allocation_id"], ["allocation.allocation_id"], name="delivery_of_allocation"),
+    )
+    op.create_index("deliveries_due", "delivery", ["state", "next_at"])
+
+
+def _jobs() -> None:
+    op.create_table(
+        "job",
+        sa.Column("job_id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("request_key", sa.String(), nullable=True),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("asked_by", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("not_before", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("worker", sa.String(), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("lost", sa.Integer(), nullable=False),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.Column("cancel_asked", sa.Boolean(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("job_id"),
+        sa.UniqueConstraint("kind", "request_key", name="one_job_per_request"),
+        sa.CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="known_state"),
+    )
+    op.create_index("jobs_by_state", "job", ["state", "created_at"])
+    op.create_table(
+        "job_event",
+        sa.Column("job_id", sa.String(), nullable=False),
+        sa.Column("event", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("stage", sa.String(), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("job_id", "event"),
+        sa.ForeignKeyConstraint(["job_id"], ["job.job_id"], name="of_job"),
+    )
+    op.create_table(
+        "job_step",
+        sa.Column("job_id", sa.String(), nullable=False),
+        sa.Column("step", sa.String(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("job_id", "step"),
+        sa.ForeignKeyConstraint(["job_id"], ["job.job_id"], name="step_of_job"),
+    )
 
 
 def _catalogue() -> None:
@@ -107,3 +196,5 @@ def downgrade() -> None:
     for table in _LEDGER:
         op.drop_table(table)
     op.drop_table("single_decision")
+    for table in ("delivery", "webhook", "release", "job_step", "job_event", "job"):
+        op.drop_table(table)

@@ -1,0 +1,110 @@
+"""`allot serve`: what must be in place before it starts, then the processes."""
+
+import errno
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+
+from allot import WorkspaceError
+from api.service import logs
+from api.service.metrics import FOLDER
+from api.service.settings import Settings, read_settings
+from api.service.supervisor import Supervisor, python
+from api.service.tokens import WebTokens
+from warehouse import Keys, Workspace, open_store
+
+_BACKLOG = 2_048
+_WORKER = "api.service.worker"
+
+
+def serve(home: Path, *, host: str | None, port: int | None, workers: int | None) -> None:
+    """Run the service until it is told to end.
+
+    Raises:
+        WorkspaceError: no workspace, no key, a weak secret, a port that is taken: before anything has started.
+    """
+    named = {"home": home.absolute(), "host": host, "port": port, "workers": workers}
+    settings = read_settings({name: value for name, value in named.items() if value is not None})
+    _check(settings)
+    with _listener(settings) as listener, _shared_metrics(settings) as metrics:
+        host, port = listener.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        supervisor = Supervisor(_environment(settings, metrics))
+        for slot in range(settings.workers):
+            supervisor.add(f"web-{slot}", python("api.service.web", str(listener.fileno())), (listener.fileno(),))
+        if find_spec(_WORKER) is not None:
+            supervisor.add("worker", python(_WORKER, "--workspace", str(settings.home), "--slot", "0"))
+        supervisor.run(ready=lambda: _answers(url), when_ready=lambda: _tell(url, settings))
+
+
+def _check(settings: Settings) -> None:
+    workspace = Workspace.open(settings.home)
+    open_store(workspace).close()
+    if settings.workers > 1 and settings.database_url is None:
+        what = "several web processes need PostgreSQL; SQLite lets one write at a time."
+        raise WorkspaceError(what, where="--workers", remedy="Set ALLOT_DATABASE_URL, or leave --workers out.")
+    if settings.jwt_issuer:
+        WebTokens(settings)
+        return
+    with Keys.open(workspace) as keys:
+        usable = any(record.valid(datetime.now(UTC)) for record in keys.records())
+    if not usable:
+        remedy = "Run `allot keys create --role admin` first, or set ALLOT_JWT_ISSUER."
+        raise WorkspaceError("nobody could call the service: there is no key.", where="allot serve", remedy=remedy)
+
+
+@contextmanager
+def _listener(settings: Settings) -> Iterator[socket.socket]:
+    """The socket that every web process accepts on."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # Named as TCP, since asyncio sends at once, without waiting for more, only on such.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            where = f"{settings.host}:{settings.port}"
+            if error.errno == errno.EADDRINUSE:
+                raise WorkspaceError("the port is taken.", where=where, remedy="Give another --port.") from error
+            raise WorkspaceError(f"cannot listen ({error.strerror}).", where=where, remedy="Give others.") from error
+        listener.listen(_BACKLOG)
+        yield listener
+
+
+@contextmanager
+def _shared_metrics(settings: Settings) -> Iterator[Path]:
+    """A folder in which the processes' counts meet."""
+    folder = settings.home / "tmp-metrics" / str(os.getpid())
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+def _environment(settings: Settings, metrics: Path) -> dict[str, str]:
+    ours = {"HOME": settings.home, "HOST": settings.host, "PORT": settings.port, "WORKERS": settings.workers}
+    return {**os.environ, FOLDER: str(metrics), **{f"ALLOT_{name}": str(value) for name, value in ours.items()}}
+
+
+def _answers(url: str) -> bool:
+    import httpx
+
+    try:
+        return httpx.get(f"{url}/livez", timeout=1.0).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _tell(url: str, settings: Settings) -> None:
+    import typer
+
+    web = f"{settings.workers} web process{'es' if settings.workers > 1 else ''}"
+    typer.echo(f"Allot serves {settings.home} at {url} ({web}). Ctrl-C ends it.")
+    logs.configure(settings.log_level)

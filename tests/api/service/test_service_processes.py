@@ -1,0 +1,117 @@
+"""`allot serve` as a command: what must be in place, dying children, an orderly end."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from warehouse import Keys, Workspace
+
+SAID = re.compile(r"Allot serves .+ at (http://\S+) \(1 web process\)")
+
+
+@contextmanager
+def running(home: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The command on a free port, and its address once it has said it."""
+    said = tmp_path / "said"
+    with said.open("wb") as out:
+        command = [sys.executable, "-m", "api.start", "serve", "--port", "0", "--workspace", str(home)]
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 60
+        while (found := SAID.search(said.read_text())) is None:
+            assert process.poll() is None, "it ended by itself"
+            assert time.monotonic() < until, "it did not say where it serves"
+            time.sleep(0.05)
+        yield process, found[1]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _key(home: Path) -> str:
+    with Keys.open(Workspace.open(home)) as keys:
+        return keys.create("main", ["analyst"], actor="test", at=datetime.now(UTC)).text
+
+
+def _web(supervisor: int) -> list[int]:
+    """The web processes below a supervisor."""
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    return [int(c) for c in children if b"api.service.web" in Path(f"/proc/{c}/cmdline").read_bytes()]
+
+
+def _gone(pid: int) -> bool:
+    with suppress(FileNotFoundError):
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    return True
+
+
+def _until(true: "object", seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _alive(url: str) -> bool:
+    with suppress(httpx.HTTPError):
+        return httpx.get(f"{url}/livez").status_code == 200
+    return False
+
+
+def test_a_web_process_that_dies_is_started_again_and_the_command_ends_in_order(home: Path, tmp_path: Path) -> None:
+    _key(home)
+    with running(home, tmp_path) as (process, url):
+        [first] = _web(process.pid)
+        os.kill(first, signal.SIGKILL)
+        _until(lambda: _web(process.pid) not in ([], [first]))
+        _until(lambda: _alive(url))
+        [second] = _web(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
+        assert _gone(second)
+        assert not (home / "tmp-metrics").exists()
+
+
+def test_the_processes_end_when_the_supervisor_is_killed(home: Path, tmp_path: Path) -> None:
+    _key(home)
+    with running(home, tmp_path) as (process, _):
+        [web] = _web(process.pid)
+        process.kill()
+        process.wait()
+        _until(lambda: _gone(web))
+
+
+@pytest.mark.parametrize("what", ["no workspace", "no key", "a port that is taken", "a weak secret", "more workers"])
+def test_what_is_missing_is_said_in_one_line_before_anything_starts(what: str, home: Path, tmp_path: Path) -> None:
+    import socket
+
+    from allot import WorkspaceError
+    from api.service.serve import serve
+
+    words = {
+        "no workspace": "allot init",
+        "no key": "allot keys create",
+        "a port that is taken": "--port",
+        "a weak secret": "ALLOT_METRICS_TOKEN",
+        "more workers": "ALLOT_DATABASE_URL",
+    }
+    if what != "no key":
+        _key(home)
+    with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as taken:
+        patch.setenv("ALLOT_METRICS_TOKEN", "changeme" if what == "a weak secret" else "")
+        at = tmp_path / "nowhere" if what == "no workspace" else home
+        port = taken.getsockname()[1] if what == "a port that is taken" else 0
+        with pytest.raises(WorkspaceError) as caught:
+            serve(at, host=None, port=port, workers=2 if what == "more workers" else None)
+    assert words[what] in str(caught.value)
+    assert "\n" not in str(caught.value)
