@@ -7,6 +7,7 @@ from typing import Any
 from engine.approval import APPROVED, DRAFT, RELEASED, SUPERSEDED, check_superseded, earlier_than, put_released
 from engine.approval import release as release_approved
 from engine.campaign import Campaign, read_campaign
+from engine.house import under_house_rules
 from engine.stages import Reporter, Stages, silent
 from engine.stamp import Stamp, code_version, stamp_now
 from warehouse import AuditEntry, Releases, Store, StoredAllocation, Workspace, open_store, publish
@@ -51,6 +52,7 @@ def allocate(
     stages = Stages(reporter)
     with workspace.lock(), open_store(workspace) as store:
         _sweep(workspace, store)
+        campaign = under_house_rules(store, campaign)
         stamp = stamp_now(workspace, store, campaign)
         same = [a for a in store.allocations(campaign=campaign.name) if a.as_of == campaign.as_of]
         found = next((a for a in same if a.allocation_id == stamp.allocation_id), None)

@@ -1,7 +1,7 @@
 """Can each offer's own rule be understood? Asked when data is loaded, so that a slip is not found at the allocation."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +34,10 @@ def review_rules(connection: "DuckDBPyConnection", version: DataVersion, given: 
     """
     if not {"customers", "offers"} <= version.tables.keys() or not {"customers", "offers"} & set(given):
         return []  # names mean nothing yet, or nothing new
-    columns = version.tables["offers"].columns
-    if "eligible_when" not in columns:
+    if "eligible_when" not in version.tables["offers"].columns:
         return []
-    shown = [c for c in ("offer_id", "channel", "category", "eligible_when") if c in columns]
-    query = f"FROM offers SELECT {', '.join(shown)} ORDER BY offer_id"
-    offers = connection.sql(query).to_arrow_table().to_pylist()
-    vocabulary = Vocabulary(version.tables["customers"].columns, columns, _memory(offers))
+    offers = _words_of(connection, version)
+    vocabulary = _vocabulary(version, offers, [str(offer["eligible_when"] or "") for offer in offers])
     wrong = [error for offer in offers if (error := _wrong(offer, vocabulary)) is not None]
     if not wrong:
         return []
@@ -60,11 +57,36 @@ def _wrong(offer: dict[str, Any], vocabulary: Vocabulary) -> RuleError | None:
     return None
 
 
-def _memory(offers: list[dict[str, Any]]) -> dict[str, str]:
+def vocabulary_of(connection: "DuckDBPyConnection", version: DataVersion, *predicates: str) -> Vocabulary:
+    """What names in some rules may mean, before it is known which memory there will be.
+
+    Args:
+        connection: with the views of the version, among them `offers`.
+        version: with customers and offers.
+        predicates: the rules: windows of memory that they name are among the names.
+    """
+    return _vocabulary(version, _words_of(connection, version), predicates)
+
+
+def _words_of(connection: "DuckDBPyConnection", version: DataVersion) -> list[dict[str, Any]]:
+    """The offers, with the columns that rules and memory take words from."""
+    there = version.tables["offers"].columns
+    shown = [c for c in ("offer_id", "channel", "category", "eligible_when") if c in there]
+    query = f"FROM offers SELECT {', '.join(shown)} ORDER BY offer_id"
+    offers: list[dict[str, Any]] = connection.sql(query).to_arrow_table().to_pylist()
+    return offers
+
+
+def _vocabulary(version: DataVersion, offers: list[dict[str, Any]], predicates: Iterable[str]) -> Vocabulary:
+    customers, columns = version.tables["customers"].columns, version.tables["offers"].columns
+    return Vocabulary(customers, columns, _memory(offers, predicates))
+
+
+def _memory(offers: list[dict[str, Any]], predicates: Iterable[str]) -> dict[str, str]:
     """Every memory column that there may ever be: which of them exist shows at the allocation."""
     words = [{str(o[c]) for o in offers if o.get(c) is not None} for c in ("channel", "category")]
     channels, categories = (tuple(sorted(w)) for w in words)
-    asked = {int(days) for offer in offers for days in _WINDOW.findall(offer["eligible_when"] or "")}
+    asked = {int(days) for predicate in predicates for days in _WINDOW.findall(predicate)}
     windows = tuple(sorted({*MemorySpec().windows, *asked}))
     spec = MemorySpec(windows=windows, channels=channels, categories=categories)
     return dict.fromkeys(memory_columns(spec, contacts=True, events=True), "DOUBLE")

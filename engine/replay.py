@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from bandit import AMOUNTS, SUCCESSES
 from engine.campaign import Campaign
 from engine.computed import Setup, set_up, some_worth
+from engine.house import under_house_rules
 from engine.logs import LoggedRows
 from engine.models import load_models
 from engine.plan import best_plan, check_feasible, without_forbidden
@@ -115,6 +116,7 @@ def prepared(workspace: Workspace, store: Store, campaign: Campaign, rows: Logge
     Raises:
         CampaignError, RuleError, DataError: what is wrong with the campaign or its data.
     """
+    campaign = under_house_rules(store, campaign)
     stamp = stamp_now(workspace, store, campaign)
     if rows.stamp is not None:
         stamp = replace(rows.stamp, campaign=campaign.digest)

@@ -15,6 +15,7 @@ from allot import DataError
 from engine.campaign import Campaign
 from engine.chance import random_share
 from engine.computed import Setup, set_up, some_worth
+from engine.house import under_house_rules
 from engine.infeasible import infeasible
 from engine.scenario import Scenario, changed, read_scenarios
 from engine.stages import Reporter, Stages, silent
@@ -87,6 +88,7 @@ def what_if(
     scenarios = (Scenario(AS_WRITTEN, ()), *read_scenarios(texts, campaign.limits))
     stages = Stages(reporter)
     with open_store(workspace) as store:
+        campaign = under_house_rules(store, campaign)
         setup = set_up(workspace, store, campaign, stamp_now(workspace, store, campaign), stages)
     active = setup.audience.eligible.any(1) & ~setup.audience.held_out
     problem = setup.problem(active)

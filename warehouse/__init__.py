@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from warehouse.fresh import make_database, make_store
     from warehouse.group_commit import GroupCommit
     from warehouse.home import make_tenant, tenant_names, tenant_workspace
+    from warehouse.house_rules import (
+        HouseRule,
+        RuleText,
+        house_rule_versions,
+        house_rules_of,
+        newest_house_rules,
+        put_house_rule,
+    )
     from warehouse.jobs import Job, JobCancelledError, JobEvent, JobLostError, Jobs, JobState, digest_of
     from warehouse.keys import KeyRecord, Keys, NewKey
     from warehouse.ledger import Balance, Ledger, Recount
@@ -58,6 +66,7 @@ else:
             "group_commit": "GroupCommit",
             "ledger": "Balance Ledger Recount",
             "home": "make_tenant tenant_names tenant_workspace",
+            "house_rules": "HouseRule RuleText house_rule_versions house_rules_of newest_house_rules put_house_rule",
             "keys": "KeyRecord Keys NewKey",
             "jobs": "Job JobCancelledError JobEvent JobLostError JobState Jobs digest_of",
             "loading": "Loaded known_offers load",
@@ -84,6 +93,7 @@ __all__ = [
     "Decisions",
     "Delivery",
     "GroupCommit",
+    "HouseRule",
     "Item",
     "Job",
     "JobCancelledError",
@@ -101,6 +111,7 @@ __all__ = [
     "Recount",
     "Released",
     "Releases",
+    "RuleText",
     "Store",
     "StoredAllocation",
     "StoredCampaign",
@@ -127,6 +138,8 @@ __all__ = [
     "feedback_items",
     "find_decisions",
     "history",
+    "house_rule_versions",
+    "house_rules_of",
     "known_offers",
     "load",
     "make_database",
@@ -135,10 +148,12 @@ __all__ = [
     "memory_columns",
     "memory_families",
     "memory_features",
+    "newest_house_rules",
     "open_store",
     "outcomes",
     "pack_arrays",
     "publish",
+    "put_house_rule",
     "read_checked",
     "read_decisions",
     "read_feedback",

@@ -123,6 +123,19 @@ class Store:
             raise NotFoundError(f"there is no campaign {name!r}.", remedy="See `allot allocate --help`.")
         return _record(StoredCampaign, row)
 
+    def campaign_versions(self, name: str) -> tuple[StoredCampaign, ...]:
+        """Every version of a campaign, the newest first.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        query = select(CampaignRow).where(CampaignRow.name == name).order_by(col(CampaignRow.version).desc())
+        with self.transaction(write=False) as session:
+            found = tuple(_record(StoredCampaign, row) for row in session.exec(query))
+        if not found:
+            raise NotFoundError(f"there is no campaign {name[:80]!r}.")
+        return found
+
     def campaigns(self) -> tuple[StoredCampaign, ...]:
         """The newest version of every campaign, by name."""
         query = select(CampaignRow).order_by(CampaignRow.name, col(CampaignRow.version))

@@ -177,6 +177,19 @@ def model_body(model: type[M]) -> Any:
     return Depends(read)
 
 
+def document_body(schema: dict[str, Any]) -> Any:
+    """A dependency: the strict body as an object that a reader of its own checks; `schema` is for the contract."""
+
+    async def read(request: Request) -> dict[str, Any]:
+        document = await body(request)
+        if not isinstance(document, dict):
+            raise Problem(422, "body", _TITLE, "Send one JSON object.", errors=[{"path": "", "what": "is no object"}])
+        return document
+
+    read.body_schema = schema  # type: ignore[attr-defined]  # the contract finds it there
+    return Depends(read)
+
+
 def checked(model: type[M], raw: bytes) -> M:
     """A model from the bytes of strict JSON.
 

@@ -187,6 +187,17 @@ CREATE TABLE delivery (
 
 CREATE INDEX deliveries_due ON delivery (state, next_at);
 
+CREATE TABLE house_rule (
+    name VARCHAR NOT NULL,
+    version INTEGER NOT NULL,
+    reason VARCHAR NOT NULL,
+    predicate VARCHAR NOT NULL,
+    active BOOLEAN NOT NULL,
+    created_by VARCHAR NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (name, version)
+);
+
 -- Budgets, leases and holds: one row per campaign and limit; and worker's lease of it; and decision that takes of it.
 
 CREATE TABLE budget_account (

@@ -188,11 +188,23 @@ def _jobs() -> None:
 
 
 def _catalogue() -> None:
-    """Versions of offers and rules."""
+    """Versions of the house's rules; offers are data, and have their versions there."""
+    op.create_table(
+        "house_rule",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("predicate", sa.String(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "version"),
+    )
 
 
 def downgrade() -> None:
     """Drop them, the referring before the referred."""
+    op.drop_table("house_rule")
     for table in _LEDGER:
         op.drop_table(table)
     op.drop_table("single_decision")
