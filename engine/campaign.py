@@ -45,7 +45,10 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class LimitSpec:
-    """A limit in terms of offer columns and customer columns. With `whole`, it is a share: bounds times the whole."""
+    """A limit in terms of offer columns and customer columns. With `whole`, it is a share: bounds times the whole.
+
+    `single_share` of the maximum is kept for single decisions; None = the campaign's share.
+    """
 
     name: str
     measure: Measure
@@ -55,6 +58,25 @@ class LimitSpec:
     maximum: float | None = None
     penalty: float | None = None
     report_only: bool = False
+    single_share: float | None = None
+
+    @property
+    def rations(self) -> bool:
+        """Whether it is a hard maximum of a sum: what a budget can be kept of."""
+        return self.whole is None and self.maximum is not None and self.penalty is None and not self.report_only
+
+
+@dataclass(frozen=True, slots=True)
+class SingleDecisions:
+    """What is kept for customers who are decided on one at a time, after the allocation.
+
+    `share` of every hard maximum is kept for them (a limit's own `single_share` goes first), and whatever the
+    allocation leaves of the rest; `expected_per_day` of them are expected, `until` a moment.
+    """
+
+    share: float = 0.0
+    expected_per_day: float | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +106,7 @@ class Campaign:
     rules: tuple[Rule, ...]
     contact: ContactPolicy
     approval: Approval = "none"
+    single_decisions: SingleDecisions | None = None
 
     def to_document(self) -> dict[str, Any]:
         """The document again, every default written out; `read_campaign` takes it back."""
@@ -97,6 +120,7 @@ class Campaign:
             "rules": [{"name": r.name, "reason": r.reason, "predicate": r.predicate} for r in self.rules],
             "contact": asdict(self.contact),
             **({} if self.approval == "none" else {"approval": self.approval}),  # as before there was such a field
+            **({} if self.single_decisions is None else {"single_decisions": _single_document(self.single_decisions)}),
         }
 
     @property
@@ -105,9 +129,15 @@ class Campaign:
         return sha256(json.dumps(self.to_document(), sort_keys=True).encode()).hexdigest()
 
 
+def _single_document(single: SingleDecisions) -> dict[str, Any]:
+    return {**asdict(single), "until": None if single.until is None else single.until.isoformat()}
+
+
 def _limit_document(limit: LimitSpec) -> dict[str, Any]:
     out: dict[str, Any] = {"name": limit.name, "measure": limit.measure, "minimum": limit.minimum}
     out |= {"maximum": limit.maximum, "penalty": limit.penalty}
+    if limit.single_share is not None:  # documents without it keep their digests
+        out["single_share"] = limit.single_share
     if limit.whole is not None:
         return out | {"part": _where_document(limit.part), "whole": _where_document(limit.whole)}
     return out | _where_document(limit.part) | {"report_only": limit.report_only}
@@ -132,7 +162,7 @@ def read_campaign(document: Mapping[str, Any], *, where: str = "campaign") -> Ca
 
     Fields: name, as_of, seed, audience (a rule over customer columns, default "true"), objective, outside_margin,
     outcome_days, no_feedback, [exploration] temperature, share, holdout, [[limits]], [[shares]], [[rules]], [contact],
-    approval.
+    approval, [single_decisions] share, expected_per_day, until.
 
     Raises:
         CampaignError: with the field, its value and what was expected.
@@ -152,8 +182,10 @@ def read_campaign(document: Mapping[str, Any], *, where: str = "campaign") -> Ca
         rules=tuple(map(_rule, r.tables("rules"))),
         contact=_contact(r.take("contact", {}), where),
         approval=cast(Approval, r.text("approval", "none", choices=APPROVALS)),
+        single_decisions=_single(r.take("single_decisions", None), where),
     )
     r.done()
+    _check_single(campaign)
     return campaign
 
 
@@ -181,6 +213,37 @@ def _contact(table: Any, where: str) -> ContactPolicy:
     out = ContactPolicy(most, days, quiet, r.flag("one_per_household", False))
     r.done()
     return out
+
+
+def _single(table: Any, where: str) -> SingleDecisions | None:
+    if table is None:
+        return None
+    r = Reader(table, f"{where}, [single_decisions]")
+    until = r.take("until", None)
+    out = SingleDecisions(
+        share=r.amount("share", 0.0, low=0.0, high=1.0),
+        expected_per_day=r.number("expected_per_day", None, low=0.0, high=1e12),
+        until=None if until is None else Reader({"until": until}, r.where).moment("until"),
+    )
+    r.done()
+    return out
+
+
+def _check_single(campaign: Campaign) -> None:
+    """Refuse what is said of single decisions and can mean nothing."""
+    for limit in campaign.limits:
+        if limit.single_share is None:
+            continue
+        if campaign.single_decisions is None:
+            remedy = "Add a table [single_decisions], or leave single_share out."
+            raise CampaignError("single_share without single decisions.", where=f"limit {limit.name!r}", remedy=remedy)
+        if not limit.rations:
+            remedy = "Give the limit a maximum without penalty, or leave single_share out."
+            raise CampaignError("nothing can be kept of it.", where=f"limit {limit.name!r}", remedy=remedy)
+    until = None if campaign.single_decisions is None else campaign.single_decisions.until
+    if until is not None and until <= campaign.as_of:
+        what = f"until = {until.isoformat()} is not after as_of."
+        raise CampaignError(what, where="[single_decisions]", remedy="Give a later moment, or leave the line out.")
 
 
 def _rule(table: Any) -> Rule:
@@ -242,7 +305,14 @@ def _limit(table: Any) -> LimitSpec:
     minimum, maximum = _bounded(r, low=low)
     part = _where({key: r.take(key, {}) for key in ("offers", "customers")}, r.where)
     out = LimitSpec(
-        name, measure, part, None, minimum, maximum, r.number("penalty", None, low=0.0), r.flag("report_only", False)
+        name=name,
+        measure=measure,
+        part=part,
+        minimum=minimum,
+        maximum=maximum,
+        penalty=r.number("penalty", None, low=0.0),
+        report_only=r.flag("report_only", False),
+        single_share=r.number("single_share", None, low=0.0, high=1.0),
     )
     r.done()
     return out

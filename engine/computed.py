@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from allot import CampaignError, LimitError
 from bandit import Beliefs, Kind, Learnt
 from engine.audience import Audience, audience_beliefs, find_audience, held_out, remembering
+from engine.budgets import for_batch
 from engine.campaign import Campaign
 from engine.catalogue import terms_of
 from engine.drawable import check_drawable, no_room_for_draw
@@ -107,6 +108,7 @@ def set_up(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: St
         CampaignError, RuleError, DataError: what is wrong with the campaign or its data.
     """
     model = load_models(workspace, store, stamp.posterior)
+    campaign = for_batch(campaign, stamp.room)
     return set_up_with(workspace, store, campaign, (read_version(workspace, stamp.data), stamp.past), model, stages)
 
 
@@ -120,6 +122,7 @@ def set_up_with(
 ) -> Setup:
     """`set_up` with a model at hand, from a version of the data and the part of our own log that is known."""
     version, past = known
+    campaign = for_batch(campaign)
     kind = model[0].prior.kind
     check_objective(campaign, kind)
     if campaign.objective == "incremental" and model[1].count[-1] < 1.0:

@@ -3,12 +3,14 @@
 Only what the chosen offer's score is made of is computed anew, from the model and the data of the decision.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from allot import DataError, NotFoundError, WorkspaceError
-from bandit import kind_named
+from bandit import Kind, kind_named
 from engine.reasons import Chosen, reasons
 from engine.stamp import Stamp
 from warehouse import EXCLUSIONS, Store, StoredAllocation, decision_row, decisions_meta, excluded_by, open_store
@@ -43,27 +45,33 @@ def explain(workspace: "Workspace", customer_id: str, allocation_id: str | None)
             raise NotFoundError(
                 "nothing has been allocated yet.", where="explain", remedy="Run `allot allocate CAMPAIGN`."
             )
-        told = _told(workspace, stored, customer_id)
-        chosen = next((offer for offer in told["offers"] if offer["offer_id"] == told["chosen"]), None)
-        return {**told, **_reasons(workspace, store, stored, told, chosen)}
+        return with_reasons(workspace, store, stored, _told(workspace, stored, customer_id))
 
 
-def _reasons(
+def with_reasons(
     workspace: "Workspace",
     store: Store,
     stored: StoredAllocation,
-    told: dict[str, Any],
-    chosen: dict[str, Any] | None,
+    told: Mapping[str, Any],
+    table: pa.Table | None = None,
 ) -> dict[str, Any]:
-    """The chosen offer's score taken apart, or in words why it cannot be."""
-    if chosen is None:
-        return {"score": None, "reasons": None, "experts": None, "without_reasons": ""}
-    place = told["offers"].index(chosen)
+    """What was told, with the chosen offer's score taken apart, or in words why it cannot be.
+
+    Args:
+        workspace, store: where the model and the customer's data are.
+        stored: the allocation, with the versions that the decision was made from.
+        told: customer_id, chosen, outcome and offers.
+        table: the columns that the model read; None reads them anew.
+    """
+    place = next((a for a, offer in enumerate(told["offers"]) if offer["offer_id"] == told["chosen"]), None)
+    if place is None:
+        return {**told, "score": None, "reasons": None, "experts": None, "without_reasons": ""}
+    chosen = told["offers"][place]
     numbers = {name: chosen[name] for name in ("mean", "value", "price")}
     numbers["expected"] = chosen[told["outcome"]]
-    out = {"score": chosen["value"] - chosen["price"]}
+    out = {**told, "score": chosen["value"] - chosen["price"]}
     try:
-        found = reasons(workspace, store, stored, Chosen(told["customer_id"], place, **numbers))
+        found = reasons(workspace, store, stored, Chosen(told["customer_id"], place, **numbers), table)
     except (DataError, WorkspaceError, NotFoundError) as error:
         return {**out, "reasons": None, "experts": None, "without_reasons": str(error)}
     return {**out, "reasons": found.terms, "experts": found.experts, "without_reasons": ""}
@@ -76,30 +84,9 @@ def _told(workspace: "Workspace", stored: StoredAllocation, customer_id: str) ->
     names = {rule["rule"]: rule["reason"] for rule in stored.summary["funnel"]}
     excluded = excluded_by(path.with_name(EXCLUSIONS), customer_id)
     charges = np.asarray(meta["charges"])[:, row["cell"]] if meta["charges"] else np.zeros((3, len(row["values"])))
-    values, costs = np.asarray(row["values"]), np.asarray(row["costs"])
-    price = charges[0] + charges[1] * costs + charges[2] * values
+    price = charges[0] + charges[1] * np.asarray(row["costs"]) + charges[2] * np.asarray(row["values"])
     kind = kind_named(Stamp.from_json(stored.versions).outcome)
-    expected = kind.expected(np.asarray([row["mean"]]), np.asarray([row["sd"]]))[0]
-    net = np.where(row["eligible"], values - price, -np.inf)
-    best = max(0.0, float(net.max(initial=-np.inf)))
-    offers = [
-        {
-            "offer_id": offer_id,
-            "eligible": bool(row["eligible"][a]),
-            "excluded_by": [names.get(rule, rule) for rule in excluded.get(offer_id, [])],
-            "rules": excluded.get(offer_id, []),
-            "probability": row["probability"][a],
-            kind.name: float(expected[a]),
-            "mean": row["mean"][a],
-            "sd": row["sd"][a],
-            "value": float(values[a]),
-            "cost": float(costs[a]),
-            "price": float(price[a]),
-            "behind": best - float(net[a]) if row["eligible"][a] else None,
-            "why": _why(float(values[a]), float(price[a]), best - float(net[a])) if row["eligible"][a] else "",
-        }
-        for a, offer_id in enumerate(meta["offer_ids"])
-    ]
+    offers, best = weighed_offers({**row, "price": price, "excluded": excluded}, meta["offer_ids"], names, kind)
     nothing = {"offer_id": None, "probability": row["probability"][-1], "behind": best}
     return {
         "customer_id": customer_id,
@@ -116,6 +103,43 @@ def _told(workspace: "Workspace", stored: StoredAllocation, customer_id: str) ->
         "no_offer": nothing,
         "versions": stored.versions,
     }
+
+
+def weighed_offers(
+    row: Mapping[str, Any], offer_ids: Sequence[str], names: Mapping[str, str], kind: Kind
+) -> tuple[list[dict[str, Any]], float]:
+    """Every offer as it stood in one decision, and what the best option was worth after its price.
+
+    Args:
+        row: of the decision: eligible, probability, mean, sd, values, costs and price, for each offer in turn, and
+            `excluded`: for each excluded offer the names of all rules that exclude it.
+        offer_ids: in their order.
+        names: of rules, in words.
+        kind: of the outcomes that beliefs are about.
+    """
+    values, price = np.asarray(row["values"]), np.asarray(row["price"])
+    expected = kind.expected(np.asarray([row["mean"]]), np.asarray([row["sd"]]))[0]
+    net = np.where(row["eligible"], values - price, -np.inf)
+    best = max(0.0, float(net.max(initial=-np.inf)))
+    offers = [
+        {
+            "offer_id": offer_id,
+            "eligible": bool(row["eligible"][a]),
+            "excluded_by": [names.get(rule, rule) for rule in row["excluded"].get(offer_id, [])],
+            "rules": row["excluded"].get(offer_id, []),
+            "probability": float(row["probability"][a]),
+            kind.name: float(expected[a]),
+            "mean": float(row["mean"][a]),
+            "sd": float(row["sd"][a]),
+            "value": float(values[a]),
+            "cost": float(row["costs"][a]),
+            "price": float(price[a]),
+            "behind": best - float(net[a]) if row["eligible"][a] else None,
+            "why": _why(float(values[a]), float(price[a]), best - float(net[a])) if row["eligible"][a] else "",
+        }
+        for a, offer_id in enumerate(offer_ids)
+    ]
+    return offers, best
 
 
 def _why(value: float, price: float, behind: float) -> str:

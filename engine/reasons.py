@@ -52,7 +52,9 @@ class Reasons:
     experts: list[dict[str, Any]]
 
 
-def reasons(workspace: "Workspace", store: Store, stored: StoredAllocation, chosen: Chosen) -> Reasons:
+def reasons(
+    workspace: "Workspace", store: Store, stored: StoredAllocation, chosen: Chosen, table: pa.Table | None = None
+) -> Reasons:
     """Terms whose `worth` adds up to value less price, and whose `logit`, where they have one, to the mean logit.
 
     The value of a mean logit is spread over its terms in proportion to them, which is the Aumann-Shapley share along
@@ -62,6 +64,7 @@ def reasons(workspace: "Workspace", store: Store, stored: StoredAllocation, chos
         workspace, store: where the model and the customer's data are.
         stored: the allocation.
         chosen: one of its decisions.
+        table: the customer's columns as the model read them; None reads them as of the campaign's moment.
 
     Raises:
         WorkspaceError, NotFoundError: the model or the data that the decision was made from are gone.
@@ -72,8 +75,9 @@ def reasons(workspace: "Workspace", store: Store, stored: StoredAllocation, chos
     with connect(workspace) as connection:
         attach(connection, workspace, read_version(workspace, stamp.data))
         offers = catalogue(connection)
-        moment = pa.array([campaign.as_of], pa.timestamp("us", "UTC"))
-        table = row_features(connection, store, workspace, (pa.array([chosen.customer_id]), moment), stamp.past)
+        if table is None:
+            moment = pa.array([campaign.as_of], pa.timestamp("us", "UTC"))
+            table = row_features(connection, store, workspace, (pa.array([chosen.customer_id]), moment), stamp.past)
     foundation, posterior = taking_in(model, offers)
     customer, arms = foundation.features.encode(table), foundation.arms(offers)
     found = contributions(foundation.prior, posterior, customer, foundation.basis(customer), arms[[chosen.offer]])

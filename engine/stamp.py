@@ -1,7 +1,8 @@
 """The version stamp: everything that an allocation is a function of. Equal stamps, equal decisions, to the bit."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
@@ -35,6 +36,7 @@ class Stamp:
         code: our version and a digest of the code that decides.
         past: what of our own log the features could see.
         outcome: the kind of outcome that the models are about.
+        room: micros by limit, where less was left for the allocation than its part of the campaign's budget.
     """
 
     data: str
@@ -45,6 +47,7 @@ class Stamp:
     code: str
     past: Past
     outcome: str = SUCCESSES.name
+    room: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def allocation_id(self) -> str:
@@ -58,6 +61,8 @@ class Stamp:
         plain = {**asdict(self), "past": past}
         if self.outcome == SUCCESSES.name:  # as stamps were written before there was another kind
             del plain["outcome"]
+        if not self.room:  # likewise
+            del plain["room"]
         return plain
 
     @staticmethod

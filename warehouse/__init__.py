@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from warehouse.arrays import pack_arrays, unpack_arrays
     from warehouse.connection import connect
     from warehouse.contacts import contacts_view
+    from warehouse.decision_outcomes import outcomes
     from warehouse.decisions import (
         DECISIONS,
         Decisions,
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
         decision_ids,
         decision_row,
         decisions_meta,
-        find_decisions,
         read_decisions,
         write_decisions,
     )
     from warehouse.eligible import Candidates, audience_ids, candidates
     from warehouse.exclusions import EXCLUSIONS, excluded_by, write_exclusions
-    from warehouse.feedback import Receipt, outcomes, take_feedback
-    from warehouse.feedback_files import Item, feedback_items, read_feedback
+    from warehouse.feedback import Answer, Batch, Receipt, take_feedback, write_feedback
+    from warehouse.feedback_files import read_feedback
+    from warehouse.feedback_records import Item, feedback_items
     from warehouse.fresh import make_database, make_store
     from warehouse.group_commit import GroupCommit
     from warehouse.home import make_tenant, tenant_names, tenant_workspace
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
         newest_house_rules,
         put_house_rule,
     )
+    from warehouse.intake import Intake
     from warehouse.jobs import Job, JobCancelledError, JobEvent, JobLostError, Jobs, JobState, digest_of
     from warehouse.keys import KeyRecord, Keys, NewKey
+    from warehouse.known_decisions import KnownDecisions, known_singles, source_of
     from warehouse.ledger import Balance, Ledger, Recount
     from warehouse.loading import Loaded, known_offers, load
     from warehouse.memory import MemorySpec, column_word, memory_columns, memory_families, memory_features
@@ -55,15 +58,17 @@ else:
             "connection": "connect",
             "contacts": "contacts_view",
             "decisions": (
-                "DECISIONS Decisions Written decision_ids decision_row decisions_meta find_decisions "
-                "read_decisions write_decisions"
+                "DECISIONS Decisions Written decision_ids decision_row decisions_meta read_decisions write_decisions"
             ),
             "eligible": "Candidates audience_ids candidates",
             "exclusions": "EXCLUSIONS excluded_by write_exclusions",
-            "feedback": "Receipt outcomes take_feedback",
-            "feedback_files": "Item feedback_items read_feedback",
+            "feedback": "Answer Batch Receipt take_feedback write_feedback",
+            "feedback_files": "read_feedback",
+            "feedback_records": "Item feedback_items",
             "fresh": "make_database make_store",
             "group_commit": "GroupCommit",
+            "intake": "Intake",
+            "known_decisions": "KnownDecisions known_singles source_of",
             "ledger": "Balance Ledger Recount",
             "home": "make_tenant tenant_names tenant_workspace",
             "house_rules": "HouseRule RuleText house_rule_versions house_rules_of newest_house_rules put_house_rule",
@@ -71,6 +76,7 @@ else:
             "jobs": "Job JobCancelledError JobEvent JobLostError JobState Jobs digest_of",
             "loading": "Loaded known_offers load",
             "memory": "MemorySpec column_word memory_columns memory_families memory_features",
+            "decision_outcomes": "outcomes",
             "past": "Released distinct_values exposures_log history",
             "records": "AuditEntry Checkpoint StoredAllocation StoredCampaign StoredModel",
             "releases": "Delivery Releases StoredRelease Webhook",
@@ -85,8 +91,10 @@ else:
 __all__ = [
     "DECISIONS",
     "EXCLUSIONS",
+    "Answer",
     "AuditEntry",
     "Balance",
+    "Batch",
     "Candidates",
     "Checkpoint",
     "DataVersion",
@@ -94,6 +102,7 @@ __all__ = [
     "Delivery",
     "GroupCommit",
     "HouseRule",
+    "Intake",
     "Item",
     "Job",
     "JobCancelledError",
@@ -103,6 +112,7 @@ __all__ = [
     "Jobs",
     "KeyRecord",
     "Keys",
+    "KnownDecisions",
     "Ledger",
     "Loaded",
     "MemorySpec",
@@ -136,11 +146,11 @@ __all__ = [
     "excluded_by",
     "exposures_log",
     "feedback_items",
-    "find_decisions",
     "history",
     "house_rule_versions",
     "house_rules_of",
     "known_offers",
+    "known_singles",
     "load",
     "make_database",
     "make_store",
@@ -158,6 +168,7 @@ __all__ = [
     "read_decisions",
     "read_feedback",
     "read_version",
+    "source_of",
     "take_feedback",
     "tenant_names",
     "tenant_workspace",
@@ -165,4 +176,5 @@ __all__ = [
     "write_atomically",
     "write_decisions",
     "write_exclusions",
+    "write_feedback",
 ]

@@ -1,6 +1,6 @@
 """What is taken of a campaign's limits, and lending it to workers: under one lock, so that nobody waits in a circle."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,9 +16,10 @@ LEASES: Table = LeaseRow.__table__  # type: ignore[attr-defined]
 HOLDS: Table = HoldRow.__table__  # type: ignore[attr-defined]
 
 _PART = 16  # a worker is lent this part of what is free, so that leases shrink as an account empties
+_USUAL = 1_000  # where nobody says what a decision may take: this part of the cap
 
 _account, _lease = ACCOUNTS.c, LEASES.c
-_AMOUNTS = ("asked", "cap", "held", "spent", "largest")
+_AMOUNTS = ("asked", "cap", "held", "spent")
 _SAVE = (
     update(ACCOUNTS)
     .where(_account.campaign == bindparam("of"), _account.limit_name == bindparam("limit"))
@@ -32,6 +33,12 @@ _THIS = (
 )
 _CHANGE = update(LEASES).where(*_THIS).values(granted_micros=bindparam("granted"), expires_at=bindparam("until"))
 _END = delete(LEASES).where(*_THIS)
+
+
+def wanted(limit: str, asked: int, need: Mapping[str, int] | None) -> int:
+    """What a worker should at least be lent of an account with this cap; nothing where it could never do."""
+    amount = max(1, asked // _USUAL) if need is None else need.get(limit, 0)
+    return amount if amount <= asked else 0
 
 
 @dataclass(slots=True)
@@ -62,7 +69,6 @@ class Account:
     cap: int
     held: int
     spent: int
-    largest: int
     fence: int
     frozen: bool
 
@@ -87,9 +93,9 @@ class Account:
         self.give_back(lease.left)
         lease.granted = lease.used
 
-    def fill(self, lease: Lease, others: Iterable[Lease]) -> None:
-        """Lend where less is left than one decision may take; what others do not use is called in if need be."""
-        missing = self.largest - lease.left
+    def fill(self, lease: Lease, need: int, others: Iterable[Lease]) -> None:
+        """Lend where less is left than is needed; what others do not use is called in if it has to be."""
+        missing = need - lease.left
         if missing <= 0:
             return
         if self.free < missing:
@@ -136,17 +142,25 @@ def end_leases(session: Session, accounts: dict[str, Account], over: Sequence[Le
         session.connection().execute(_END, [_key(lease) for lease in over])
 
 
-def lend(session: Session, campaign: str, worker: str, fence: int, *, now: datetime, term: timedelta) -> int:
-    """Fill a worker's lease up wherever less than the largest single amount is left of it, and renew it in time.
+@dataclass(frozen=True, slots=True)
+class Borrower:
+    """Who borrows: a worker, and the fence of the lease that it believes to have (0 = none yet)."""
+
+    campaign: str
+    worker: str
+    fence: int
+
+
+def lend(session: Session, who: Borrower, need: Mapping[str, int] | None, *, now: datetime, term: timedelta) -> int:
+    """Fill a worker's lease up wherever less than is needed is left of it, and renew it in time.
 
     Leases that have expired end, and so does one of an earlier life of the same worker. Where an account has too
     little left, the unused part of everybody's lease is called in: what one worker cannot use, another may.
 
     Args:
         session: of a writing transaction.
-        campaign: whose accounts.
-        worker: who borrows.
-        fence: of the lease that the worker believes to have; 0 = none yet.
+        who: borrows.
+        need: by limit, micros; see `wanted`.
         now: by the worker's clock.
         term: how long a lease lasts.
 
@@ -154,20 +168,24 @@ def lend(session: Session, campaign: str, worker: str, fence: int, *, now: datet
         the fence of the lease that the worker has now, 0 where the campaign has no accounts.
     """
     lock(session)
-    accounts = read_accounts(session, campaign)
+    accounts = read_accounts(session, who.campaign)
     if not accounts:
         return 0
-    old_accounts, known = [replace(a) for a in accounts.values()], read_leases(session, campaign)
-    over = [x for x in known if x.expires_at <= now or (x.worker == worker and x.fence != fence)]
+    old_accounts, known = [replace(a) for a in accounts.values()], read_leases(session, who.campaign)
+    over = [x for x in known if x.expires_at <= now or (x.worker == who.worker and x.fence != who.fence)]
     end_leases(session, accounts, over)
     alive = {(x.limit, x.fence): x for x in known if x not in over}
     before = {key: replace(x) for key, x in alive.items()}
-    if not any(number == fence for _, number in alive):
+    fence = who.fence
+    if not any(x.worker == who.worker for x in alive.values()):
         fence = 1 + max(account.fence for account in accounts.values())
-    for account in accounts.values():
+    for limit, account in accounts.items():
         account.fence = max(account.fence, fence)
-        mine = alive.setdefault((account.limit, fence), Lease(campaign, account.limit, fence, worker, 0, 0, now + term))
-        account.fill(mine, [x for x in alive.values() if x.limit == account.limit and x is not mine])
+        new = Lease(who.campaign, limit, fence, who.worker, 0, 0, now + term)
+        mine = alive.setdefault((limit, fence), new)
+        account.fill(
+            mine, wanted(limit, account.asked, need), [x for x in alive.values() if x.limit == limit and x is not mine]
+        )
         if mine.expires_at < now + term / 2:
             mine.expires_at = now + term
     _save_leases(session, alive, before)

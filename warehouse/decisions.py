@@ -265,18 +265,3 @@ def _groups_with(file: pq.ParquetFile, decision_id: str) -> Iterator[int]:
         statistics = file.metadata.row_group(group).column(0).statistics
         if statistics is None or not statistics.has_min_max or statistics.min <= decision_id <= statistics.max:
             yield group
-
-
-def find_decisions(paths: Iterable[Path], decision_ids: Iterable[str]) -> set[str]:
-    """Which of some decision ids are in some decisions files. Only files of allocations that the ids name are read."""
-    by_allocation: dict[str, list[str]] = {}
-    for decision_id in decision_ids:
-        by_allocation.setdefault(decision_id.rpartition("-")[0], []).append(decision_id)
-    found: set[str] = set()
-    for path in paths:
-        wanted = by_allocation.get(decisions_meta(path)["allocation_id"])
-        if wanted:
-            ids = read_decisions(path, ["decision_id"])["decision_id"]
-            here = pa.array(wanted, pa.string())
-            found.update(here.filter(pc.is_in(here, value_set=ids)).to_pylist())
-    return found

@@ -1,42 +1,65 @@
 """Feedback as a log of events: acknowledged is durable, an event counts once, the order of arrival changes nothing."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from datetime import datetime
+from typing import Literal, TypeAlias
 
-from sqlalchemy import BigInteger, insert, type_coerce, update
-from sqlalchemy import select as columns_of
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
-from warehouse.columns import micros
-from warehouse.feedback_files import Body, Item
+from warehouse.columns import micros, moment
+from warehouse.dead_letters import expire, join, waiting
+from warehouse.feedback_log import EventLog, NewEvent
+from warehouse.feedback_records import Body, Item
 from warehouse.store import Store
-from warehouse.tables import DeadLetterRow, FeedbackRow
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+Result: TypeAlias = Literal["accepted", "corrected", "pending", "duplicate", "conflict", "rejected"]
+KnownDecisions: TypeAlias = Callable[[Sequence[str]], Collection[str]]
 
-KnownDecisions: TypeAlias = Callable[[Sequence[str]], set[str]]
-
-PATIENCE = timedelta(hours=24)
 TAKEN = "the event id is already taken by another body"
-UNKNOWN = "no decision of that id became known within 24 hours"
-JOINED = ("accepted", "corrected")
-_AT_ONCE = 500  # values in one IN list
+AlsoDecided: TypeAlias = Callable[[Session, Collection[str]], Mapping[str, int]]
+_EVER = -(1 << 62)  # before any time: a decision that is known, and about whose time nothing is said
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records that came together.
+
+    items: as `read_feedback` or `feedback_items` yield them.
+    decided: of the decisions that they name, those that exist, with the microsecond at which each was made.
+    received_at: when they came.
+    """
+
+    items: Sequence[Item]
+    decided: Mapping[str, int]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one record.
+
+    accepted: joined to a decision that had no outcome. corrected: joined to one that had. pending: no such decision
+    yet; kept, and joined when it becomes known in time. duplicate: the same event id with the same body again.
+    conflict: the event id is taken by another body; kept as a dead letter. rejected: not sound, for a `reason`.
+
+    `receipt` names what was said under the event id: the same record has the same receipt whenever it comes.
+    """
+
+    line: int
+    event_id: str
+    result: Result
+    receipt: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What became of the records of one call, and of the earlier ones that waited for their decision.
 
-    accepted: joined to a decision that had no outcome.
-    corrected: joined to a decision that had one; the latest `occurred_at` counts, ties by event id.
-    duplicate: the same event id with the same body again.
-    pending: no such decision yet; kept, and joined when it becomes known within 24 hours.
-    rejected: not sound, or an event id that another body has taken; `reasons` says (line, event id, why).
-    joined, dead: events of earlier calls that found their decision now, or gave up waiting for it.
+    accepted, corrected, duplicate, pending: as `Answer` says. rejected: also those in conflict; `reasons` says (line,
+    event id, why). joined, dead: events of earlier calls that found their decision now, or gave up waiting for it.
     """
 
     accepted: int = 0
@@ -49,23 +72,6 @@ class Receipt:
     dead: int = 0
 
 
-@dataclass(slots=True)
-class _Sorted:
-    """The records of one call, told apart by their event ids."""
-
-    fresh: dict[str, Body] = field(default_factory=dict)
-    retried: dict[str, Body] = field(default_factory=dict)
-    conflicts: list[Body] = field(default_factory=list)
-    reasons: list[tuple[int, str, str]] = field(default_factory=list)
-    duplicate: int = 0
-
-
-def digest(body: Body) -> str:
-    """Names what an event says; equal bodies, equal digests."""
-    said = (body.decision_id, body.outcome, body.reward_micros, micros(body.occurred_at))
-    return hashlib.blake2b("\x1f".join(map(str, said)).encode(), digest_size=16).hexdigest()
-
-
 def take_feedback(
     store: Store, items: Iterable[Item], known_decisions: KnownDecisions, *, received_at: datetime
 ) -> Receipt:
@@ -76,28 +82,29 @@ def take_feedback(
     Args:
         store: the operational database.
         items: as `read_feedback` or `feedback_items` yields them.
-        known_decisions: the subset of some decision ids that exist.
+        known_decisions: the subset of some decision ids that exist; a mapping also says at which microsecond each was
+            made, and an outcome that came before is rejected.
         received_at: now.
     """
     items = tuple(items)
-    known = _known(store, known_decisions, [item.body.decision_id for item in items if item.body is not None])
+    with store.transaction(write=False) as session:
+        before = waiting(session)
+    named = {item.body.decision_id for item in items if item.body is not None}
+    decided = _asked(known_decisions, sorted(named | {event.decision_id for event in before}))
     with store.transaction() as session:
-        sorted_ = _sort(session, items)
-        _keep_conflicts(session, sorted_.conflicts, received_at)
-        _revive(session, sorted_.retried, received_at)
-        _add(session, sorted_.fresh, received_at)
-        new = set(sorted_.fresh) | set(sorted_.retried)
-        joined = _join(session, known)
-        dead = _expire(session, received_at)
-    ours = [status for event_id, status in joined.items() if event_id in new]
+        (answers,) = write_feedback(session, [Batch(items, decided, received_at)])
+        swept = join(session, before, decided)
+        dead = swept.dead + expire(session, now=received_at)
+    counts = Counter(answer.result for answer in answers)
+    unsound = [answer for answer in answers if answer.reason]
     return Receipt(
-        accepted=ours.count("accepted"),
-        corrected=ours.count("corrected"),
-        duplicate=sorted_.duplicate,
-        pending=len(new) - len(ours),
-        rejected=len(sorted_.reasons),
-        reasons=tuple(sorted_.reasons),
-        joined=len(joined) - len(ours),
+        accepted=counts["accepted"],
+        duplicate=counts["duplicate"],
+        corrected=counts["corrected"],
+        pending=counts["pending"],
+        rejected=len(unsound),
+        reasons=tuple((answer.line, answer.event_id, answer.reason) for answer in unsound),
+        joined=swept.joined,
         dead=dead,
     )
 
@@ -107,176 +114,116 @@ def rejoin(store: Store, known_decisions: KnownDecisions, *, now: datetime) -> R
     return take_feedback(store, (), known_decisions, received_at=now)
 
 
-def _known(store: Store, known_decisions: KnownDecisions, named: list[str]) -> set[str]:
-    """Asked before the transaction, so that nobody waits for a scan of files."""
-    waiting = select(FeedbackRow.decision_id).where(FeedbackRow.status == "pending")
-    with store.transaction(write=False) as session:
-        wanted = sorted({*named, *session.exec(waiting)})
-    return set(known_decisions(wanted)) if wanted else set()
+def _asked(known_decisions: KnownDecisions, ids: Sequence[str]) -> dict[str, int]:
+    found = known_decisions(ids) if ids else {}
+    return dict(found) if isinstance(found, Mapping) else dict.fromkeys(found, _EVER)
 
 
-def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
-    ordered = list(values)
-    for start in range(0, len(ordered), _AT_ONCE):
-        yield ordered[start : start + _AT_ONCE]
+def no_more(_session: Session, _ids: Collection[str]) -> Mapping[str, int]:
+    """The database knows of no further decisions."""
+    return {}
 
 
-def _sort(session: Session, items: Sequence[Item]) -> _Sorted:
-    """Fresh, duplicate, conflicting or unsound, in the order of the lines."""
-    log = (FeedbackRow.event_id, FeedbackRow.digest, FeedbackRow.status)
-    seen: dict[str, tuple[str, str]] = {}
-    for chunk in _chunks({item.event_id: None for item in items if item.body is not None}):
-        for event_id, said, status in session.exec(select(*log).where(col(FeedbackRow.event_id).in_(chunk))):
-            seen[event_id] = (said, status)
-    out = _Sorted()
-    for item in items:
-        if item.body is None:
-            out.reasons.append((item.line, item.event_id, item.reason))
-            continue
-        said = digest(item.body)
-        before, status = seen.get(item.event_id, ("", ""))
-        if before == "":
-            out.fresh[item.event_id] = item.body
-        elif before != said:
-            out.conflicts.append(item.body)
-            out.reasons.append((item.line, item.event_id, TAKEN))
-        elif status == "dead":
-            out.retried[item.event_id] = item.body
-        else:
-            out.duplicate += 1
-        if before in ("", said):
-            seen[item.event_id] = (said, "pending")
-    return out
-
-
-def _keep_conflicts(session: Session, conflicts: Sequence[Body], received_at: datetime) -> None:
-    for body in conflicts:
-        said = {
-            "decision_id": body.decision_id,
-            "outcome": body.outcome,
-            "reward_micros": body.reward_micros,
-            "occurred_at": body.occurred_at.isoformat(),
-        }
-        row = DeadLetterRow(
-            event_id=body.event_id, digest=digest(body), body=said, reason=TAKEN, received_at=received_at
-        )
-        session.merge(row)
-    session.flush()
-
-
-def _revive(session: Session, bodies: Iterable[str], received_at: datetime) -> None:
-    for chunk in _chunks(bodies):
-        again = update(FeedbackRow).where(col(FeedbackRow.event_id).in_(chunk))
-        session.execute(again.values(status="pending", reason="", received_at=received_at))
-
-
-def _add(session: Session, bodies: dict[str, Body], received_at: datetime) -> None:
-    rows: list[dict[str, Any]] = [
-        {
-            "event_id": body.event_id,
-            "decision_id": body.decision_id,
-            "outcome": body.outcome,
-            "reward_micros": body.reward_micros,
-            "occurred_at": body.occurred_at,
-            "received_at": received_at,
-            "digest": digest(body),
-            "status": "pending",
-            "reason": "",
-        }
-        for body in bodies.values()
-    ]
-    if rows:
-        session.execute(insert(FeedbackRow), rows)
-
-
-def _join(session: Session, known: set[str]) -> dict[str, str]:
-    """Give every waiting event whose decision is known its status; returns {event id: status}."""
-    waiting = (
-        select(FeedbackRow.event_id, FeedbackRow.decision_id)
-        .where(FeedbackRow.status == "pending")
-        .order_by(col(FeedbackRow.received_at), col(FeedbackRow.occurred_at), FeedbackRow.event_id)
-    )
-    pairs = [(event_id, decision) for event_id, decision in session.exec(waiting) if decision in known]
-    decided: set[str] = set()
-    for chunk in _chunks({decision: None for _, decision in pairs}):
-        query = select(FeedbackRow.decision_id).where(
-            col(FeedbackRow.decision_id).in_(chunk), col(FeedbackRow.status).in_(JOINED)
-        )
-        decided.update(session.exec(query))
-    out: dict[str, str] = {}
-    for event_id, decision in pairs:
-        out[event_id] = "corrected" if decision in decided else "accepted"
-        decided.add(decision)
-    for status in ("accepted", "corrected"):
-        for chunk in _chunks(event_id for event_id, given in out.items() if given == status):
-            session.execute(update(FeedbackRow).where(col(FeedbackRow.event_id).in_(chunk)).values(status=status))
-    return out
-
-
-def _expire(session: Session, now: datetime) -> int:
-    late = (
-        update(FeedbackRow)
-        .where(col(FeedbackRow.status) == "pending", col(FeedbackRow.received_at) < now - PATIENCE)
-        .values(status="dead", reason=UNKNOWN)
-    )
-    return int(session.connection().execute(late).rowcount)
-
-
-def outcomes(store: Store, *, up_to: datetime | None = None, received_until: datetime | None = None) -> "pa.Table":
-    """What is known of every decision: one row each, of its latest event; ties by event id.
+def write_feedback(
+    session: Session, batches: Sequence[Batch], *, also_decided: AlsoDecided = no_more
+) -> list[list[Answer]]:
+    """Write batches into the log, inside a transaction: durable with it.
 
     Args:
-        store: the operational database.
-        up_to: leave out events that occurred later; None takes all. It looks at `occurred_at`, so that the same events
-            give the same answer whenever they arrived.
-        received_until: leave out events that were received later: what was known at that time.
+        session: of the transaction.
+        batches: in the order in which they came.
+        also_decided: of decisions that their batch does not know, those that the database does, with their times.
 
     Returns:
-        decision_id text, outcome int8, reward float64 (currency units), occurred_at and received_at timestamps in UTC;
-        ordered by decision_id.
+        An answer for each record of each batch.
     """
-    import pyarrow as pa
-
-    log = FeedbackRow.__table__.c  # type: ignore[attr-defined]  # SQLModel makes it
-    times = (type_coerce(log.occurred_at, BigInteger), type_coerce(log.received_at, BigInteger))
-    query = columns_of(log.decision_id, log.outcome, log.reward_micros, *times).where(log.status.in_(JOINED))
-    if up_to is not None:
-        query = query.where(log.occurred_at <= up_to)
-    if received_until is not None:
-        query = query.where(log.received_at <= received_until)
-    query = query.order_by(log.decision_id, log.occurred_at, log.event_id)
-    with store.transaction(write=False) as session:
-        latest = {row[0]: row for row in session.connection().execute(query)}  # a later event overwrites an earlier one
-    columns = list(zip(*latest.values(), strict=True)) or [()] * 5
-    time = pa.timestamp("us", "UTC")
-    return pa.table(
-        {
-            "decision_id": pa.array(columns[0], pa.string()),
-            "outcome": pa.array(columns[1], pa.int8()),
-            "reward": pa.array([reward / 1_000_000 for reward in columns[2]], pa.float64()),
-            "occurred_at": pa.array(columns[3], pa.int64()).cast(time),
-            "received_at": pa.array(columns[4], pa.int64()).cast(time),
-        }
-    )
+    log = EventLog(session)
+    bodies = [(batch, item.body) for batch in batches for item in batch.items if item.body is not None]
+    unknown = {body.decision_id for batch, body in bodies if body.decision_id not in batch.decided}
+    decided = also_decided(session, unknown) if unknown else {}
+    known = {b.decision_id for batch, b in bodies if b.decision_id in batch.decided or b.decision_id in decided}
+    kept = log.kept({body.event_id for _, body in bodies}) if bodies else {}
+    sorting = _Sorting(kept, log.answered(known) if known else set(), decided)
+    answers = [[sorting.told(item, batch) for item in batch.items] for batch in batches]
+    added = log.add(list(sorting.new.values())) if sorting.new else set()
+    lost = sorting.new.keys() - added
+    if lost:  # another process was quicker
+        sorting.lose(log.kept(lost))
+        answers = [
+            [_after(answer, item, batch, sorting, lost) for answer, item in zip(told, batch.items, strict=True)]
+            for told, batch in zip(answers, batches, strict=True)
+        ]
+    log.mark(sorting.again, was="dead", at=batches[-1].received_at)
+    log.keep_conflicts(sorting.conflicts, TAKEN)
+    log.tally(len(added) + len(sorting.again))
+    return answers
 
 
-def dead_letters(store: Store) -> tuple[dict[str, Any], ...]:
-    """Everything that counts for nothing, with its reason: conflicting bodies, and events that found no decision."""
-    with store.transaction(write=False) as session:
-        conflicts = session.exec(select(DeadLetterRow).order_by(DeadLetterRow.event_id, DeadLetterRow.digest)).all()
-        dead = session.exec(
-            select(FeedbackRow).where(FeedbackRow.status == "dead").order_by(FeedbackRow.event_id)
-        ).all()
-    kept = [{"event_id": row.event_id, **row.body, "reason": row.reason} for row in conflicts]
-    lost = [
-        {
-            "event_id": row.event_id,
-            "decision_id": row.decision_id,
-            "outcome": row.outcome,
-            "reward_micros": row.reward_micros,
-            "occurred_at": row.occurred_at.isoformat(),
-            "reason": row.reason,
-        }
-        for row in dead
-    ]
-    return (*kept, *lost)
+@dataclass(slots=True)
+class _Sorting:
+    """Tells the records of one transaction apart.
+
+    kept: {event id: (digest, status)}, in the log or earlier in this transaction. answered: decisions that have an
+    event. decided: decisions that the database knows besides those of the batches. new: events to add. again: dead
+    events that came once more, with their status from now on. conflicts: bodies whose event id is taken.
+    """
+
+    kept: dict[str, tuple[str, str]]
+    answered: set[str]
+    decided: Mapping[str, int]
+    new: dict[str, NewEvent] = field(default_factory=dict)
+    again: dict[str, str] = field(default_factory=dict)
+    conflicts: list[tuple[Body, str, datetime]] = field(default_factory=list)
+
+    def told(self, item: Item, batch: Batch) -> Answer:
+        """What becomes of a record."""
+        body = item.body
+        if body is None:
+            return Answer(item.line, item.event_id, "rejected", reason=item.reason)
+        decided = batch.decided.get(body.decision_id)
+        if decided is None:
+            decided = self.decided.get(body.decision_id)
+        if decided is not None and body.occurred_us < decided:
+            return Answer(item.line, item.event_id, "rejected", reason=_early(body, decided))
+        digest = body.digest
+        before, status = self.kept.get(body.event_id, ("", ""))
+        if (before and status != "dead") or before not in ("", digest):
+            return self.repeated(item, body, digest, batch.received_at)
+        result = self._result(body.decision_id, known=decided is not None)
+        self.kept[body.event_id] = (digest, result)
+        if before:
+            self.again[body.event_id] = result
+        else:
+            self.new[body.event_id] = NewEvent(body, digest, result, micros(batch.received_at))
+        return Answer(item.line, item.event_id, result, digest)
+
+    def repeated(self, item: Item, body: Body, digest: str, received_at: datetime) -> Answer:
+        """What becomes of a record whose event id is in the log."""
+        if self.kept[body.event_id][0] == digest:
+            return Answer(item.line, item.event_id, "duplicate", digest)
+        self.conflicts.append((body, digest, received_at))
+        return Answer(item.line, item.event_id, "conflict", digest, TAKEN)
+
+    def lose(self, kept: Mapping[str, tuple[str, str]]) -> None:
+        """Learn what another process has taken in the meantime."""
+        self.kept |= kept
+        self.conflicts = [one for one in self.conflicts if self.kept[one[0].event_id][0] != one[1]]
+
+    def _result(self, decision_id: str, *, known: bool) -> Result:
+        if not known:
+            return "pending"
+        if decision_id in self.answered:
+            return "corrected"
+        self.answered.add(decision_id)
+        return "accepted"
+
+
+def _after(answer: Answer, item: Item, batch: Batch, sorting: _Sorting, lost: Collection[str]) -> Answer:
+    """The answer to a record whose event id another process has taken in the meantime."""
+    if item.body is None or answer.result == "rejected" or item.body.event_id not in lost:
+        return answer
+    return sorting.repeated(item, item.body, answer.receipt, batch.received_at)
+
+
+def _early(body: Body, decided: int) -> str:
+    return f"occurred_at {body.occurred_at.isoformat()} lies before the decision ({moment(decided).isoformat()})"

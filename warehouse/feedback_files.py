@@ -2,45 +2,12 @@
 
 import csv
 import json
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from allot import DataError
-from warehouse.columns import micros, moment
-
-COLUMNS = ("event_id", "decision_id", "outcome", "reward", "occurred_at")
-_LONGEST_ID = 200
-_LARGEST_REWARD = 9e12  # currency units: in micros it just fits 64 bits
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """One sound record of feedback: what is compared when an event id comes again."""
-
-    event_id: str
-    decision_id: str
-    outcome: int
-    reward_micros: int
-    occurred_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One record at its place in the source, counted from 1: a sound body, or the reason why there is none."""
-
-    line: int
-    body: Body | None
-    event_id: str = ""
-    reason: str = ""
-
-
-class _RefusedError(ValueError):
-    """Why one record is not sound."""
+from warehouse.feedback_records import COLUMNS, Item, feedback_items, parse_item, short
 
 
 def read_feedback(path: Path) -> Iterator[Item]:
@@ -64,105 +31,6 @@ def read_feedback(path: Path) -> Iterator[Item]:
     return reader(path)
 
 
-def feedback_items(records: Iterable[Any]) -> Iterator[Item]:
-    """Records that are already in memory, e.g. a request's JSON array; the line is the record's number."""
-    for line, record in enumerate(records, start=1):
-        yield parse_item(line, record)
-
-
-def parse_item(line: int, record: Any) -> Item:
-    """One record, checked: NaN, infinities, booleans as numbers, missing and unreadable fields are refused."""
-    if not isinstance(record, Mapping):
-        return Item(line, None, reason=f"the record is {_short(record)}, not an object")
-    event_id = record.get("event_id")
-    shown = event_id if isinstance(event_id, str) and _is_text(event_id) else ""
-    try:
-        body = Body(
-            _identifier(record, "event_id"),
-            _identifier(record, "decision_id"),
-            _outcome(record),
-            _reward_micros(record),
-            _occurred_at(record),
-        )
-    except _RefusedError as refusal:
-        return Item(line, None, shown, str(refusal))
-    return Item(line, body, body.event_id)
-
-
-def _short(value: Any) -> str:
-    text = ascii(value) if not isinstance(value, int) or abs(value) < 1 << 64 else "a very large number"
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _field(record: Mapping[str, Any], name: str) -> Any:
-    value = record.get(name)
-    if value is None or value == "":
-        raise _RefusedError(f"{name} is missing")
-    return value
-
-
-def _is_text(value: str) -> bool:
-    """Whether it can be stored: no lone surrogates, no control characters."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return value.isprintable()
-
-
-def _identifier(record: Mapping[str, Any], name: str) -> str:
-    value = _field(record, name)
-    if not isinstance(value, str):
-        raise _RefusedError(f"{name} is {_short(value)}, not text")
-    if len(value) > _LONGEST_ID or not _is_text(value):
-        raise _RefusedError(f"{name} {_short(value)} is not a printable text of at most {_LONGEST_ID} characters")
-    return value
-
-
-def _number(record: Mapping[str, Any], name: str) -> float:
-    value = _field(record, name)
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise _RefusedError(f"{name} is {_short(value)}, not a number")
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        raise _RefusedError(f"{name} is {_short(value)}, not a number") from None
-    if not math.isfinite(number):
-        raise _RefusedError(f"{name} is {_short(value)}, not a finite number")
-    return number
-
-
-def _outcome(record: Mapping[str, Any]) -> int:
-    number = _number(record, "outcome")
-    if number not in (0.0, 1.0):
-        raise _RefusedError(f"outcome is {_short(record['outcome'])}, not 0 or 1")
-    return int(number)
-
-
-def _reward_micros(record: Mapping[str, Any]) -> int:
-    number = _number(record, "reward")
-    if abs(number) > _LARGEST_REWARD:
-        raise _RefusedError(f"reward {_short(record['reward'])} is too large")
-    return round(number * 1_000_000)
-
-
-def _occurred_at(record: Mapping[str, Any]) -> datetime:
-    value = _field(record, "occurred_at")
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            raise _RefusedError(f"occurred_at is {_short(value)}, not an ISO 8601 time") from None
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)
-    if not isinstance(value, datetime):
-        raise _RefusedError(f"occurred_at is {_short(value)}, not a time")
-    try:
-        return moment(micros(value))
-    except OverflowError:  # the last hours of the calendar, in another zone
-        raise _RefusedError(f"occurred_at is {_short(value)}, outside the calendar") from None
-
-
 def _ndjson(path: Path) -> Iterator[Item]:
     with path.open("rb") as lines:
         for line, raw in enumerate(lines, start=1):
@@ -174,7 +42,7 @@ def _json_line(line: int, raw: bytes) -> Item:
     try:
         record = json.loads(raw)
     except (ValueError, RecursionError):  # not UTF-8, not JSON, an integer of thousands of digits, or nested too deep
-        return Item(line, None, reason=f"the line is not JSON: {_short(raw.strip()[:80])}")
+        return Item(line, None, reason=f"the line is not JSON: {short(raw.strip()[:80])}")
     return parse_item(line, record)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, final
 
-from sqlalchemy import Row, bindparam, case, func, insert, select, update
+from sqlalchemy import Row, bindparam, case, delete, func, insert, select, update
 from sqlmodel import Session
 
 from allot import CampaignError, LeaseLostError, NotFoundError
@@ -20,12 +20,14 @@ from warehouse.accounts import (
     HOLDS,
     LEASES,
     Account,
+    Borrower,
     end_leases,
     lend,
     lock,
     read_accounts,
     read_leases,
     save_accounts,
+    wanted,
 )
 from warehouse.store import Store
 
@@ -36,7 +38,7 @@ _LEFT = (
     select(
         _lease.limit_name,
         case((_account.frozen, 0), else_=_lease.granted_micros - _lease.used_micros).label("left"),
-        _account.largest_micros,
+        _account.asked_micros,
         _account.frozen,
         _lease.expires_at,
     )
@@ -106,13 +108,13 @@ class Ledger:
     def __init__(
         self, store: Store, *, worker: str, clock: Callable[[], datetime], lease_seconds: float = 30.0
     ) -> None:
-        self._store = store
+        self.store = store
         self._worker = worker
         self._clock = clock
         self._term = timedelta(seconds=lease_seconds)
         self._fences: dict[str, int] = {}
 
-    def open(self, campaign: str, caps: Mapping[str, int], *, largest: Mapping[str, int] | None = None) -> None:
+    def open(self, campaign: str, caps: Mapping[str, int]) -> None:
         """Open accounts, or change the caps of those that are open.
 
         A cap below what is held and spent leaves that in place: the account is exhausted until the cap is raised.
@@ -120,8 +122,6 @@ class Ledger:
         Args:
             campaign: whose limits.
             caps: by limit, micros.
-            largest: by limit, the most that one decision can take, micros: leases are filled up to it. Default: a
-                thousandth of the cap.
 
         Raises:
             CampaignError: a cap is negative.
@@ -130,17 +130,15 @@ class Ledger:
             if cap < 0:
                 remedy = "Only limits with a maximum of 0 or more have an account."
                 raise CampaignError(f"the cap {cap} is negative.", where=f"limit {limit!r}", remedy=remedy)
-        with self._store.transaction() as session:
+        with self.store.transaction() as session:
             lock(session)
             accounts = read_accounts(session, campaign)
             self._recall(session, accounts)
             for limit, cap in caps.items():
-                most = (largest or {}).get(limit, max(1, cap // 1000))
                 if limit in accounts:
                     accounts[limit].ask(cap)
-                    accounts[limit].largest = most
                 else:
-                    session.connection().execute(insert(ACCOUNTS), [_new_account(campaign, limit, cap, most)])
+                    session.connection().execute(insert(ACCOUNTS), [_new_account(campaign, limit, cap)])
             save_accounts(session, accounts.values())
 
     def freeze(self, campaign: str, *, frozen: bool = True) -> None:
@@ -149,7 +147,7 @@ class Ledger:
         Raises:
             NotFoundError: the campaign has no accounts.
         """
-        with self._store.transaction() as session:
+        with self.store.transaction() as session:
             lock(session)
             accounts = _known(session, campaign)
             self._recall(session, accounts)
@@ -157,22 +155,32 @@ class Ledger:
                 account.frozen = frozen
             save_accounts(session, accounts.values())
 
-    def room(self, session: Session, campaign: str) -> dict[str, int]:
-        """What the next decision may hold of each limit, micros; the worker's lease is filled up first.
+    def room(self, session: Session, campaign: str, need: Mapping[str, int] | None = None) -> dict[str, int]:
+        """What the next decision may hold of each limit, micros. What is said holds until the transaction ends.
 
-        A limit that is missing has no account: nothing can be held of it. What the answer says holds until the
-        transaction ends, less what is held meanwhile.
+        Args:
+            session: of the transaction that will hold.
+            campaign: whose accounts.
+            need: by limit, the most that the decision can take, micros: where the worker's lease has less it is filled
+                up, at the cost of what other workers do not use if it has to be. Default: a thousandth of the cap.
+
+        Returns:
+            by limit; one that is missing has no account, and nothing can be held of it.
         """
-        now = self._clock()
-        fence = self._fences.get(campaign, 0)
+        now, fence = self._clock(), self._fences.get(campaign, 0)
         asked = {"of": campaign, "who": self._worker}
         rows = session.execute(_LEFT, asked | {"number": fence}).all()
-        soon = now + self._term / 2
-        if not rows or any((x.left < x.largest_micros and not x.frozen) or x.expires_at < soon for x in rows):
-            fence = lend(session, campaign, self._worker, fence, now=now, term=self._term)
+        if not rows or any(self._wants_more(row, need, now) for row in rows):
+            who = Borrower(campaign, self._worker, fence)
+            fence = lend(session, who, need, now=now, term=self._term)
             self._fences[campaign] = fence
             rows = session.execute(_LEFT, asked | {"number": fence}).all()
         return {row.limit_name: int(row.left) for row in rows}
+
+    def _wants_more(self, row: Row[Any], need: Mapping[str, int] | None, now: datetime) -> bool:
+        """Whether a lease is short of what is needed, or more than half over."""
+        short = bool(row.left < wanted(row.limit_name, row.asked_micros, need)) and not row.frozen
+        return short or bool(row.expires_at < now + self._term / 2)
 
     def hold(
         self,
@@ -240,6 +248,13 @@ class Ledger:
         _insert_holds(session, campaign, holder, 0, given, {})
         return given
 
+    def taken(self, session: Session, holder: str) -> dict[str, int]:
+        """What a decision or a batch holds, or has spent, by limit, micros."""
+        return {
+            row.limit_name: int(row.amount_micros if row.spent_micros is None else row.spent_micros)
+            for row in _holds_of(session, [holder])
+        }
+
     def settle(self, session: Session, decision_id: str, amounts: Mapping[str, int]) -> dict[str, int]:
         """Spend these of what a decision holds and free the rest; a limit that is not named is freed whole.
 
@@ -266,19 +281,24 @@ class Ledger:
         for hold in (row for i in range(0, len(ids), _MOST_IDS) for row in _holds_of(session, ids[i : i + _MOST_IDS])):
             if hold.campaign not in accounts:
                 accounts[hold.campaign] = read_accounts(session, hold.campaign)
-            wanted = spend(hold)
-            spent = _post(accounts[hold.campaign][hold.limit_name], hold, wanted)
+            asked = spend(hold)
+            spent = _post(accounts[hold.campaign][hold.limit_name], hold, asked)
             settled.append({"decision": hold.decision_id, "limit": hold.limit_name, "spent": spent})
-            if spent < wanted:
-                short[hold.limit_name] = short.get(hold.limit_name, 0) + wanted - spent
+            if spent < asked:
+                short[hold.limit_name] = short.get(hold.limit_name, 0) + asked - spent
         if settled:
             session.connection().execute(_SETTLE, settled)
             save_accounts(session, [account for of in accounts.values() for account in of.values()])
         return short
 
+    def cancel(self, session: Session, holder: str) -> None:
+        """Free all that a batch, or a decision that was never played, holds or has spent, as if it had not been."""
+        self.settle(session, holder, {})
+        session.execute(delete(HOLDS).where(_hold.decision_id == holder))
+
     def reclaim(self, now: datetime) -> int:
         """End every lease that has expired by this clock; returns how many micros are free again."""
-        with self._store.transaction() as session:
+        with self.store.transaction() as session:
             lock(session)
             late = select(_lease.campaign).where(_lease.expires_at <= now).distinct().order_by(_lease.campaign)
             freed = 0
@@ -292,7 +312,7 @@ class Ledger:
 
     def balances(self, campaign: str) -> tuple[Balance, ...]:
         """The accounts of a campaign, by limit."""
-        with self._store.transaction(write=False) as session:
+        with self.store.transaction(write=False) as session:
             accounts = read_accounts(session, campaign)
             lent = _sums(session, campaign)[0]
         return tuple(
@@ -301,7 +321,7 @@ class Ledger:
 
     def recount(self, campaign: str) -> tuple[Recount, ...]:
         """Every account of a campaign beside the sum of its leases and of what its decisions hold and spent."""
-        with self._store.transaction() as session:  # as a writer, so that nothing changes between the questions
+        with self.store.transaction() as session:  # as a writer, so that nothing changes between the questions
             lock(session)
             accounts = read_accounts(session, campaign)
             lent, held, spent = _sums(session, campaign)
@@ -328,8 +348,8 @@ def _post(account: Account, hold: Row[Any], wanted: int) -> int:
     return int(hold.spent_micros + more)
 
 
-def _new_account(campaign: str, limit: str, cap: int, largest: int) -> dict[str, Any]:
-    amounts = {"asked_micros": cap, "cap_micros": cap, "held_micros": 0, "spent_micros": 0, "largest_micros": largest}
+def _new_account(campaign: str, limit: str, cap: int) -> dict[str, Any]:
+    amounts = {"asked_micros": cap, "cap_micros": cap, "held_micros": 0, "spent_micros": 0}
     return {"campaign": campaign, "limit_name": limit, "fence": 0, "frozen": False, **amounts}
 
 

@@ -33,7 +33,6 @@ class AccountRow(SQLModel, table=True):
     cap_micros: int = _micros()
     held_micros: int = _micros()
     spent_micros: int = _micros()
-    largest_micros: int = _micros()
     fence: int = _micros()
     frozen: bool = False
 

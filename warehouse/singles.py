@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import bindparam, insert
 from sqlalchemy import select as columns_of
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from allot import ShapeError
-from warehouse.feedback import JOINED
+from warehouse.feedback_log import EventLog
 from warehouse.single_tables import SingleRow
-from warehouse.tables import FeedbackRow
 
 Singles: TypeAlias = NDArray[np.float32]
 
@@ -129,10 +128,6 @@ def single_contacts(session: Session, customer_key: int, after: datetime) -> lis
 
 def last_refusal(session: Session, decision_ids: Sequence[str]) -> datetime | None:
     """When the latest of some decisions was refused whose outcome is known to be 0; None where none was."""
-    known = select(FeedbackRow.outcome, FeedbackRow.decision_id, FeedbackRow.occurred_at).where(
-        col(FeedbackRow.decision_id).in_(decision_ids), col(FeedbackRow.status).in_(JOINED)
-    )
-    latest: dict[str, tuple[datetime, int]] = {}
-    for outcome, decision_id, at in session.exec(known):
-        latest[decision_id] = max(latest.get(decision_id, (at, outcome)), (at, outcome))
-    return max((at for at, outcome in latest.values() if outcome == 0), default=None)
+    events = EventLog(session).events_of(decision_ids).values()
+    latest = (known[-1] for known in events)
+    return max((at for at, outcome, _ in latest if outcome == 0), default=None)

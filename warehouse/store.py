@@ -175,6 +175,15 @@ class Store:
         with self.transaction(write=False) as session:
             return tuple(_record(StoredAllocation, row) for row in session.exec(query))
 
+    def allocations_named(self, allocation_ids: Sequence[str]) -> tuple[StoredAllocation, ...]:
+        """Those of some allocations that there are, by id."""
+        if not allocation_ids:
+            return ()
+        query = select(AllocationRow).where(col(AllocationRow.allocation_id).in_(allocation_ids))
+        with self.transaction(write=False) as session:
+            rows = session.exec(query.order_by(AllocationRow.allocation_id))
+            return tuple(_record(StoredAllocation, row) for row in rows)
+
     def latest_allocation(self, *, campaign: str | None = None, status: str | None = None) -> StoredAllocation | None:
         """The newest allocation, of one campaign and status where given."""
         return next(iter(self.allocations(campaign=campaign, status=status)), None)

@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKeyConstraint, Index, Integer, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from warehouse.columns import Document, UtcTime
+
+_SEQUENCE = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows by INTEGER alone
 
 
 def _document() -> Any:
@@ -57,17 +59,23 @@ class AllocationRow(SQLModel, table=True):
 
 
 class FeedbackRow(SQLModel, table=True):
-    """One event of feedback; its id is taken for ever. `pending` and `dead` events belong to no known decision."""
+    """One event of feedback; its id is taken for ever. `pending` and `dead` events belong to no known decision.
+
+    `sequence` is the order in which the server took them; which event of a decision counts does not depend on it.
+    """
 
     __tablename__: ClassVar[Any] = "feedback_event"
     __table_args__ = (
-        CheckConstraint("status IN ('accepted', 'pending', 'corrected', 'dead')", name="known_status"),
+        UniqueConstraint("event_id", name="one_event_per_id"),
+        CheckConstraint("status IN ('accepted', 'pending', 'corrected', 'dead', 'dropped')", name="known_status"),
         CheckConstraint("outcome IN (0, 1)", name="outcome_is_0_or_1"),
-        Index("events_by_decision", "decision_id"),
-        _index("events_waiting", "status", "received_at", where="status = 'pending'"),
+        Index("events_by_decision", "decision_key"),
+        _index("events_waiting", "received_at", where="status = 'pending'"),
+        _index("events_dead", "event_id", where="status = 'dead'"),
     )
 
-    event_id: str = Field(primary_key=True)
+    sequence: int | None = Field(default=None, sa_column=Column(_SEQUENCE, primary_key=True, autoincrement=True))
+    event_id: str
     decision_id: str
     outcome: int
     reward_micros: int = Field(sa_type=BigInteger)
@@ -76,6 +84,7 @@ class FeedbackRow(SQLModel, table=True):
     digest: str
     status: str
     reason: str = ""
+    decision_key: int = Field(sa_type=BigInteger)
 
 
 class DeadLetterRow(SQLModel, table=True):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlmodel import Session
 
 from bandit import AMOUNTS
-from engine.campaign import Objective
+from engine.campaign import Campaign, Objective
 from engine.objective import Terms, rate_of
 from portfolio import MEASURES, Limit, Share
 
@@ -25,13 +25,13 @@ _BOUNDLESS = 1 << 60  # micros: more than any budget
 class Budget(Protocol):
     """The ledger as a decision sees it."""
 
-    def room(self, session: Session, campaign: str) -> Mapping[str, int]:
-        """Micros left under each limit now; a limit that is not named has none."""
+    def room(self, session: Session, account: str, need: Mapping[str, int]) -> Mapping[str, int]:
+        """Micros left under each limit now; a limit that is not named has none. `need` is the most that is asked."""
 
     def hold(
         self,
         session: Session,
-        campaign: str,
+        account: str,
         decision_id: str,
         amounts: Mapping[str, int],
         *,
@@ -92,6 +92,11 @@ class Needs:
         units = np.stack([np.full(len(cost), ONE), cost, value])
         out: Micros = np.where(self.applies[:, cell], units[self.measure], 0)
         return out
+
+
+def account_of(campaign: Campaign) -> str:
+    """The name of a campaign's accounts: a recurring campaign has new ones for every moment it is decided for."""
+    return f"{campaign.name} as of {campaign.as_of.isoformat()}"
 
 
 def needs_of(limits: tuple[Limit | Share, ...], cells: int, terms: Terms) -> Needs:

@@ -6,8 +6,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from allot.uniforms import key as text_key
 from engine.models import Scored
-from engine.serving.snapshot import Snapshot
+from engine.serving.snapshot import UNKNOWN, Snapshot
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -34,6 +35,12 @@ class Customer:
     contacts: int
     scored: Scored | None
     missing: tuple[str, ...] = ()
+
+
+def of_nobody(snapshot: Snapshot, customer_id: str) -> Customer:
+    """Somebody of whom nothing is known, for a release of which nothing is left."""
+    reasons = np.full(len(snapshot.book.offer_ids), UNKNOWN.mask, np.uint64)
+    return Customer(customer_id, text_key(customer_id), 0, reasons, held_out=False, contacts=0, scored=None)
 
 
 def from_audience(snapshot: Snapshot, customer_id: str) -> Customer | None:

@@ -13,7 +13,7 @@ from sqlmodel import Session
 from allot.uniforms import key, stream, uniform
 from bandit import SUCCESSES, Beliefs, Kind, choice_probabilities
 from engine.objective import Worth, rate_of, worth_of
-from engine.serving.budget import Budget, Micros, Needs, Prices, most_value, needs_of
+from engine.serving.budget import Budget, Micros, Needs, Prices, account_of, most_value, needs_of
 from engine.serving.customer import Customer
 from engine.serving.moment import as_of_now
 from engine.serving.requests import Decision, Mode, Refusal, Request, Status
@@ -146,7 +146,7 @@ class Decider:
         house_key: of the workspace.
         prices: that compete.
         budget: the ledger.
-        needs: what decisions may use of the limits.
+        needs: what decisions may use of the limits; `account` is where it is booked.
     """
 
     snapshot: Snapshot
@@ -154,6 +154,7 @@ class Decider:
     prices: Prices
     budget: Budget
     needs: Needs
+    account: str
 
     @staticmethod
     def of(snapshot: Snapshot, house_key: int, budget: Budget, prices: Prices | None = None) -> "Decider":
@@ -162,14 +163,20 @@ class Decider:
         cells, k = len(book.labels), len(book.offer_ids)
         own = Prices(book.release_id, book.charges, np.ones((cells, k)))
         needs = needs_of(book.limits, cells, book.terms)
-        return Decider(snapshot, house_key, own if prices is None else prices, budget, needs)
+        return Decider(snapshot, house_key, prices or own, budget, needs, account_of(book.campaign))
 
     def weigh(self, customer: Customer) -> Weighed:
         """What does not need the database, so that it can be done before the writer's turn."""
         return weighed(self.snapshot, self.needs, customer)
 
-    def decide(self, session: Session, request: Request, one: Weighed) -> Decision | Refusal:
+    def decide(self, session: Session, request: Request, one: Weighed, *, budgeted: bool = True) -> Decision | Refusal:
         """Decide, hold and keep, within the caller's transaction; requests in one see each other's contacts and holds.
+
+        Args:
+            session: of the transaction.
+            request: what is asked.
+            one: the customer.
+            budgeted: False where the ledger cannot say what is left: then only what draws on nothing can be had.
 
         Raises:
             LeaseLostError: what was left has been taken meanwhile; decide again, in a new transaction.
@@ -179,8 +186,9 @@ class Decider:
         if before is not None:
             return answered(before, request)
         reasons = as_of_now(self.snapshot.book, one.customer, request.at, session)
-        left = self.budget.room(session, request.campaign) if self.needs.names else {}
-        room = np.array([left.get(name, 0) for name in self.needs.names], np.int64)
+        if not budgeted:
+            one = _free(one)
+        room = self._room(session, one, reasons) if budgeted else None
         found = chances(self.snapshot, one, self.prices, reasons, room)
         decision, single, played = self._settled(request, one, found)
         if played is not None:
@@ -188,12 +196,27 @@ class Decider:
         add_single(session, single)
         return decision
 
+    def without_store(self, request: Request, one: Weighed) -> Single:
+        """The decision where the database is away: only what draws on nothing, and nothing under a contact policy,
+        because nobody knows what the customer got since. The caller keeps it.
+        """
+        reasons = as_of_now(self.snapshot.book, one.customer, request.at, None)
+        free = _free(one)
+        return self._settled(request, free, chances(self.snapshot, free, self.prices, reasons, None))[1]
+
+    def _room(self, session: Session, one: Weighed, reasons: NDArray[np.uint64]) -> Micros:
+        """Micros left under each limit (m,); the ledger hears what the dearest offer would take."""
+        most = one.needs[:, reasons == 0].max(1, initial=0).tolist()
+        need = {name: amount for name, amount in zip(self.needs.names, most, strict=True) if amount > 0}
+        left = self.budget.room(session, self.account, need) if need else {}
+        return np.array([left.get(name, 0) for name in self.needs.names], np.int64)
+
     def _hold(self, session: Session, request: Request, one: Weighed, offer: int) -> None:
         use = zip(self.needs.names, one.needs[:, offer].tolist(), strict=True)
         held = {name: amount for name, amount in use if amount > 0}
         if held:
             sure = self.needs.sure(one.customer.cell, offer)
-            self.budget.hold(session, request.campaign, request.decision_id, held, sure={n: sure[n] for n in held})
+            self.budget.hold(session, self.account, request.decision_id, held, sure={n: sure[n] for n in held})
 
     def without_budget(self, request: Request, one: Weighed, session: Session | None) -> tuple[Decision, Single]:
         """The decision where nobody can say what is left: only what uses nothing. The caller keeps it.
@@ -277,6 +300,11 @@ def answered(before: Single, request: Request) -> Decision | Refusal:
         what = "the decision id is already taken by another request."
         return Refusal("taken", what, "Give every decision an id of its own.")
     return Decision.from_document(before.answer)
+
+
+def _free(one: Weighed) -> Weighed:
+    """The customer where nobody can say what is left of the budgets; a lesser mode stays."""
+    return replace(one, mode="free_only") if one.mode == "normal" else one
 
 
 def _status(held: bool, found: Chances, chosen: bool) -> Status:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from allot import CampaignError, DataError, NotFoundError, ShapeError, WorkspaceError
 from allot.uniforms import key as text_key
 from bandit import Beliefs, Kind, Learnt, kind_named
-from engine.audience import Audience, find_audience, held_out, scored_audience
+from engine.audience import Audience, find_audience, held_out, remembering, scored_audience
 from engine.campaign import Campaign, read_campaign
 from engine.catalogue import terms_of
 from engine.models import Foundation, Scored, load_foundation, load_posterior, taking_in
@@ -29,6 +29,7 @@ from governance import PlannedRule
 from portfolio import Limit, Share
 from warehouse import (
     DECISIONS,
+    Candidates,
     Store,
     StoredAllocation,
     Workspace,
@@ -38,7 +39,7 @@ from warehouse import (
     read_decisions,
     read_version,
 )
-from warehouse.heads import posterior_head, release_heads
+from warehouse.heads import Head, posterior_head, release_heads
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -70,6 +71,7 @@ class Book:
         terms: the offers' money.
         charges: (3, g, k) what the limits charged in the release.
         dates: when offers start and end, (k,) by column.
+        lost: why nobody can say what may be sent; then nothing is. Empty where that is known.
     """
 
     release_id: str
@@ -90,6 +92,7 @@ class Book:
     terms: Terms
     charges: Floats
     dates: dict[str, NDArray[np.datetime64]]
+    lost: str = ""
 
     def find(self, customer_id: str) -> int | None:
         """The customer's row; None where nobody of the audience has this id."""
@@ -156,13 +159,18 @@ class Snapshot:
         return kind_named(self.book.stamp.outcome)
 
 
+def release_head(store: Store, campaign: str) -> Head | None:
+    """Which release of a campaign is the newest; None where nothing of it was released."""
+    return next((head for head in release_heads(store) if head.campaign == campaign), None)
+
+
 def last_release(store: Store, campaign: str) -> StoredAllocation:
     """The newest release of a campaign.
 
     Raises:
         NotFoundError: nothing of it was released.
     """
-    found = next((head for head in release_heads(store) if head.campaign == campaign), None)
+    found = release_head(store, campaign)
     if found is None:
         remedy = "Allocate it first: single decisions are made within the last release."
         raise NotFoundError(f"nothing of campaign {campaign!r} was released.", where="decisions", remedy=remedy)
@@ -197,6 +205,35 @@ def build(workspace: Workspace, store: Store, release: StoredAllocation) -> Snap
     return Snapshot(book, scoring, means)
 
 
+def without_rules(release: StoredAllocation, why: str) -> Snapshot:
+    """A release of which nothing is left but that it was: nobody gets anything, and everybody an answer."""
+    stamp, campaign = Stamp.from_json(release.versions), read_campaign(release.summary["document"])
+    ids = tuple(release.summary["offer_ids"])
+    none, k = np.zeros(0), len(ids)
+    book = Book(
+        release_id=release.allocation_id,
+        campaign=campaign,
+        stamp=stamp,
+        offers=pa.table({"offer_id": pa.array(ids, pa.string())}),
+        offer_ids=ids,
+        rules=(),
+        customer_id=pa.array([], pa.string()),
+        key=none.astype(np.uint64),
+        reasons=np.zeros((0, k), np.uint8),
+        held_out=none.astype(bool),
+        cell=none.astype(np.int32),
+        labels=("everybody",),
+        contacts=none.astype(np.int16),
+        reached=Reached((), none.astype(np.int16)),
+        limits=(),
+        terms=Terms(np.zeros(k), np.zeros(k), np.zeros(k), 0.0, kind=kind_named(stamp.outcome)),
+        charges=np.zeros((3, 1, k)),
+        dates={},
+        lost=why,
+    )
+    return Snapshot(book, None, None)
+
+
 def _book(
     workspace: Workspace,
     store: Store,
@@ -210,10 +247,6 @@ def _book(
     if len(rules) > MOST_RULES:
         what = f"{len(rules)} rules are more than the {MOST_RULES} that single decisions can tell apart."
         raise CampaignError(what, where=campaign.name, remedy="Join some of them with AND.")
-    column = f"contacts_{campaign.contact.days}d"
-    memory = people.memory
-    known = memory is not None and column in memory.column_names
-    before = memory[column].to_numpy() if memory is not None and known else np.zeros(len(people.key))
     meta = decisions_meta(workspace.root / str(release.decisions_path))
     return Book(
         release_id=release.allocation_id,
@@ -228,13 +261,22 @@ def _book(
         held_out=audience.held_out,
         cell=cells.cell,
         labels=cells.labels,
-        contacts=np.nan_to_num(before).astype(np.int16),
+        contacts=contacts_of(people, campaign),
         reached=_reached(workspace, store, Reached((), np.zeros(len(people.key), np.int16)), people.key, stamp),
         limits=cells.limits,
         terms=terms_of(audience.offers, campaign, kind_named(stamp.outcome)),
         charges=np.asarray(meta["charges"], np.float64).reshape(3, len(cells.labels), audience.offers.num_rows),
         dates=_dates(audience.offers),
     )
+
+
+def contacts_of(people: Candidates, campaign: Campaign) -> NDArray[np.int16]:
+    """(n,) contacts within the contact policy's days, of customers with their memory; 0 where there is none."""
+    column, memory = f"contacts_{campaign.contact.days}d", people.memory
+    if memory is None or column not in memory.column_names:
+        return np.zeros(len(people.key), np.int16)
+    out: NDArray[np.int16] = np.nan_to_num(memory[column].to_numpy()).astype(np.int16)
+    return out
 
 
 def _smallest(bits: int) -> Any:
@@ -266,6 +308,7 @@ def _scoring(
     prior_id = book.stamp.prior
     posterior_id = newest_posterior(store, prior_id) or book.stamp.posterior
     base = load_foundation(workspace, prior_id)
+    audience = replace(audience, people=remembering(audience.people, base.features))
     foundation, posterior = _fitted(store, base, posterior_id, book.offers)
     scored = scored_audience(connection, audience, book.campaign, foundation, stages)
     return Scoring(base, foundation, posterior, posterior_id, prior_id, foundation.arms(book.offers), scored)
@@ -294,18 +337,19 @@ def refreshed(workspace: Workspace, store: Store, snapshot: Snapshot) -> Snapsho
         WorkspaceError: the database or the new posterior cannot be read; the snapshot may go on serving.
     """
     book, scoring = snapshot.book, snapshot.scoring
-    if last_release(store, book.campaign.name).allocation_id != book.release_id or scoring is None:
+    head = release_head(store, book.campaign.name)
+    if head is None or head.allocation_id != book.release_id or scoring is None:
         return None
     reached = _reached(workspace, store, book.reached, book.key, book.stamp)
     if len(reached.allocations) > len(book.reached.allocations):
         snapshot = replace(snapshot, book=replace(book, reached=reached))
-    head = newest_posterior(store, scoring.prior_id)
-    if head is None or head == scoring.posterior_id:
+    newest = newest_posterior(store, scoring.prior_id)
+    if newest is None or newest == scoring.posterior_id:
         return snapshot
-    foundation, posterior = _fitted(store, scoring.base, head, book.offers)
+    foundation, posterior = _fitted(store, scoring.base, newest, book.offers)
     if foundation.offer_ids != scoring.foundation.offer_ids:
         return None
-    return replace(snapshot, scoring=replace(scoring, posterior=posterior, posterior_id=head))
+    return replace(snapshot, scoring=replace(scoring, posterior=posterior, posterior_id=newest))
 
 
 def _dates(offers: pa.Table) -> dict[str, NDArray[np.datetime64]]:

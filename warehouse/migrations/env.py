@@ -3,7 +3,8 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import warehouse.tables  # noqa: F401  (it fills the metadata)
+import warehouse.feedback_tables
+import warehouse.tables  # noqa: F401  (they fill the metadata)
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=SQLModel.metadata, render_as_batch=True

@@ -35,6 +35,7 @@ CREATE TABLE allocation (
 CREATE INDEX allocations_by_time ON allocation (campaign, created_at);
 
 CREATE TABLE feedback_event (
+    sequence INTEGER NOT NULL,
     event_id VARCHAR NOT NULL,
     decision_id VARCHAR NOT NULL,
     outcome INTEGER NOT NULL,
@@ -44,14 +45,31 @@ CREATE TABLE feedback_event (
     digest VARCHAR NOT NULL,
     status VARCHAR NOT NULL,
     reason VARCHAR NOT NULL,
-    PRIMARY KEY (event_id),
-    CONSTRAINT known_status CHECK (status IN ('accepted', 'pending', 'corrected', 'dead')),
-    CONSTRAINT outcome_is_0_or_1 CHECK (outcome IN (0, 1))
+    decision_key BIGINT NOT NULL,
+    PRIMARY KEY (sequence),
+    CONSTRAINT known_status CHECK (status IN ('accepted', 'pending', 'corrected', 'dead', 'dropped')),
+    CONSTRAINT outcome_is_0_or_1 CHECK (outcome IN (0, 1)),
+    CONSTRAINT one_event_per_id UNIQUE (event_id)
 );
 
-CREATE INDEX events_by_decision ON feedback_event (decision_id);
+CREATE INDEX events_by_decision ON feedback_event (decision_key);
 
-CREATE INDEX events_waiting ON feedback_event (status, received_at) WHERE status = 'pending';
+CREATE INDEX events_waiting ON feedback_event (received_at) WHERE status = 'pending';
+
+CREATE INDEX events_dead ON feedback_event (event_id) WHERE status = 'dead';
+
+CREATE TABLE feedback_tally (
+    writer INTEGER NOT NULL,
+    changes BIGINT NOT NULL,
+    PRIMARY KEY (writer)
+);
+
+CREATE TABLE learning_mark (
+    subject VARCHAR NOT NULL,
+    mark TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (subject)
+);
 
 CREATE TABLE dead_letter (
     event_id VARCHAR NOT NULL,
@@ -207,7 +225,6 @@ CREATE TABLE budget_account (
     cap_micros BIGINT NOT NULL,
     held_micros BIGINT NOT NULL,
     spent_micros BIGINT NOT NULL,
-    largest_micros BIGINT NOT NULL,
     fence BIGINT NOT NULL,
     frozen BOOLEAN NOT NULL,
     PRIMARY KEY (campaign, limit_name),

@@ -38,6 +38,16 @@ def limits(draw):
     return plain | draw(bounds(1e9)) | draw(wheres) | rest
 
 
+single_decisions = st.fixed_dictionaries(
+    {},
+    optional={
+        "share": st.floats(0, 1),
+        "expected_per_day": st.floats(0, 1e9),
+        "until": st.datetimes(datetime(2091, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(str),
+    },
+)
+
+
 @st.composite
 def shares(draw):
     rest = draw(st.fixed_dictionaries({}, optional={"penalty": numbers, "whole": wheres, "measure": st.just("cost")}))
@@ -72,6 +82,7 @@ documents = st.fixed_dictionaries(
             st.fixed_dictionaries({"name": names, "predicate": names}, optional={"reason": names}), max_size=2
         ),
         "contact": contacts,
+        "single_decisions": single_decisions,
     },
 )
 

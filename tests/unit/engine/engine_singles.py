@@ -24,11 +24,11 @@ class Purse:
     held: dict[str, dict[str, int]] = field(default_factory=dict)
     sure: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def room(self, session: Any, campaign: str) -> dict[str, int]:
+    def room(self, session: Any, account: str, need: dict[str, int]) -> dict[str, int]:
         return dict(self.left)
 
     def hold(
-        self, session: Any, campaign: str, decision_id: str, amounts: dict[str, int], *, sure: dict[str, int]
+        self, session: Any, account: str, decision_id: str, amounts: dict[str, int], *, sure: dict[str, int]
     ) -> None:
         assert decision_id not in self.held
         assert all(0 <= sure[name] <= amount for name, amount in amounts.items())

@@ -114,6 +114,16 @@ def test_a_time_is_utc_unless_it_says_otherwise(given):
         ({"shares": [{"name": "calls", "maximum": 1.5, "part": {}}]}, "maximum = 1.5 is not between 0 and 1"),
         ({"shares": [{"name": "calls", "maximum": 0.5}]}, "limit 'calls': 'part' is missing"),
         ({"rules": [{"name": "adults"}]}, "[[rules]]: 'predicate' is missing"),
+        ({"single_decisions": 1}, "[single_decisions]: is 1, not a table of fields"),
+        ({"single_decisions": {"share": 1.2}}, "share = 1.2 is not between 0 and 1"),
+        ({"single_decisions": {"share": True}}, "share = True is not a finite number"),
+        ({"single_decisions": {"expected_per_day": -1}}, "expected_per_day = -1 is not between 0 and"),
+        ({"single_decisions": {"until": "soon"}}, "until = 'soon' is not a time"),
+        ({"single_decisions": {"until": PLAIN["as_of"]}}, "is not after as_of"),
+        ({"single_decisions": {"per_day": 1}}, "field 'per_day' is unknown"),
+        ({"limits": [{**CAP, "single_share": 0.5}]}, "limit 'cap': single_share without single decisions"),
+        ({"limits": [{**CAP, "penalty": 1, "single_share": 0.5}], "single_decisions": {}}, "nothing can be kept of it"),
+        ({"limits": [{**CAP, "single_share": 2}], "single_decisions": {}}, "single_share = 2 is not between 0 and 1"),
         ({"budget": 5}, "field 'budget' is unknown"),
     ],
 )  # fmt: skip
@@ -140,3 +150,9 @@ def test_files_that_cannot_be_read_are_told_by_name(tmp_path):
     other.write_text("[1]")
     with pytest.raises(CampaignError, match="not a table of fields"):
         campaign_from_file(other)
+
+
+def test_a_document_without_single_decisions_keeps_its_digest():
+    campaign = read_campaign({**PLAIN, "limits": [CAP]})
+    assert campaign.digest == "9a5f654c83a7a2a890dee24952cece4b62282df391e265aeda53e8b1497496a7"
+    assert read_campaign({**PLAIN, "limits": [CAP], "single_decisions": {}}).digest != campaign.digest

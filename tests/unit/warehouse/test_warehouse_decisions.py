@@ -14,7 +14,6 @@ from warehouse.decisions import (
     decision_ids,
     decision_row,
     decisions_meta,
-    find_decisions,
     read_decisions,
     write_decisions,
 )
@@ -122,19 +121,6 @@ def test_one_customer_is_found_and_a_stranger_is_not(tmp_path):
     assert len(row["probability"]) == 4
     with pytest.raises(NotFoundError, match="stranger"):
         decision_row(path, "stranger")
-
-
-def test_only_ids_that_exist_are_found(tmp_path):
-    paths = []
-    for allocation in ("A-1", "A-1-2", "B"):
-        (tmp_path / allocation).mkdir()
-        meta = {**META, "allocation_id": allocation}
-        paths.append(write_decisions(tmp_path / allocation, decisions(), meta).path)
-    ids = [read_decisions(path, ["decision_id"])["decision_id"][3].as_py() for path in paths]
-    wanted = [*ids, "A-1-0000000000000000", "nobody", "", ids[0].replace("A-1", "C")]
-    assert find_decisions(paths, wanted) == set(ids)
-    assert find_decisions(paths[1:], wanted) == set(ids[1:])
-    assert find_decisions([], wanted) == set()
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ import pytest
 
 from allot import DataError
 from warehouse import feedback_items, outcomes, read_feedback, take_feedback
-from warehouse.feedback import dead_letters, rejoin
-from warehouse.feedback_files import parse_item
+from warehouse.dead_letters import dead_letters
+from warehouse.feedback import rejoin
+from warehouse.feedback_records import parse_item
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -250,10 +251,10 @@ def test_acknowledged_feedback_survives_a_kill_and_unfinished_leaves_no_trace(st
 
 
 def test_a_failure_in_the_middle_takes_nothing(store, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("warehouse.feedback._expire", fail)
+    monkeypatch.setattr("warehouse.feedback.expire", fail)
     with pytest.raises(ZeroDivisionError):
         take(store, event())
     monkeypatch.undo()

@@ -31,7 +31,7 @@ def clock():
 @pytest.fixture
 def ledger(store, clock):
     opened = Ledger(store, worker="web-1", clock=clock, lease_seconds=TERM)
-    opened.open("spring", {"budget": 1_000, "letters": 500}, largest={"budget": 60, "letters": 10})
+    opened.open("spring", {"budget": 1_000, "letters": 500})
     return opened
 
 
@@ -40,14 +40,17 @@ def other(store, clock):
     return Ledger(store, worker="web-2", clock=clock, lease_seconds=TERM)
 
 
-def room(ledger, store, campaign="spring"):
+NEED = {"budget": 60, "letters": 10}
+
+
+def room(ledger, store, campaign="spring", need=NEED):
     with store.transaction() as session:
-        return ledger.room(session, campaign)
+        return ledger.room(session, campaign, need)
 
 
 def hold(ledger, store, decision, sure=None, campaign="spring", **amounts):
     with store.transaction() as session:
-        ledger.room(session, campaign)
+        ledger.room(session, campaign, NEED)
         ledger.hold(session, campaign, decision, amounts, sure=sure)
 
 
@@ -69,7 +72,7 @@ def balance(ledger, limit="budget"):
 def drain(ledger, store, amount, start=0):
     """Hold one amount after the other until there is no room for another; returns what is held."""
     held = 0
-    while room(ledger, store)["budget"] >= amount:
+    while room(ledger, store, need={"budget": amount})["budget"] >= amount:
         hold(ledger, store, f"{start}-{amount}-{held}", budget=amount)
         held += amount
     return held
@@ -79,6 +82,24 @@ def test_a_lease_is_a_part_of_what_is_free_and_at_least_the_largest_amount(ledge
     assert room(ledger, store) == {"budget": 62, "letters": 31}
     assert balance(ledger).lent == 62
     assert all(x.right for x in ledger.recount("spring"))
+
+
+def test_a_worker_is_lent_what_it_needs_or_a_thousandth_and_not_what_can_never_do(ledger, store):
+    assert room(ledger, store, need={"budget": 400}) == {"budget": 400, "letters": 0}
+    assert room(ledger, store, need={"budget": 1_001, "letters": 499}) == {"budget": 400, "letters": 499}
+    assert room(ledger, store, need=None) == {"budget": 400, "letters": 499}
+    ledger.open("autumn", {"budget": 64_000})
+    assert room(ledger, store, "autumn", None) == {"budget": 4_000}
+
+
+def test_a_batch_that_was_not_made_leaves_no_trace(ledger, store):
+    with store.transaction() as session:
+        ledger.set_aside(session, "spring", "alloc-1", {"budget": 800})
+        ledger.cancel(session, "alloc-1")
+        assert ledger.set_aside(session, "spring", "alloc-1", {"budget": 900}) == {"budget": 900}
+        ledger.settle(session, "alloc-1", {"budget": 850})
+        ledger.cancel(session, "alloc-1")
+    assert (balance(ledger).held, balance(ledger).spent, balance(ledger).free) == (0, 0, 1_000)
 
 
 def test_a_decision_holds_its_amounts_until_its_outcome_settles_them(ledger, store):
@@ -205,14 +226,14 @@ def test_a_decision_holds_once(ledger, store):
 def test_a_lowered_cap_exhausts_the_account_and_follows_what_is_freed(ledger, store):
     for n in range(5):
         hold(ledger, store, f"d{n}", budget=60)
-    ledger.open("spring", {"budget": 100}, largest={"budget": 60})
+    ledger.open("spring", {"budget": 100})
     assert (balance(ledger).cap, balance(ledger).held) == (300, 300)
     assert room(ledger, store)["budget"] == 0
     for n in range(4):
         settle(ledger, store, f"d{n}")
     assert (balance(ledger).cap, balance(ledger).held) == (100, 60)
     assert room(ledger, store)["budget"] == 40
-    ledger.open("spring", {"budget": 900}, largest={"budget": 60})
+    ledger.open("spring", {"budget": 900})
     assert room(ledger, store)["budget"] == 60
 
 

@@ -1,5 +1,8 @@
 """What the service keeps: single decisions, budgets, releases and their deliveries."""
 
+import hashlib
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -8,7 +11,11 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-_ACCOUNT = ("asked", "cap", "held", "spent", "largest")
+_EVENT = [
+    *("event_id", "decision_id", "outcome", "reward_micros"),
+    *("occurred_at", "received_at", "digest", "status", "reason"),
+]
+_ACCOUNT = ("asked", "cap", "held", "spent")
 _LEDGER = ("budget_hold", "budget_lease", "budget_account")
 
 
@@ -22,7 +29,86 @@ def upgrade() -> None:
 
 
 def _feedback() -> None:
-    """Events of feedback."""
+    """Events of feedback: in the order in which they were taken, found by a number that stands for their decision."""
+    sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    waiting, dead = sa.text("status = 'pending'"), sa.text("status = 'dead'")
+    before = _renamed("events_by_decision", "events_waiting")
+    op.create_table(
+        "feedback_event",
+        sa.Column("sequence", sequence, autoincrement=True, nullable=False),
+        *_event_columns(),
+        sa.Column("decision_key", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("sequence"),
+        sa.UniqueConstraint("event_id", name="one_event_per_id"),
+    )
+    new = sa.table("feedback_event", *map(sa.column, (*_EVENT, "decision_key")))
+    rows = op.get_bind().execute(sa.select(before).order_by(before.c.received_at, before.c.event_id))
+    for part in rows.mappings().partitions(10_000):
+        taken = [{**row, "decision_key": _decision_key(row["decision_id"])} for row in part]
+        op.get_bind().execute(sa.insert(new), taken)
+    op.drop_table("feedback_event_before")
+    op.create_index("events_by_decision", "feedback_event", ["decision_key"])
+    op.create_index("events_waiting", "feedback_event", ["received_at"], sqlite_where=waiting, postgresql_where=waiting)
+    op.create_index("events_dead", "feedback_event", ["event_id"], sqlite_where=dead, postgresql_where=dead)
+    op.create_table(
+        "feedback_tally",
+        sa.Column("writer", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("changes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("writer"),
+    )
+    op.create_table(
+        "learning_mark",
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("mark", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("subject"),
+    )
+
+
+def _event_columns() -> tuple[Any, ...]:
+    """What an event has in both revisions."""
+    return (
+        sa.Column("event_id", sa.String(), nullable=False),
+        sa.Column("decision_id", sa.String(), nullable=False),
+        sa.Column("outcome", sa.Integer(), nullable=False),
+        sa.Column("reward_micros", sa.BigInteger(), nullable=False),
+        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.CheckConstraint("status IN ('accepted', 'pending', 'corrected', 'dead', 'dropped')", name="known_status"),
+        sa.CheckConstraint("outcome IN (0, 1)", name="outcome_is_0_or_1"),
+    )
+
+
+def _renamed(*indexes: str) -> Any:
+    """The table of events under another name, without some indexes."""
+    for index in indexes:
+        op.drop_index(index, "feedback_event")
+    op.rename_table("feedback_event", "feedback_event_before")
+    return sa.table("feedback_event_before", *map(sa.column, _EVENT))
+
+
+def _decision_key(decision_id: str) -> int:
+    """The number that stood for a decision when this revision was made."""
+    return int.from_bytes(hashlib.blake2b(decision_id.encode(), digest_size=8).digest(), "little", signed=True)
+
+
+def _feedback_before() -> None:
+    """Events of feedback as the first revision keeps them."""
+    op.drop_table("learning_mark")
+    op.drop_table("feedback_tally")
+    before = _renamed("events_by_decision", "events_waiting", "events_dead")
+    op.create_table("feedback_event", *_event_columns(), sa.PrimaryKeyConstraint("event_id"))
+    new = sa.table("feedback_event", *map(sa.column, _EVENT))
+    op.get_bind().execute(sa.insert(new).from_select(_EVENT, sa.select(before)))
+    op.drop_table("feedback_event_before")
+    op.create_index("events_by_decision", "feedback_event", ["decision_id"])
+    pending = sa.text("status = 'pending'")
+    op.create_index(
+        "events_waiting", "feedback_event", ["status", "received_at"], sqlite_where=pending, postgresql_where=pending
+    )
 
 
 def _ledger() -> None:
@@ -210,3 +296,4 @@ def downgrade() -> None:
     op.drop_table("single_decision")
     for table in ("delivery", "webhook", "release", "job_step", "job_event", "job"):
         op.drop_table(table)
+    _feedback_before()

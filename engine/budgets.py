@@ -1,0 +1,147 @@
+"""One budget for an allocation and the single decisions after it: what is whose, in the ledger's micros."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from allot import CampaignError, LimitError
+from engine.campaign import Campaign, LimitSpec, SingleDecisions
+
+if TYPE_CHECKING:
+    from warehouse import Ledger
+
+MICROS = 1_000_000
+"""Of one currency unit, and of one contact."""
+
+_HAIR = 1e-6  # of a micro: what binary fractions add to decimal ones
+
+
+def account_of(campaign: Campaign) -> str:
+    """The name of a campaign's accounts: a recurring campaign has new ones for every moment it is decided for."""
+    return f"{campaign.name} as of {campaign.as_of.isoformat()}"
+
+
+def caps_of(campaign: Campaign) -> dict[str, int]:
+    """The cap of every account, micros: hard maxima. None without single decisions, which nothing needs them for."""
+    if campaign.single_decisions is None:
+        return {}
+    return {x.name: _down(x.maximum) for x in campaign.limits if x.rations and x.maximum is not None}
+
+
+def batch_of(campaign: Campaign) -> dict[str, int]:
+    """What of every account is the allocation's, micros."""
+    single = campaign.single_decisions
+    if single is None:
+        return {}
+    return {x.name: _down(_part(x, single)) for x in campaign.limits if x.rations}
+
+
+def for_batch(campaign: Campaign, room: Mapping[str, int] | None = None) -> Campaign:
+    """The campaign as an allocation keeps it: what is kept for single decisions is not in its limits.
+
+    Args:
+        campaign: the request.
+        room: micros by limit, where less is left for the allocation than its part: an earlier one of the same moment
+            was sent, or single decisions have taken more.
+
+    Raises:
+        LimitError: a limit's minimum is above what is left of its maximum.
+    """
+    single = campaign.single_decisions
+    if single is None:
+        return campaign
+    limits = tuple(_batch_limit(limit, single, (room or {}).get(limit.name)) for limit in campaign.limits)
+    return replace(campaign, limits=limits, single_decisions=None)
+
+
+def _batch_limit(limit: LimitSpec, single: SingleDecisions, room: int | None) -> LimitSpec:
+    if not limit.rations:
+        return limit
+    most = _part(limit, single) if room is None else min(_part(limit, single), room / MICROS)
+    if limit.minimum is not None and limit.minimum > most:
+        raise LimitError(
+            f"the minimum {limit.minimum:,.6g} is above what single decisions leave of the maximum, {most:,.6g}.",
+            where=f"limit {limit.name!r}",
+            remedy="Lower the minimum, or what is kept for single decisions.",
+        )
+    return replace(limit, maximum=most, single_share=None)
+
+
+def _part(limit: LimitSpec, single: SingleDecisions) -> float:
+    kept = single.share if limit.single_share is None else limit.single_share
+    return (1.0 - kept) * (limit.maximum or 0.0)
+
+
+def _down(amount: float | None) -> int:
+    return int(np.floor(max(amount or 0.0, 0.0) * MICROS + _HAIR))
+
+
+def _up(amount: float) -> int:
+    return int(np.ceil(max(amount, 0.0) * MICROS - _HAIR))
+
+
+def set_aside(ledger: "Ledger", campaign: Campaign, replaced: Iterable[str]) -> dict[str, int]:
+    """Before an allocation is computed: open its accounts and hold its part, so that nobody takes it meanwhile.
+
+    Args:
+        ledger: of the workspace.
+        campaign: the request.
+        replaced: ids of earlier allocations of the same moment that were not sent: what they use is to be had.
+
+    Returns:
+        micros by limit, where less can be had than the allocation's part.
+    """
+    account, part = account_of(campaign), batch_of(campaign)
+    if not part:
+        return {}
+    with ledger.store.transaction() as session:
+        ledger.open(account, caps_of(campaign))
+        ledger.cancel(session, _holder(campaign))  # of an allocation that was interrupted
+        had = [ledger.taken(session, allocation_id) for allocation_id in replaced]
+        ours = {name: sum(one.get(name, 0) for one in had) for name in part}
+        missing = {name: max(0, amount - ours[name]) for name, amount in part.items()}
+        given = ledger.set_aside(session, account, _holder(campaign), missing)
+    return {name: ours[name] + given[name] for name in part if given[name] < missing[name]}
+
+
+def give_back(ledger: "Ledger", campaign: Campaign) -> None:
+    """The allocation was not made: what was held for it is free again."""
+    with ledger.store.transaction() as session:
+        ledger.cancel(session, _holder(campaign))
+
+
+def post(ledger: "Ledger", campaign: Campaign, use: dict[str, Mapping[str, float]]) -> None:
+    """An allocation is released: it has spent what its decisions use, and leaves the rest to single decisions.
+
+    Args:
+        ledger: of the workspace.
+        campaign: the request.
+        use: by id of the allocation, what it uses of every limit; earlier ones that it takes the place of use nothing.
+
+    Raises:
+        CampaignError: single decisions have taken too much meanwhile; nothing was changed.
+    """
+    part = batch_of(campaign)
+    if not part:
+        return
+    with ledger.store.transaction() as session:
+        ledger.open(account_of(campaign), caps_of(campaign))
+        for holder in (_holder(campaign), *use):
+            ledger.cancel(session, holder)
+        for allocation_id, used in use.items():
+            amounts = {name: _up(used[name]) for name in part if name in used}
+            given = ledger.set_aside(session, account_of(campaign), allocation_id, amounts)
+            short = [repr(name) for name, amount in amounts.items() if given[name] < amount]
+            if short:
+                raise CampaignError(
+                    f"of {', '.join(short)} single decisions have left less than the allocation uses.",
+                    where=allocation_id,
+                    remedy="Allocate anew, within what is left.",
+                )
+            ledger.settle(session, allocation_id, amounts)
+
+
+def _holder(campaign: Campaign) -> str:
+    return f"allocation of {account_of(campaign)}"

@@ -1,0 +1,80 @@
+"""What became of each decision: its events, brought to one outcome."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import BigInteger, Select, select, type_coerce
+
+from warehouse.feedback_log import JOINED
+from warehouse.statements import statement
+from warehouse.store import Store
+from warehouse.tables import FeedbackRow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LATEST = "latest"
+AGGREGATIONS = ("first", LATEST, "sum", "max")
+_LOG = FeedbackRow.__table__.c  # type: ignore[attr-defined]  # SQLModel makes it
+_AT_ONCE = 65_536  # rows
+
+
+def outcomes(
+    store: Store,
+    *,
+    up_to: datetime | None = None,
+    received_until: datetime | None = None,
+    counting: Mapping[str, str] | None = None,
+) -> "pa.Table":
+    """What is known of every decision: one row each.
+
+    Of a decision's events the `latest` counts, or the `first`, by `occurred_at`, ties by event id. With `sum`, rewards
+    add up; with `max`, the largest counts; then the outcome is 1 if any event's is, and the times are the latest ones.
+
+    Args:
+        store: the operational database.
+        up_to: leave out events that occurred later; None takes all. It looks at `occurred_at`, so that the same events
+            give the same answer whenever they arrived.
+        received_until: leave out events that were received later: what was known at that time.
+        counting: allocation id -> first, latest, sum or max; `latest` where it says nothing.
+
+    Returns:
+        decision_id text, outcome int8, reward float64 (currency units), occurred_at and received_at timestamps in UTC;
+        ordered by decision_id.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    times = (type_coerce(_LOG.occurred_at, BigInteger), type_coerce(_LOG.received_at, BigInteger))
+    query = select(_LOG.decision_id, _LOG.event_id, _LOG.outcome, _LOG.reward_micros, *times)
+    query = query.where(_LOG.status.in_(JOINED))
+    if up_to is not None:
+        query = query.where(_LOG.occurred_at <= up_to)
+    if received_until is not None:
+        query = query.where(_LOG.received_at <= received_until)
+    other = {source: how for source, how in (counting or {}).items() if how != LATEST}
+    with duckdb.connect(":memory:", config={"threads": 2}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("events", _events(store, query))
+        texts = (pa.array(list(values), pa.string()) for values in (other, other.values()))
+        connection.register("counting", pa.table(list(texts), names=["source", "aggregation"]))
+        sql = statement("outcomes.sql", {"events": "events", "counting": "counting"})
+        found: pa.Table = connection.sql(sql).to_arrow_table()
+    return found
+
+
+def _events(store: Store, query: Select[Any]) -> "pa.Table":
+    """The rows of a query for events, as the columns that `outcomes.sql` reads."""
+    import pyarrow as pa
+
+    names = ("decision_id", "event_id", "outcome", "reward_micros", "occurred_at", "received_at")
+    kinds = (pa.string(), pa.string(), pa.int8(), pa.int64(), pa.int64(), pa.int64())
+    schema = pa.schema(list(zip(names, kinds, strict=True)))
+    batches = []
+    with store.transaction(write=False) as session:
+        rows = session.connection().execution_options(yield_per=_AT_ONCE).execute(query)
+        for part in rows.partitions():
+            arrays = [pa.array(values, kind) for values, kind in zip(zip(*part, strict=True), kinds, strict=True)]
+            batches.append(pa.record_batch(arrays, schema=schema))
+    return pa.Table.from_batches(batches, schema=schema)
