@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from sqlmodel import Session
 
@@ -15,6 +15,7 @@ from warehouse.feedback_records import Body, Item
 from warehouse.store import Store
 
 Result: TypeAlias = Literal["accepted", "corrected", "pending", "duplicate", "conflict", "rejected"]
+RESULTS: tuple[Result, ...] = get_args(Result)
 KnownDecisions: TypeAlias = Callable[[Sequence[str]], Collection[str]]
 
 TAKEN = "the event id is already taken by another body"

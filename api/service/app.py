@@ -12,13 +12,13 @@ from starlette.responses import Response
 from allot import AllotError, __version__
 from api.service import health
 from api.service.problems import Problem, pointer, problem_of, response_of
-from api.service.routes import catalogue, decisions
+from api.service.routes import catalogue, decisions, feedback
 from api.service.settings import Settings
 from api.service.shell import Shell
 from api.service.state import Service
 from warehouse.home import MAIN
 
-ROUTERS = (health.router, catalogue.router, decisions.router)
+ROUTERS = (health.router, catalogue.router, feedback.router, decisions.router)
 """Each subject's routes."""
 
 _TITLES = {404: ("not-found", "There is no such thing"), 405: ("method", "This method is not taken here")}

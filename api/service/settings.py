@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65_535)
     workers: int = Field(1, ge=1, le=64)
 
+    feedback_hours: float = Field(24.0, gt=0, le=8_784)
+    """How long feedback waits for its decision before it is a dead letter."""
+
     max_body_bytes: int = Field(16 * 2**20, ge=1024)
     max_upload_bytes: int = Field(2 * 2**30, ge=1024)
     request_seconds: float = Field(30.0, gt=0)
