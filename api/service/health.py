@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import shutil
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -34,6 +35,12 @@ async def ready(request: Request) -> Answer:
     return Answer({"status": "down" if down else "ready", "checks": checks}, 503 if down else 200)
 
 
+@router.get("/openapi.json", dependencies=[everyone])
+async def openapi() -> Answer:
+    """The contract of this service, as docs/openapi.json has it."""
+    return Answer(await asyncio.to_thread(_contract))
+
+
 @router.get("/metrics", dependencies=[everyone])
 async def metrics(request: Request) -> Response:
     """Prometheus metrics; behind ALLOT_METRICS_TOKEN where one is set."""
@@ -45,6 +52,13 @@ async def metrics(request: Request) -> Response:
         raise Problem(401, "unauthorised", "A valid token is needed", detail, headers={"WWW-Authenticate": "Bearer"})
     service.metrics.charge_cpu("web", service.settings.cpu_hour_price)
     return Response(await asyncio.to_thread(service.metrics.exposition), media_type=CONTENT_TYPE_LATEST)
+
+
+@cache
+def _contract() -> dict[str, Any]:
+    from api.service.contract import contract
+
+    return contract()
 
 
 def _checks(service: Service) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def serve(home: Path, *, host: str | None, port: int | None, workers: int | None
             supervisor.add(f"web-{slot}", python("api.service.web", str(listener.fileno())), (listener.fileno(),))
         if find_spec(_WORKER) is not None:
             supervisor.add("worker", python(_WORKER, "--workspace", str(settings.home), "--slot", "0"))
-        supervisor.run(ready=lambda: _answers(url), when_ready=lambda: _tell(url, settings))
+        supervisor.run(ready=lambda: _answers(host, port), when_ready=lambda: _tell(url, settings))
 
 
 def _check(settings: Settings) -> None:
@@ -93,13 +94,15 @@ def _environment(settings: Settings, metrics: Path) -> dict[str, str]:
     return {**os.environ, FOLDER: str(metrics), **{f"ALLOT_{name}": str(value) for name, value in ours.items()}}
 
 
-def _answers(url: str) -> bool:
-    import httpx
-
+def _answers(host: str, port: int) -> bool:
+    connection = HTTPConnection(host, port, timeout=1.0)
     try:
-        return httpx.get(f"{url}/livez", timeout=1.0).status_code == 200
-    except httpx.HTTPError:
+        connection.request("GET", "/livez")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 def _tell(url: str, settings: Settings) -> None:

@@ -23,13 +23,9 @@ class Tenant:
         self.settings = settings
         self.metrics = metrics
         self.store = open_store(workspace)
+        self.writer = GroupCommit(self.store)
         self._made: dict[Callable[[Tenant], Any], Any] = {}
         self._making = threading.RLock()
-
-    @property
-    def writer(self) -> GroupCommit:
-        """The one thread that writes to the store."""
-        return self.one(_writer)
 
     def one(self, make: Callable[["Tenant"], T]) -> T:
         """What `make` makes of this tenant, made at the first call; its `close()`, if it has one, ends with the tenant.
@@ -44,12 +40,13 @@ class Tenant:
         return made
 
     def close(self) -> None:
-        """Close what was made, last first, then the store."""
+        """Close what was made, last first; then the writer, which writes what waits, and the store."""
         with self._making:
             for made in reversed(self._made.values()):
                 if hasattr(made, "close"):
                     made.close()
             self._made.clear()
+            self.writer.close()
             self.store.close()
 
 
@@ -95,7 +92,3 @@ class Service:
                 tenant.close()
             self._tenants.clear()
             self._keys.close()
-
-
-def _writer(tenant: Tenant) -> GroupCommit:
-    return GroupCommit(tenant.store)

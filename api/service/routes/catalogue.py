@@ -13,11 +13,17 @@ from api.service.campaign_schema import CAMPAIGN
 from api.service.dependencies import Caller, Here, needs
 from api.service.roles import READERS
 from api.service.strict_json import document_body, model_body
-from api.service.upload import folder_of_ours, uploaded
+from api.service.upload import FORMATS, folder_of_ours, uploaded
 
 router = APIRouter(tags=["catalogue"])
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Value = bool | int | float | str | None
+_FILE = {
+    "requestBody": {
+        "required": True,
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in FORMATS},
+    }
+}
 TABLE = Literal["customers", "offers", "exposures", "events"]
 
 
@@ -131,7 +137,7 @@ async def tables(here: Here) -> Answer:
     return Answer({"version": version.id, "tables": shown})
 
 
-@router.post("/v1/tables/{table}", dependencies=[needs("ingest", "manager")], status_code=201)
+@router.post("/v1/tables/{table}", dependencies=[needs("ingest", "manager")], status_code=201, openapi_extra=_FILE)
 async def post_table(here: Here, request: Request, table: TABLE, append: bool = False) -> Answer:
     """Load a whole table from Parquet, NDJSON or CSV, or append exposures or events. A breach loads nothing."""
     from engine.workspaces import load
