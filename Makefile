@@ -6,7 +6,7 @@ SOURCES := $(ROOMS) benchmarks tests examples
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo test check lint examples bench soak lock clean
+.PHONY: install demo test check lint openapi examples bench soak lock clean
 
 install: .venv/.installed ## make .venv from the lock, install allot, compile its kernels once
 
@@ -31,6 +31,9 @@ lint: install
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+openapi: install ## write the service's contract as its routes are now
+	$(BIN)/python -m api.service.contract > docs/openapi.json
 
 examples: install ## real data: Hillstrom and Starbucks, ours beside the reference
 	$(BIN)/python -m examples.run

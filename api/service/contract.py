@@ -65,7 +65,7 @@ def contract() -> dict[str, Any]:
     document = get_openapi(title="Allot", version=__version__, summary=summary, routes=every)
     schemas: dict[str, Any] = {"Problem": _PROBLEM}
     for route in every:
-        for method in route.methods:
+        for method in route.methods or ():
             operation = document["paths"][route.path_format][method.lower()]
             _describe(operation, route, schemas)
     components = document.setdefault("components", {})

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
-from importlib.util import find_spec
 from pathlib import Path
 
 from allot import WorkspaceError
@@ -20,7 +19,6 @@ from api.service.tokens import WebTokens
 from warehouse import Keys, Workspace, open_store
 
 _BACKLOG = 2_048
-_WORKER = "api.service.worker"
 
 
 def serve(home: Path, *, host: str | None, port: int | None, workers: int | None) -> None:
@@ -38,8 +36,7 @@ def serve(home: Path, *, host: str | None, port: int | None, workers: int | None
         supervisor = Supervisor(_environment(settings, metrics))
         for slot in range(settings.workers):
             supervisor.add(f"web-{slot}", python("api.service.web", str(listener.fileno())), (listener.fileno(),))
-        if find_spec(_WORKER) is not None:
-            supervisor.add("worker", python(_WORKER, "--workspace", str(settings.home), "--slot", "0"))
+        supervisor.add("worker", python("api.service.worker", "--workspace", str(settings.home), "--slot", "0"))
         supervisor.run(ready=lambda: _answers(host, port), when_ready=lambda: _tell(url, settings))
 
 

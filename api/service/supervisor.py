@@ -12,6 +12,7 @@ from typing import final
 import structlog
 
 from allot import WorkspaceError
+from api.service.lifeline import HELD
 
 GRACE_SECONDS = 30.0
 _FIRST_WAIT, _LONGEST_WAIT, _SETTLED_SECONDS = 0.5, 30.0, 60.0
@@ -43,7 +44,7 @@ class Supervisor:
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = dict(environment)
+        self._environment = {**environment, HELD: "1"}
         self._children: list[_Child] = []
         self._ending = False
         self._lifeline = os.pipe()

@@ -20,6 +20,7 @@ import structlog
 from allot import AllotError, LockedError
 from api.service.jobs import LEASE, Clock, Kind, Runner
 from api.service.kinds import READING, WRITING
+from api.service.lifeline import end_with_parent
 from api.service.webhooks import deliver_due
 from warehouse import Store, Workspace, open_store
 
@@ -158,6 +159,7 @@ def main() -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    end_with_parent()
     run(given.workspace, given.slot, stopping=stopping, now=lambda: datetime.now(UTC))
 
 
