@@ -42,7 +42,7 @@ def simulate(
         typer.Option(
             min=1,
             help="Instead of days in memory: so many rounds of `allot` through files, a workspace and the use cases "
-            "of allocate, feedback and learn.",
+            "of allocate, feedback and learn, eight days apart, in any world.",
         ),
     ] = None,
     to: Annotated[
@@ -95,12 +95,13 @@ def _written(world: str, seeds: str, customers: int, folder: Path) -> Document:
 
 
 def _rounds(world: str, seeds: str, customers: int, rounds: int, reporter: "Reporter") -> Document:
-    from sims import rounds as engine_rounds
+    from sims import described
+    from sims.fitted import pinned
+    from sims.round_figures import simulate as through_the_engine
     from sims.study import seeds_of
 
-    if world != "nbo":
-        raise CampaignError("--rounds plays the world nbo alone.", where="allot simulate", remedy="Leave it out.")
-    return engine_rounds.simulate(seeds_of(seeds), customers=customers, rounds=rounds, reporter=reporter)
+    about, numbers = pinned(described(world)), seeds_of(seeds)
+    return through_the_engine(about, numbers, customers=customers, rounds=rounds, reporter=reporter)
 
 
 def _compared(
@@ -185,13 +186,27 @@ def _behind(x: Document | None) -> str:
 def _show_rounds(d: Document) -> None:
     """Share of the oracle, round by round."""
     rows = [
-        (r["seed"], r["round"], r["reward"], r["oracle_reward"], r["oracle_share"], r["spend"], r["budget"] or "-")
+        (
+            str(r["seed"]),
+            r["round"],
+            f"{r['reward']:,.0f}",
+            f"{r['oracle_reward']:,.0f}",
+            "-" if r["oracle_share"] is None else _points(r["oracle_share"]),
+            f"{r['spend']:,.0f}",
+            f"{r['true_spend']:,.0f}",
+            "-" if r["budget"] is None else f"{r['budget']:,.0f}",
+        )
         for r in d["runs"]
     ]
-    columns = ("seed", "round", "true profit", "oracle's", "share of the oracle", "spend", "budget")
-    table(f"World {d['world']}", columns, rows)
-    s = d["summary"]
+    columns = ("seed", "round", "profit", "oracle's", "share\n%", "planned\nspend", "true\nspend", "budget")
+    table(f"World {d['world']}: true expected profit of `allot`, round by round", columns, rows)
+    for r in d["runs"]:
+        if r["status"] != "released":
+            say(f"Seed {r['seed']}, round {r['round']}: nobody got anything. {safe(r['status'])}")
+    s = d["summary"]["allot"]
+    of = f"{s['seeds']} seed{'s' if s['seeds'] != 1 else ''}"
+    error = number(s["gain_std_error"])
     say(
-        f"Share of the oracle: first round {s['first']:.3f}, last round {s['last']:.3f} "
-        f"(paired difference {s['gain']:+.4f}, standard error {number(s['gain_std_error'])}, {s['seeds']} seeds)."
+        f"Share of the oracle: {s['oracle_share']:.3f}; first round {s['first']:.3f}, last round {s['last']:.3f} "
+        f"(paired difference {s['gain']:+.4f}, standard error {error}, {of})."
     )

@@ -30,12 +30,14 @@ def even_policy(problem: Problem, rows: Rows, share: float) -> tuple[Floats, Flo
     Returns:
         probability (n, k + 1) and its use (3, g, k).
     """
-    n, k = problem.eligible.shape
-    eligible, cell = np.array(problem.eligible, order="C"), np.array(problem.cell, np.int64)  # copies: one compilation
-    scale = np.ones((problem.n_cells, k))
-    probability = np.empty((n, k + 1))
-    _spread(eligible, cell, scale, probability)
-    use = expected_use(problem, probability)
+    scale, use = even_scale(problem, rows, share)
+    return _spread_over(problem, scale), use
+
+
+def even_scale(problem: Problem, rows: Rows, share: float) -> tuple[Floats, Floats]:
+    """How far `even_policy` is scaled down per cell and offer (g, k), and its use (3, g, k)."""
+    scale = np.ones((problem.n_cells, problem.eligible.shape[1]))
+    use = expected_use(problem, _spread_over(problem, scale))
     for _ in range(_ROUNDS):
         before = scale.copy()
         for r in range(len(rows.names)):
@@ -44,8 +46,14 @@ def even_policy(problem: Problem, rows: Rows, share: float) -> tuple[Floats, Flo
             break
     else:
         scale[:] = 0.0  # shares that chase each other: playing nothing satisfies them all
+    return scale, use * scale
+
+
+def _spread_over(problem: Problem, scale: Floats) -> Floats:
+    eligible, cell = np.array(problem.eligible, order="C"), np.array(problem.cell, np.int64)  # copies: one compilation
+    probability = np.empty((eligible.shape[0], eligible.shape[1] + 1))
     _spread(eligible, cell, scale, probability)
-    return probability, use * scale
+    return probability
 
 
 @njit(cache=True, nogil=True)

@@ -56,7 +56,7 @@ def offer_days(offers: Offering, days: int) -> tuple[Ints, Ints]:
         first[a] = began(at, days)
     for a, at in enumerate(offers.retirements):
         last[a] = began(at, days) - 1
-    return first, last
+    return first, np.maximum(first, last)  # who arrives when all is over is there for a day that nobody sees
 
 
 def budget_factor(cut: Cut, days: int, day: int) -> float:

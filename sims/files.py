@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from allot.uniforms import stream, uniforms
 from sims.chance import FAMILY
 from sims.course import offer_days
+from sims.description import Reporting
 from sims.limits import reference_limits
 from sims.people import Customers, Floats, Ints
 from sims.world import World
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 LOGGED_DAYS: Final = 30  # the log runs from 60 to 30 days before the start, so that every outcome is mature by then
-OUTCOME_DAYS: Final = 7.0  # a success arrives within a week
+OUTCOME_DAYS: Final = 7.0  # a success of the log arrives within a week
 TIME: Final = pa.timestamp("us", "UTC")
 
 
@@ -73,16 +74,23 @@ def moment(day: float) -> datetime:
     return START + timedelta(days=day)
 
 
+def outcome_days(how: Reporting) -> float:
+    """How long a campaign should wait for outcomes that are reported in some way."""
+    return max(OUTCOME_DAYS, float(min(how.delay_days, how.window_days) if how.late == 0.0 else how.window_days))
+
+
 def campaign_text(world: World, day: int = 0) -> str:
-    """The reference campaign of a day as TOML."""
+    """The reference campaign of a day as TOML; where some outcomes are never reported, silence is no failure."""
     lines = [
         f'name = "{world.name}"',
         f"as_of = {moment(day):%Y-%m-%dT%H:%M:%SZ}",
         f"seed = {world.seed}",
         "audience = \"starts_with(customer_id, 'c')\"",
         'objective = "profit"',
-        f"outcome_days = {OUTCOME_DAYS}",
+        f"outcome_days = {outcome_days(world.about.feedback)}",
     ]
+    if world.about.feedback.missing > 0.0:
+        lines.append('no_feedback = "ignore"')
     for limit in reference_limits(world, day):
         lines += ["", "[[limits]]", f'name = "{limit.name}"', f'measure = "{limit.measure}"']
         lines += [f"maximum = {limit.maximum}"]
@@ -102,15 +110,20 @@ def outcome_rows(
         delay_days: how much later the outcome occurred.
     """
     decided = list(decisions)
-    index = {offer: a for a, offer in enumerate(world.offers.ids)} | {None: -1}
-    rows = np.array([int(customer[1:]) - 1 for _, customer, _ in decided], np.int64)
-    offer = np.array([index[name] for _, _, name in decided], np.int64)
+    rows, offer = places(world, decided)
     outcome, reward = world.outcomes(rows, offer, day)
     occurred = moment(day + delay_days).isoformat()
     return [
         Feedback(f"{decision}-1", decision, int(outcome[i]), float(reward[i]), occurred)
         for i, (decision, _, _) in enumerate(decided)
     ]
+
+
+def places(world: World, decisions: Sequence[tuple[str, str, str | None]]) -> tuple[Ints, Ints]:
+    """Rows of the population (r,) and offers (r,), -1 = no offer, of decisions by id, customer and offer."""
+    index = {offer: a for a, offer in enumerate(world.offers.ids)} | {None: -1}
+    rows = np.array([int(customer[1:]) - 1 for _, customer, _ in decisions], np.int64)
+    return rows, np.array([index[offer] for _, _, offer in decisions], np.int64)
 
 
 def _customers(world: World) -> pa.Table:

@@ -1,11 +1,13 @@
 """The limits of the reference campaign."""
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import replace
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.campaign import LimitSpec
 from portfolio import Limit
 from sims.people import Floats, Ints
 from sims.world import World
@@ -15,10 +17,23 @@ CAP_SHARE: Final = 0.50
 SMALLEST_CAP: Final = 3  # a random draw stays two contacts away from a cap and needs room for one
 
 
+_Bound = TypeVar("_Bound", Limit, LimitSpec)
+
+
 def reference_limits(world: World, day: int, *, rows: Ints | None = None) -> tuple[Limit, ...]:
     """The limits of the reference campaign, from the true optimum without limits of a day; see `limits_of`."""
     eligible = world.eligible if rows is None else world.eligible[rows]
     return limits_of(world.value(day, rows)[:, :-1], world.cost(day, rows), eligible, world.offers.ids)
+
+
+def campaign_limits(world: World, day: int) -> tuple[Limit, ...]:
+    """The limits of one campaign on each of its days: those of day 0, whose budget is cut when the world says so."""
+    return cut_budget(reference_limits(world, 0), world.budget_factor(day))
+
+
+def cut_budget(limits: Sequence[_Bound], factor: float) -> tuple[_Bound, ...]:
+    """Limits of which those on cost are multiplied by a factor."""
+    return tuple(replace(x, maximum=(x.maximum or 0.0) * factor) if x.measure == "cost" else x for x in limits)
 
 
 def limits_of(

@@ -2,17 +2,17 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from allot import ConvergenceError, LimitError
 from engine.allocate import allocate
 from engine.campaign import Campaign, campaign_from_file
 from engine.feedback import feedback
@@ -20,14 +20,17 @@ from engine.learn import learn
 from engine.stages import Reporter, Stages, silent
 from engine.train import train
 from engine.workspaces import init, load
-from sims.files import OUTCOME_DAYS, WorldFiles, moment, outcome_rows, write
-from sims.limits import reference_limits
-from sims.oracle import oracle_value, realised_value
-from sims.world import World, nbo
+from sims.files import OUTCOME_DAYS, WorldFiles, moment, write
+from sims.limits import campaign_limits, cut_budget
+from sims.oracle import best_plan, realised_value
+from sims.people import Ints
+from sims.reports import Report, reports_of
+from sims.visits import Contacts
+from sims.world import World
 from warehouse import Workspace
 
 ROUND_DAYS = 8
-"""Days between two rounds: outcomes arrive within seven, and four rounds lie before the world's drift."""
+"""Days between two rounds: in the world `nbo` outcomes arrive before the next, and four lie before the drift."""
 
 ORACLE_GAP = 1e-3
 """How near to the best plan the oracle's is; the last digits cost most of the time."""
@@ -65,16 +68,23 @@ def open_lab(world: World, folder: Path) -> Lab:
 
 
 def answer(lab: Lab, summary: dict[str, Any], day: int) -> Path:
-    """Let the world answer an allocation: a feedback file as the user's systems would post it."""
+    """Let the world answer an allocation, all at once: a feedback file as the user's systems would post it."""
+    return _feedback_file(lab, _reports(lab, summary, day, contacts=0), day)
+
+
+def _reports(lab: Lab, summary: dict[str, Any], day: int, contacts: Ints | int) -> list[Report]:
     table = pq.read_table(summary["decisions"], columns=["decision_id", "customer_id", "offer_id"])
     decided = zip(*(table[c].to_pylist() for c in table.column_names), strict=True)
+    return reports_of(lab.world, decided, day, contacts=contacts)
+
+
+def _feedback_file(lab: Lab, reports: list[Report], day: int) -> Path:
     path = lab.workspace.root.parent / f"feedback-{day}.ndjson"
-    rows = outcome_rows(lab.world, decided, day, delay_days=OUTCOME_DAYS / 2)
-    path.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(asdict(report.line)) + "\n" for report in reports))
     return path
 
 
-def choices(lab: Lab, summary: dict[str, Any]) -> NDArray[np.int64]:
+def choices(lab: Lab, summary: dict[str, Any]) -> Ints:
     """(n,) what every customer of the population got, -1 = no offer."""
     table = pq.read_table(summary["decisions"], columns=["customer_id", "offer_id"])
     position: dict[str | None, int] = {offer: a for a, offer in enumerate(lab.world.offers.ids)}
@@ -83,7 +93,7 @@ def choices(lab: Lab, summary: dict[str, Any]) -> NDArray[np.int64]:
     return plan_of(lab.world, table["customer_id"].to_pylist(), offers)
 
 
-def plan_of(world: World, customer_ids: Sequence[str], offers: ArrayLike) -> NDArray[np.int64]:
+def plan_of(world: World, customer_ids: Sequence[str], offers: ArrayLike) -> Ints:
     """(n,) a plan of the whole population: the offers of some customers, -1 for everybody else."""
     out = np.full(len(world.customers), -1, np.int64)
     out[[int(customer[1:]) - 1 for customer in customer_ids]] = offers
@@ -92,55 +102,95 @@ def plan_of(world: World, customer_ids: Sequence[str], offers: ArrayLike) -> NDA
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round: its number from 1, its day, the allocation's summary and what every customer got, -1 = no offer."""
+    """One round.
+
+    Args:
+        number: from 1.
+        day: of the decisions.
+        campaign: what was asked for.
+        plan: the allocation's summary; of a plan that was refused its `status` alone, which says why.
+        choice: (population,) what every customer got, -1 = no offer.
+        contacts: (population,) how many offers each got in the 30 days before.
+    """
 
     number: int
     day: int
+    campaign: Campaign
     plan: dict[str, Any]
-    choice: NDArray[np.int64]
+    choice: Ints
+    contacts: Ints
+
+
+def days_of(rounds: int) -> range:
+    """The days of so many rounds."""
+    return range(0, rounds * ROUND_DAYS, ROUND_DAYS)
 
 
 def rounds_of(lab: Lab, rounds: int, reporter: Reporter = silent) -> Iterator[Round]:
     """Allocate, let the world answer, feed back, learn; so many times over the same population.
 
-    Each round is handed out when its outcomes are in and learnt from.
+    What is heard of a round may be late, and come after other rounds. Each round is handed out when everything that is
+    heard before the next has been fed back and learnt from.
     """
-    stages = Stages(reporter)
-    for turn in range(rounds):
-        day = turn * ROUND_DAYS
+    stages, coming, lately = Stages(reporter), list[Report](), Contacts(len(lab.world.customers))
+    for turn, day in enumerate(days_of(rounds)):
         with stages(f"seed {lab.world.seed}, round {turn + 1}", len(lab.world.customers)):
-            plan = allocate(lab.workspace, replace(lab.campaign, as_of=moment(day)), now=moment(day))
-            feedback(lab.workspace, answer(lab, plan, day), now=moment(day + OUTCOME_DAYS))
+            one = _decided(lab, turn + 1, day, lately.on(day))
+            lately.add(np.flatnonzero(one.choice >= 0), day)
+            if one.plan["status"] == "released":
+                coming += _reports(lab, one.plan, day, one.contacts)
+            due = [report for report in coming if report.day <= day + ROUND_DAYS]
+            coming = [report for report in coming if report.day > day + ROUND_DAYS]
+            if due:
+                feedback(lab.workspace, _feedback_file(lab, due, day), now=moment(day + ROUND_DAYS - 0.5))
             learn(lab.workspace, as_of=moment(day + ROUND_DAYS))
-        yield Round(turn + 1, day, plan, choices(lab, plan))
+        yield one
 
 
-def oracle_of(world: World) -> Callable[[int], float]:
-    """The best plan's true profit on a day, under the limits of day 0; worked out once before and after the drift."""
+def _decided(lab: Lab, number: int, day: int, contacts: Ints) -> Round:
+    """What the product would refuse, because there is no room for a draw, is refused here too: nobody gets anything."""
+    world = lab.world
+    limits = cut_budget(lab.campaign.limits, world.budget_factor(day))
+    campaign = replace(lab.campaign, as_of=moment(day), limits=limits)
+    try:
+        plan = allocate(lab.workspace, campaign, now=moment(day))
+    except (LimitError, ConvergenceError) as refused:
+        plan = {"status": str(refused)}
+    nobody = np.full(len(world.customers), -1, np.int64)
+    choice = choices(lab, plan) if plan["status"] == "released" else nobody
+    return Round(number, day, campaign, plan, choice, contacts)
 
-    @cache
-    def best(late: bool) -> float:
-        day = world.drift_day if late else 0
-        return oracle_value(world, day, world.eligible, reference_limits(world, 0), gap=ORACLE_GAP)
 
-    return lambda day: best(day >= world.drift_day)
+def oracle_values(world: World, rounds: int) -> list[float]:
+    """What somebody who knows the truth earns in each round, under the same limits; whom he contacts, he tires himself.
+
+    He does not look ahead.
+    """
+    lately, earned = Contacts(len(world.customers)), []
+    for day in days_of(rounds):
+        eligible = world.eligible & world.open(day)
+        limits = campaign_limits(world, day)
+        best = best_plan(world, day, eligible, limits, contacts=lately.on(day), gap=ORACLE_GAP)
+        lately.add(np.flatnonzero(best.choice >= 0), day)
+        earned.append(best.value)
+    return earned
 
 
 def play(world: World, rounds: int, reporter: Reporter = silent) -> list[dict[str, Any]]:
-    """Play the rounds of `rounds_of` in a laboratory.
-
-    Returns:
-        for each round the true expected profit of the plan beside the oracle's under the same limits, and spend.
-    """
-    oracle = oracle_of(world)
+    """Play the rounds of `rounds_of` in a laboratory: each in figures, see `scored`."""
+    best = oracle_values(world, rounds)
     with laboratory(world) as lab:
-        return [scored(world, one, oracle(one.day)) for one in rounds_of(lab, rounds, reporter)]
+        return [scored(world, one, best[one.number - 1]) for one in rounds_of(lab, rounds, reporter)]
 
 
 def scored(world: World, one: Round, best: float) -> dict[str, Any]:
-    """A round in figures: the plan's true expected profit beside the oracle's, and what it spends of its budget."""
-    reward = realised_value(world, one.choice, one.day)
-    spend = next((x for x in one.plan["limits"] if x["measure"] == "cost"), {"used": None, "maximum": None})
+    """A round in figures: true expected profit beside the oracle's, and what is spent of the budget.
+
+    `spend` is what the product expects to spend, which it keeps below the budget; `true_spend` is what it truly costs.
+    """
+    reward = realised_value(world, one.choice, one.day, contacts=one.contacts)
+    cost = np.column_stack([world.cost(one.day, contacts=one.contacts), np.zeros(len(one.choice))])
+    planned = [limit["used"] for limit in one.plan.get("limits", ()) if limit["measure"] == "cost"]
     return {
         "world": world.name,
         "policy": "allot",
@@ -149,39 +199,10 @@ def scored(world: World, one: Round, best: float) -> dict[str, Any]:
         "day": one.day,
         "reward": reward,
         "oracle_reward": best,
-        "oracle_share": reward / best,
-        "spend": spend["used"],
-        "budget": spend["maximum"],
+        "oracle_share": reward / best if best > 0.0 else None,
+        "spend": planned[0] if planned else 0.0,
+        "true_spend": float(cost[np.arange(len(cost)), one.choice].sum()),
+        "budget": next((limit.maximum for limit in one.campaign.limits if limit.measure == "cost"), None),
+        "contacts": int((one.choice >= 0).sum()),
         "status": one.plan["status"],
-    }
-
-
-def simulate(seeds: Iterable[int], *, customers: int, rounds: int, reporter: Reporter = silent) -> dict[str, Any]:
-    """Play the world `nbo` once per seed, through files, a workspace and the use cases of the command line.
-
-    Args:
-        seeds: of the worlds.
-        customers: of the population, all addressed in every round.
-        rounds: of allocate, answer, learn; those on or after the drift day see a changed world.
-        reporter: told about progress.
-    """
-    runs = [run for seed in seeds for run in play(nbo(seed, customers=customers), rounds, reporter)]
-    return {"world": "nbo", "runs": runs, "summary": summary_of(runs)}
-
-
-def summary_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Share of the oracle in the first and the last round, and their paired difference over seeds."""
-    share = {(run["seed"], run["round"]): run["oracle_share"] for run in runs}
-    seeds = sorted({run["seed"] for run in runs})
-    last = max(run["round"] for run in runs)
-    gain = np.array([share[s, last] - share[s, 1] for s in seeds])
-    error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else None
-    return {
-        "seeds": len(seeds),
-        "rounds": last,
-        "first": float(np.mean([share[s, 1] for s in seeds])),
-        "last": float(np.mean([share[s, last] for s in seeds])),
-        "gain": float(gain.mean()),
-        "gain_std_error": error,
-        "worst": float(min(share.values())),
     }

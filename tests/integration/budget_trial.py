@@ -220,6 +220,10 @@ class Trial:
             for slot, pid in list(self.living.items()):
                 if os.waitpid(pid, os.WNOHANG)[0]:
                     del self.living[slot]
+            if self.mutant != "none":
+                self.look()
+                if self.worst > 0:
+                    return self.verdict(kills, pauses)
             if time.monotonic() > until:
                 raise RuntimeError("the workers do not come to an end")
             time.sleep(0.02)

@@ -32,7 +32,7 @@ def test_kills_pauses_and_wrong_clocks_overspend_nothing_and_leave_nothing(datab
 
 @pytest.mark.parametrize("mutant", ["without_fence", "read_check_write"])
 def test_a_ledger_that_trusts_what_it_read_before_is_found_out(database, mutant):
-    assert trial(database, seed=2, kills=3, pauses=6, mutant=mutant)["overspent_micros"] > 0
+    assert trial(database, seed=2, kills=1, pauses=3, mutant=mutant)["overspent_micros"] > 0
 
 
 @pytest.mark.soak

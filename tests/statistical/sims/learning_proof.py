@@ -1,6 +1,5 @@
 """What one seed of the reference world proves: learning, limits kept, and off-policy estimates against the truth."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -15,7 +14,7 @@ from engine.replay import replay
 from engine.stages import Stages
 from sims.files import moment
 from sims.limits import reference_limits
-from sims.rounds import ROUND_DAYS, Lab, Round, laboratory, oracle_of, rounds_of, scored
+from sims.rounds import ROUND_DAYS, Lab, Round, laboratory, oracle_values, rounds_of, scored
 from sims.world import World, nbo
 from warehouse import open_store
 
@@ -72,19 +71,18 @@ class Seen:
 def examine(seed: int, *, customers: int, rounds: int, history: int = 30_000) -> list[Seen]:
     """Play a seed's rounds and look at each while its workspace is there."""
     world = nbo(seed, customers=customers, history=history)
-    oracle = oracle_of(world)
+    best = oracle_values(world, rounds)
     with laboratory(world) as lab:
-        return [see(lab, one, oracle) for one in rounds_of(lab, rounds)]
+        return [see(lab, one, best[one.number - 1]) for one in rounds_of(lab, rounds)]
 
 
-def see(lab: Lab, one: Round, oracle: Callable[[int], float]) -> Seen:
+def see(lab: Lab, one: Round, best: float) -> Seen:
     """One round in figures."""
     world = lab.world
-    figures = scored(world, one, oracle(one.day))
+    figures = scored(world, one, best)
     used = recount(world, one)
     limits = {x.name: float(x.maximum) for x in reference_limits(world, 0)}
     broken = tuple(name for name, most in limits.items() if used[name] > most * (1 + TOLERANCE))
-    cost = np.column_stack([world.cost(one.day), np.zeros(len(world.customers))])
     return Seen(
         seed=world.seed,
         round=one.number,
@@ -93,7 +91,7 @@ def see(lab: Lab, one: Round, oracle: Callable[[int], float]) -> Seen:
         limits=len(limits),
         breaches=broken,
         spend=used["budget"],
-        true_spend=float(cost[np.arange(len(cost)), one.choice].sum()),
+        true_spend=figures["true_spend"],
         budget=limits["budget"],
         judged=judge(lab, one),
     )

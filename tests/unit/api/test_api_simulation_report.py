@@ -8,6 +8,7 @@ import pytest
 
 from api.pages.simulation import draw_charts, render, story, write_simulation_report
 from api.pages.simulation_trust import chances_in_words, estimates_in_words
+from api.simulating import _show
 from sims.claims import BELIEF_EDGES, CHANCE_EDGES, Claims
 from sims.comparison import Compared, summarised
 from sims.judged import Judged
@@ -145,6 +146,19 @@ def test_wrong_chances_and_biased_estimates_are_said():
     own = trusted(runs)["allot"]
     assert "not drawn as often" in chances_in_words(own["chances"])
     assert "too high, more than chance explains" in estimates_in_words(own["estimates"])
+
+
+def test_the_table_fits_on_eighty_columns(monkeypatch, capsys):
+    """The longest names and millions of money; names are folded between learner and allocation, nowhere else."""
+    monkeypatch.setenv("COLUMNS", "80")
+    levels = {"allot": -80_000.0, "epsilon-greedy/best-first": 60_000.0, "logistic-ts/balanced": 3e3, "oracle": 1e5}
+    _show(documented(compared(levels)))
+    lines = capsys.readouterr().out.splitlines()
+    drawn = [line for line in lines if line[:1] in ("┏", "┃", "┡", "│", "└")]
+    assert len(drawn) > 8 and max(map(len, drawn)) <= 80
+    cells = {line.split("│")[1].strip() for line in drawn if line.startswith("│")}
+    assert cells == {"allot", "oracle", "epsilon-greedy", "/best-first", "logistic-ts", "/balanced"}
+    assert any("-80." in line or "-79." in line for line in drawn)
 
 
 def test_without_claims_the_page_has_no_such_part():

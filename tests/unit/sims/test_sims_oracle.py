@@ -5,7 +5,7 @@ from allot import LimitError, ShapeError
 from portfolio import Limit
 from sims import nbo
 from sims.limits import reference_limits
-from sims.oracle import oracle_value, realised_value
+from sims.oracle import best_plan, realised_value
 
 
 @pytest.fixture(scope="module")
@@ -30,25 +30,25 @@ def greedy_under(world, limits, order):
 
 def test_no_plan_within_the_limits_beats_the_oracle(world):
     limits = reference_limits(world, 0)
-    best = oracle_value(world, 0, world.eligible, limits)
+    best = best_plan(world, 0, world.eligible, limits).value
     by_value = np.argsort(-world.value(0).max(1))
     orders = [by_value, *(np.random.default_rng(s).permutation(300) for s in range(4))]
     realised = [realised_value(world, greedy_under(world, limits, order), 0) for order in orders]
     assert all(0 < r <= best for r in realised)
-    assert best < oracle_value(world, 0, world.eligible)
+    assert best < best_plan(world, 0, world.eligible).value
 
 
 def test_without_limits_the_oracle_is_greedy_in_the_truth(world):
     for day in (0, 9):
         value = world.value(day)[:, :-1]
         greedy = np.where(world.eligible, value, 0.0).max(1, initial=0.0).sum()
-        assert oracle_value(world, day, world.eligible) == pytest.approx(greedy, rel=1e-6)
+        assert best_plan(world, day, world.eligible).value == pytest.approx(greedy, rel=1e-6)
 
 
 def test_impossible_limits_are_named(world):
     limit = Limit("everybody", "count", minimum=301)
     with pytest.raises(LimitError, match="everybody"):
-        oracle_value(world, 0, world.eligible, (limit,))
+        best_plan(world, 0, world.eligible, (limit,))
 
 
 def test_realised_value_adds_up_the_chosen_offers(world):
