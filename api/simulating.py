@@ -96,7 +96,7 @@ def _written(world: str, seeds: str, customers: int, folder: Path) -> Document:
 
 def _rounds(world: str, seeds: str, customers: int, rounds: int, reporter: "Reporter") -> Document:
     from sims import described
-    from sims.fitted import pinned
+    from sims.description import pinned
     from sims.round_figures import simulate as through_the_engine
     from sims.study import seeds_of
 
@@ -109,7 +109,7 @@ def _compared(
 ) -> Document:
     from sims import described
     from sims.comparison import Compared, summarised
-    from sims.fitted import pinned
+    from sims.description import pinned
     from sims.policies import policies_of
     from sims.runs import played
     from sims.study import Study, seeds_of

@@ -221,6 +221,19 @@ def _contradictions(about: Description) -> Iterator[tuple[str, str]]:
         yield "no warm offer would stay.", "Let one stay."
 
 
+def pinned(about: Description) -> Description:
+    """The description with the data version of its workspace, so that a later `allot load` does not change its worlds.
+
+    Raises:
+        WorkspaceError, DataError: there is no workspace, or no log in it.
+    """
+    if about.workspace is None or about.data is not None:
+        return about
+    from sims.fitted import data_version  # not for worlds that are drawn, which are most
+
+    return replace(about, data=data_version(about.workspace))
+
+
 NBO: Final = Description()
 
 WORLDS: Final[Mapping[str, Description]] = {

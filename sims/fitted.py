@@ -19,7 +19,7 @@ from engine.features import learn_spec
 from sims.chance import generator
 from sims.course import lifted
 from sims.defects import seen, seen_history
-from sims.description import Description, Drift
+from sims.description import Description, Drift, pinned
 from sims.logger import History
 from sims.offers import OfferTable
 from sims.people import Customers, Floats, Ints
@@ -48,15 +48,13 @@ class Source:
     shown: Floats
 
 
-def pinned(about: Description) -> Description:
-    """The description with the data version of its workspace, so that a later `allot load` does not change its worlds.
+def data_version(folder: str) -> str:
+    """The id of what is loaded in a workspace now.
 
     Raises:
         WorkspaceError, DataError: there is no workspace, or no log in it.
     """
-    if about.workspace is None or about.data is not None:
-        return about
-    return replace(about, data=_version(_opened(about.workspace), None).id)
+    return _version(_opened(folder), None).id
 
 
 def source_of(workspace: Workspace, data: str | None = None, *, seed: int = 0) -> Source:

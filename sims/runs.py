@@ -12,8 +12,7 @@ from pathlib import Path
 from allot import WorkspaceError
 from engine.stages import Reporter, silent
 from sims.days import Known
-from sims.description import Description
-from sims.fitted import pinned
+from sims.description import Description, pinned
 from sims.play import play
 from sims.policies import ORACLE, Policy, own
 from sims.run_files import Run, path_of, read_run, settings_of, write_run

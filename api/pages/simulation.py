@@ -17,7 +17,8 @@ def write_simulation_report(document: Document, compared: Compared, folder: Path
     """Write the page and its charts into a folder; the same runs give the same page.
 
     Args:
-        document: what `sims.comparison.summarised` answered, with what `sims.trust.trusted` did as its `trust`.
+        document: what `sims.comparison.summarised` answered, with what `sims.trust.trusted` did as its `trust`, and
+            as `data` the version of the tables that the world was fitted to, if it was.
         compared: the runs that it speaks of.
         folder: made where it is missing.
 
@@ -57,8 +58,9 @@ def render(d: Document, compared: Compared, drawn: dict[str, Chart]) -> str:
     """The page."""
     days, seeds = compared.daily(ORACLE, "reward").shape[1], compared.seeds
     named = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}"
+    fitted = f" · fitted to data {text(d['data'])}" if d.get("data") else ""
     header = (
-        f'<p class="when">Simulation · {count(days)} days · {named} · money is true expected profit</p>'
+        f'<p class="when">Simulation · {count(days)} days · {named}{fitted} · money is true expected profit</p>'
         f"<h1>{text(d['world'])}</h1>" + f'<p class="story">{text(story(d))}</p>'
     )
     parts = [
@@ -83,13 +85,14 @@ def story(d: Document) -> str:
         return words
     behind = d["summary"][others[0]]["behind"]
     points = f"{abs(100 * behind['value']):.1f} points"
+    apart = f"{others[0]} earns {points} {'less' if behind['value'] > 0 else 'more'}"
     if behind["low"] is None:
-        return f"{words} The next, {others[0]}, differs by {points}; one seed says nothing of chance."
+        return f"{words} {apart}; one seed says nothing of chance."
     if behind["low"] > 0:
         return f"{words} That is {points} more than the next, {others[0]}, and more than chance explains."
     if behind["high"] < 0:
-        return f"{words} {others[0]} earns {points} more, and more than chance explains."
-    return f"{words} {others[0]} differs by {points}, which chance may explain."
+        return f"{words} {apart}, and more than chance explains."
+    return f"{words} {apart}, which chance may explain."
 
 
 def _cards(d: Document) -> str:

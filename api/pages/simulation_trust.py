@@ -5,6 +5,7 @@ from typing import Any
 from api.pages import blocks, simulation_trust_charts
 from api.pages.charts import Chart
 from api.pages.figures import NONE, count, decimal, percent, text
+from sims.claims import INTERVAL
 from sims.comparison import Compared
 from sims.policies import ORACLE
 from sims.trust import BUDGET, supported
@@ -67,12 +68,23 @@ def beliefs_in_words(policy: str, x: Document) -> str:
     """Does it promise too much, and how sure may it be?"""
     more = x["stated"] / x["true"] - 1.0 if x["true"] > 0 else float("nan")
     promise = f"{percent(abs(more))} too {'much' if more > 0 else 'little'}"
-    inside, chosen = x["inside"]["value"], x["inside_chosen"]["value"]
+    inside, chosen = x["inside"], x["inside_chosen"]["value"]
     return (
         f"{policy} expects {percent(x['stated'])} of the offers it chooses to succeed; {percent(x['true'])} truly do: "
-        f"it promises {promise}. Its 90 % intervals hold the true chance of {percent(inside)} of all offers that could "
-        f"be made, and of {percent(chosen)} of those that were chosen."
+        f"it promises {promise}. Its 90 % intervals hold the true chance of {percent(inside['value'])} of all offers "
+        f"that could be made, and of {percent(chosen)} of those that were chosen{_sureness(inside)}."
     )
+
+
+def _sureness(inside: Document) -> str:
+    """What it means that intervals hold fewer or more than they should; `inside` as `sims.comparison.interval` says."""
+    low, high = (inside["value"] if inside[key] is None else inside[key] for key in ("low", "high"))
+    if high < INTERVAL:
+        return (
+            ": it is surer of itself than it may be, and its ranges are too narrow to plan by. What it earned, and "
+            "what is said below of chances and of other policies, does not rest on them"
+        )
+    return f": it is {'less sure of itself than it could' if low > INTERVAL else 'as sure of itself as it may'} be"
 
 
 def chances_in_words(x: Document) -> str:

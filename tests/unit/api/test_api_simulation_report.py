@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from api.pages.simulation import draw_charts, render, story, write_simulation_report
-from api.pages.simulation_trust import chances_in_words, estimates_in_words
+from api.pages.simulation_trust import beliefs_in_words, chances_in_words, estimates_in_words
 from api.simulating import _show
 from sims.claims import BELIEF_EDGES, CHANCE_EDGES, Claims
 from sims.comparison import Compared, summarised
@@ -89,8 +89,8 @@ def test_the_same_runs_give_the_same_page(runs):
     ("other", "words"),
     [
         (0.6, "more than the next, lints, and more than chance explains"),
-        (0.95, "lints earns"),
-        (0.8, "chance may explain"),
+        (0.95, "more, and more than chance explains"),
+        (0.8, "which chance may explain"),
     ],
 )
 def test_the_story_says_who_is_ahead_and_whether_chance_explains_it(other, words):
@@ -101,8 +101,9 @@ def test_the_story_says_who_is_ahead_and_whether_chance_explains_it(other, words
 def test_one_seed_says_nothing_of_chance_and_still_has_a_page():
     runs = compared({"allot": 0.8, "lints": 0.6, "oracle": 1.0}, seeds=(4,))
     document = documented(runs)
-    assert "one seed says nothing of chance" in story(document)
-    assert "seed 4" in render(document, runs, draw_charts(document, runs))
+    assert "points less; one seed says nothing of chance" in story(document)
+    page = render(document | {"data": "0a1b"}, runs, draw_charts(document, runs))
+    assert "seed 4 · fitted to data 0a1b" in page
 
 
 def test_the_oracle_alone_has_a_page():
@@ -132,6 +133,19 @@ def test_the_page_says_what_may_be_believed(runs):
     assert "3,600 options were drawn as often as their stated chances say" in page
     assert "12 of 12 estimates are supported, and the 95 % intervals of 100.0 % of these hold the truth" in page
     assert "the price of the budget changes by 40.0 % for lints, 40.0 % for allot" in page
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [(0.77, "surer of itself than it may be"), (0.9, "as sure of itself as it may be"), (0.97, "less sure of itself")],
+)
+def test_the_page_says_in_words_whether_beliefs_are_too_sure(held, words):
+    """With an interval over seeds it is the interval that decides, with one seed the share itself."""
+    for seeds in ((1,), (1, 2, 3, 4)):
+        runs = compared({"allot": 0.8, "oracle": 1.0}, seeds=seeds)
+        for i, run in enumerate(runs.runs["allot"]):
+            run.claims.inside[1] = (10_000, 10_000 * held + (i % 2) * (seeds != (1,)))
+        assert words in beliefs_in_words("allot", trusted(runs)["allot"]["beliefs"])
 
 
 def test_wrong_chances_and_biased_estimates_are_said():

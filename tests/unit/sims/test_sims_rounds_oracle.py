@@ -19,7 +19,7 @@ from sims.visits import Contacts
 def test_the_oracle_plans_every_round_with_its_truth_and_its_limits():
     about = replace(NBO, days=24, history=200, drift=Drift(at=0.5), budget=Cut(at=0.6, to=0.5),
                     offers=Offering(arrivals=(0.5,), retirements=(0.5,) * 7))  # fmt: skip
-    world = build(about, 12, 80)
+    world = build(about, 12, 40)
     limits = reference_limits(world, 0)
     halved = (replace(limits[0], maximum=limits[0].maximum / 2), *limits[1:])
     assert campaign_limits(world, 8) == limits and campaign_limits(world, 16) == halved
@@ -34,7 +34,7 @@ def test_the_oracle_plans_every_round_with_its_truth_and_its_limits():
 
 def test_whom_the_oracle_contacts_he_tires():
     about = replace(NBO, days=24, history=200, drift=Drift("none"), fatigue=0.5)
-    tired, fresh = (runs.oracle_values(build(replace(about, fatigue=x), 12, 80), 3) for x in (0.5, 0.0))
+    tired, fresh = (runs.oracle_values(build(replace(about, fatigue=x), 12, 40), 3) for x in (0.5, 0.0))
     assert tired[0] == fresh[0] == pytest.approx(fresh[2])
     assert tired[2] < tired[1] < tired[0]
 
