@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 
 from allot import CampaignError, DataError
 from engine.campaign import Campaign
-from engine.offer_rules import vocabulary_of
-from governance import Rule, compile_rule
+from governance import Rule
 from warehouse import (
     HouseRule,
     RuleText,
@@ -29,6 +28,9 @@ def check_rules(workspace: Workspace, rules: tuple[Rule, ...]) -> None:
         RuleError: the first that is wrong, with the place in it.
         DataError: no customers or no offers are loaded, so that names mean nothing yet.
     """
+    from engine.offer_rules import vocabulary_of  # only here: what holds in a campaign is read without a compiler
+    from governance import compile_rule
+
     version = current_version(workspace)
     missing = [table for table in ("customers", "offers") if table not in version.tables]
     if missing:
