@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from allot import AllotError, CampaignError, DataError, WorkspaceError, __version__
-from api import console, evaluating, experiments, keys, serving, simulating, tables
+from api import console, deciding, evaluating, experiments, keys, remote, serving, simulating, tables
 from api.options import HOME, AsOf, Format, Home, Learnable, Output, answer, open_workspace, read_moment
 from api.start import INTERRUPTED, tell_interrupted, wants_json
 
@@ -64,6 +64,9 @@ def load(
 
     named = {"customers": customers, "offers": offers, "exposures": exposures, "events": events}
     sources = {name: path for name, path in named.items() if path is not None}
+    if remote.chosen():
+        answer(remote.load(sources, append=append), output, tables.loaded)
+        return
     with console.progress(quiet=output is Output.JSON) as report:
         document = use_case(open_workspace(workspace), sources, append=append, reporter=report)
     answer(document, output, tables.loaded)
@@ -146,6 +149,14 @@ def allocate(
     from engine.campaign import campaign_from_file
 
     _check_allocate(campaign, reproduce, again, what_if, changes)
+    if remote.chosen():
+        if campaign is None or what_if or again:
+            what = "--server goes with a campaign document alone."
+            raise CampaignError(what, where="allot allocate", remedy="Leave the other options out.")
+        with console.progress(quiet=output is Output.JSON) as report:
+            document = remote.allocate(campaign, report)
+        answer(document, output, tables.allocated)
+        return
     opened = open_workspace(workspace)
     read = None if campaign is None else campaign_from_file(campaign)
     with console.progress(quiet=output is Output.JSON) as report:
@@ -197,7 +208,10 @@ def feedback(
     """
     from engine.feedback import feedback as use_case
 
-    document = use_case(open_workspace(workspace), file, now=datetime.now(UTC))
+    if remote.chosen():
+        document = remote.feedback(file)
+    else:
+        document = use_case(open_workspace(workspace), file, now=datetime.now(UTC))
     answer(document, output, tables.fed_back)
     if document["rejected"]:
         what = f"{document['rejected']:,} records were rejected; all others are kept."
@@ -219,6 +233,7 @@ def learn(as_of: AsOf = None, workspace: Home = HOME, output: Format = Output.TA
 app.command()(evaluating.evaluate)
 app.command()(evaluating.backtest)
 app.add_typer(experiments.app, name="experiment")
+app.command()(deciding.decide)
 app.command()(serving.serve)
 app.add_typer(keys.app, name="keys")
 app.add_typer(keys.tenants_app, name="tenants")
@@ -234,7 +249,11 @@ def explain(
     """Say why a customer got what they got, and why not each of the other offers."""
     from engine.explain import explain as use_case
 
-    answer(use_case(open_workspace(workspace), customer, allocation), output, tables.explained)
+    if remote.chosen():
+        document = remote.explain(customer, allocation)
+    else:
+        document = use_case(open_workspace(workspace), customer, allocation)
+    answer(document, output, tables.explained)
 
 
 @app.command()
@@ -289,9 +308,22 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 (its callback acts)
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            envvar="ALLOT_SERVER",
+            metavar="URL",
+            help=f"Have a running service do it ({', '.join(remote.COMMANDS)}); its key is in {remote.KEY}.",
+        ),
+    ] = None,
 ) -> None:
-    pass
+    if server is not None:
+        remote.choose(server, str(context.invoked_subcommand))
 
 
 def main() -> None:

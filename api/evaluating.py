@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from api import console, evaluation_table
+from allot import DataError
+from api import console, evaluation_table, remote
 from api.hindsight import backtested, hindsight
 from api.options import HOME, AsOf, Format, Home, Output, Page, answer, open_workspace, read_moment
 
@@ -47,6 +48,23 @@ def evaluate(
     from engine.evaluate import Question
     from engine.evaluate import evaluate as use_case
 
+    if remote.chosen():
+        if log is not None or target is not None:
+            what = "--server judges on the service's own decisions."
+            raise DataError(what, where="allot evaluate", remedy="Leave --log and --target out.")
+        policy = "logged" if campaign is None else campaign_from_file(campaign).to_document()
+        asked: dict[str, Any] = {
+            "policy": policy,
+            "allocations": allocation,
+            "since": since,
+            "until": until,
+            "as_of": as_of,
+        }
+        asked |= {"what_if": what_if, "by": by, "every_estimator": every}
+        with console.progress(quiet=output is Output.JSON) as report:
+            document = remote.evaluate(asked, report)
+        _answered(document, page, output)
+        return
     question = Question(
         campaign=None if campaign is None else campaign_from_file(campaign),
         log=log,
@@ -64,14 +82,19 @@ def evaluate(
         if what_if:
             from engine.hindsight import in_hindsight
 
-            document, show = in_hindsight(opened, question, what_if, reporter=report), hindsight
+            document = in_hindsight(opened, question, what_if, reporter=report)
         else:
-            document, show = use_case(opened, question, reporter=report), evaluation_table.evaluated
+            document = use_case(opened, question, reporter=report)
+    _answered(document, page, output)
+
+
+def _answered(document: dict[str, Any], page: Path | None, output: Output) -> None:
+    """Write the page where one is wanted, and print the answer."""
     if page is not None:
         from api.evaluation_report import write_page
 
         document |= write_page("hindsight" if document.get("scenarios") else "evaluation", document, page)
-    answer(document, output, show)
+    answer(document, output, hindsight if "scenarios" in document else evaluation_table.evaluated)
 
 
 def backtest(

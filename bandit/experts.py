@@ -134,6 +134,11 @@ class Experts:
         return self.plain.count
 
     @property
+    def noise_variance(self) -> float | None:
+        """Of amounts around their mean; None: outcomes are 0 or 1."""
+        return self.plain.noise_variance
+
+    @property
     def centre(self) -> float:
         """Mean logit, a constant."""
         return self.plain.centre

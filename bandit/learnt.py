@@ -26,6 +26,10 @@ class Learnt(Protocol):
         """Mean logit, a constant."""
 
     @property
+    def noise_variance(self) -> float | None:
+        """Of amounts around their mean, in squared units of the outcome; None: outcomes are 0 or 1."""
+
+    @property
     def shares(self) -> dict[str, float]:
         """Who is believed, and by how much; together 1."""
 

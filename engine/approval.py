@@ -3,9 +3,8 @@
 import json
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from allot import CampaignError, NotFoundError
+from allot import CampaignError
 from warehouse import AuditEntry, Releases, Store, StoredAllocation, outcomes
 
 DRAFT = "draft"
@@ -114,25 +113,6 @@ def check_superseded(store: Store, campaign: str, earlier: list[StoredAllocation
             where=f"campaign {campaign!r}",
             remedy="Give another as_of or name; or --again to put this one in its place, which then no longer counts.",
         )
-
-
-def hands(store: Store, allocation_id: str) -> dict[str, Any]:
-    """Who asked for an allocation, approved and released it, and when.
-
-    Raises:
-        NotFoundError: it was made before this was remembered.
-    """
-    found = Releases(store).get(allocation_id)
-    if found is None:
-        raise NotFoundError(f"nobody's hand is remembered on {allocation_id!r}.", remedy="Allocate anew.")
-    return {
-        act: None if by is None or at is None else {"by": by, "at": at.isoformat()}
-        for act, by, at in (
-            ("asked", found.asked_by, found.asked_at),
-            ("approved", found.approved_by, found.approved_at),
-            ("released", found.released_by, found.released_at),
-        )
-    }
 
 
 def _in_status(stored: StoredAllocation, status: str) -> StoredAllocation:

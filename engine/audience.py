@@ -152,24 +152,15 @@ def scored_audience(
         return foundation.scored(table, done)
 
 
-def audience_beliefs(
-    connection: "DuckDBPyConnection",
-    audience: Audience,
-    campaign: Campaign,
-    model: tuple[Foundation, Learnt],
-    stages: Stages,
-) -> tuple[Beliefs, Floats | None]:
+def catalogue_beliefs(scored: Scored, posterior: Learnt, arms: NDArray[np.intp]) -> tuple[Beliefs, Floats | None]:
     """Of every offer and of no offer, (n, k + 1) in catalogue order: mean and sd of the logit, or amount, and what a
     success brings over the offer's margin (None where that is the same for everybody).
+
+    Args:
+        scored: the customers before the posterior has spoken.
+        posterior: what has been learnt.
+        arms: (k + 1,) the arms of the catalogue's offers, then of no offer.
     """
-    foundation, posterior = model
-    scored = scored_audience(connection, audience, campaign, foundation, stages)
-    with stages("beliefs", len(scored.basis)):
-        return catalogue_beliefs(scored, posterior, foundation.arms(audience.offers))
-
-
-def catalogue_beliefs(scored: Scored, posterior: Learnt, arms: NDArray[np.intp]) -> tuple[Beliefs, Floats | None]:
-    """`audience_beliefs` of customers that are scored already; `arms` are those of the catalogue, then of no offer."""
     relative = None if scored.relative is None else scored.relative[:, arms]
     every = posterior.beliefs(scored.basis, scored.logits)
     if len(arms) == every.mean.shape[1] and np.array_equal(arms, np.arange(len(arms))):

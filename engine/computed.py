@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from allot import CampaignError, LimitError
 from bandit import Beliefs, Kind, Learnt
-from engine.audience import Audience, audience_beliefs, find_audience, held_out, remembering
+from engine.audience import Audience, catalogue_beliefs, find_audience, held_out, remembering, scored_audience
 from engine.budgets import for_batch
 from engine.campaign import Campaign
 from engine.catalogue import terms_of
@@ -19,6 +19,7 @@ from engine.oracle import some_scores
 from engine.plan import Draws, Plan, best_plan, check_feasible, drawn_plan
 from engine.rows import Past
 from engine.segments import Segmented, known_values, segmented
+from engine.spread import Shared
 from engine.stages import Stages
 from engine.stamp import Stamp
 from portfolio import Problem
@@ -47,6 +48,8 @@ class Computed:
         played: (k + 1,) temperature with which each arm was played.
         newcomers: the offers of the catalogue that came after training.
         kind: of the outcomes that beliefs are about.
+        terms: the offers' money.
+        shared: what the beliefs have in common.
     """
 
     campaign: Campaign
@@ -61,6 +64,8 @@ class Computed:
     played: Floats
     newcomers: tuple[str, ...]
     kind: Kind
+    terms: Terms
+    shared: Shared
 
     @property
     def problem(self) -> Problem:
@@ -93,6 +98,7 @@ class Setup:
     segments: Segmented
     played: Floats
     newcomers: tuple[str, ...]
+    shared: Shared
 
     def problem(self, rows: NDArray[np.bool_]) -> Problem:
         """The portfolio's problem for some of the customers."""
@@ -143,13 +149,16 @@ def set_up_with(
             campaign.limits, audience.offers, audience.people.columns, known_values(connection, version)
         )
         foundation, posterior = taking_in(model, audience.offers)
-        beliefs, relative = audience_beliefs(connection, audience, campaign, (foundation, posterior), stages)
-    played = posterior.temperature()[foundation.arms(audience.offers)] * campaign.exploration.temperature
+        scored = scored_audience(connection, audience, campaign, foundation, stages)
+    shared = Shared(scored, posterior, foundation.arms(audience.offers))
+    with stages("beliefs", len(scored.basis)):
+        beliefs, relative = catalogue_beliefs(scored, posterior, shared.arms)
+    played = posterior.temperature()[shared.arms] * campaign.exploration.temperature
     with stages("worth", len(beliefs.mean)):
         terms = replace(terms, relative=relative)
         worth = worth_of(campaign.objective, beliefs, audience.eligible, terms, played)
     newcomers = tuple(offer for offer in audience.offer_ids if offer in foundation.newcomers)
-    return Setup(audience, beliefs, terms, worth, segments, played, newcomers)
+    return Setup(audience, beliefs, terms, worth, segments, played, newcomers, shared)
 
 
 def compute(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: Stamp, stages: Stages) -> Computed:
@@ -191,6 +200,8 @@ def compute(workspace: "Workspace", store: "Store", campaign: Campaign, stamp: S
         setup.played,
         setup.newcomers,
         setup.terms.kind,
+        setup.terms,
+        setup.shared,
     )
 
 

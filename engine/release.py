@@ -8,6 +8,8 @@ import numpy as np
 from allot import WorkspaceError
 from engine.chance import CostOfChance, cost_of_chance
 from engine.computed import Computed
+from engine.objective import rate_of
+from engine.spread import Chosen, planned_range
 from engine.stamp import Stamp
 from engine.summary import evidence_of, facts, summarise
 from governance import GATES, release
@@ -20,14 +22,25 @@ def summarised(computed: Computed, stamp: Stamp, written: Written, chance: CostO
     Raises:
         WorkspaceError: a gate found the plan at fault.
     """
+    told = summarise(computed, stamp)
     summary = {
-        **summarise(computed, stamp),
+        **told,
         "cost_of_chance": None if chance is None else chance.document(),
+        "gap": None if chance is None else max(0.0, 1.0 - chance.of_bound),
+        "planned_range": _range(computed, told["planned_value"]),
         "decisions_sha256": written.sha256,
     }
     if computed.plan.status == "released":
         _check(computed, summary)
     return summary
+
+
+def _range(computed: Computed, planned: float) -> dict[str, float]:
+    """Between what the plan may come out."""
+    objective, terms = computed.campaign.objective, computed.terms
+    outside = terms.earned_outside if objective == "incremental" else None
+    chosen = Chosen(computed.choice, rate_of(objective, terms)[0], outside)
+    return planned_range(planned, chosen, computed.beliefs, computed.shared, computed.kind).document()
 
 
 def chance_of(computed: Computed) -> CostOfChance | None:

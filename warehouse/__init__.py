@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         DECISIONS,
         Decisions,
         Written,
+        decision_groups,
         decision_ids,
         decision_row,
         decisions_meta,
@@ -58,7 +59,8 @@ else:
             "connection": "connect",
             "contacts": "contacts_view",
             "decisions": (
-                "DECISIONS Decisions Written decision_ids decision_row decisions_meta read_decisions write_decisions"
+                "DECISIONS Decisions Written decision_groups decision_ids decision_row decisions_meta read_decisions "
+                "write_decisions"
             ),
             "eligible": "Candidates audience_ids candidates",
             "exclusions": "EXCLUSIONS excluded_by write_exclusions",
@@ -138,6 +140,7 @@ __all__ = [
     "contacts_view",
     "current_version",
     "customer_rows",
+    "decision_groups",
     "decision_ids",
     "decision_row",
     "decisions_meta",

@@ -18,7 +18,8 @@ from warehouse.workspace import Workspace
 
 DialectName: TypeAlias = Literal["sqlite", "postgresql"]
 
-_CONNECT_SECONDS = 10
+# A server that does not answer is noticed within half a minute, also where the network swallows packets.
+_CONNECTION = {"connect_timeout": 10, "keepalives_idle": 15, "tcp_user_timeout": 30_000}
 # Every session of ours: our tables only, no longer wait for a lock than on SQLite, and what is acknowledged is on disk
 # whatever the server's own default says.
 _SESSION = "-csearch_path={schema} -clock_timeout=30s -csynchronous_commit=on -ctimezone=UTC"
@@ -112,8 +113,10 @@ def make_engine(database: Database) -> Engine:
     options = " ".join([given if isinstance(given, str) else " ".join(given), _SESSION.format(schema=database.schema)])
     return create_engine(
         database.url.update_query_dict({"options": options.strip()}),
-        connect_args={"connect_timeout": _CONNECT_SECONDS},
+        connect_args=_CONNECTION,
         pool_pre_ping=True,
+        pool_size=2,  # of each tenant in each process, idle; under load there are eight more
+        max_overflow=8,
     )
 
 

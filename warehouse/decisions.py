@@ -226,6 +226,25 @@ def read_decisions(path: Path, columns: Sequence[str] | None = None) -> pa.Table
         return file.read(columns=None if columns is None else list(columns))
 
 
+def decision_groups(path: Path, after: str | None = None) -> Iterator[pa.Table]:
+    """The rows of a decisions file in pieces of bounded size, those after a decision id where one is given.
+
+    A piece may be empty; there is one at least. Rows ascend by decision id.
+
+    Raises:
+        WorkspaceError: the file is missing or damaged.
+    """
+    with _open(path) as file:
+        for group in range(file.metadata.num_row_groups):
+            statistics = file.metadata.row_group(group).column(0).statistics
+            if after is not None and statistics is not None and statistics.has_min_max and statistics.max <= after:
+                continue
+            rows = file.read_row_group(group)
+            yield rows if after is None else rows.filter(pc.greater(rows["decision_id"], after))
+        if file.metadata.num_row_groups == 0 or after is not None:
+            yield file.schema_arrow.empty_table()
+
+
 def decisions_meta(path: Path) -> dict[str, Any]:
     """The `meta` that a file was written with.
 

@@ -12,13 +12,22 @@ from starlette.responses import Response
 from allot import AllotError, __version__
 from api.service import health
 from api.service.problems import Problem, pointer, problem_of, response_of
-from api.service.routes import catalogue, decisions, feedback
+from api.service.routes import allocations, catalogue, decisions, evaluations, feedback, simulations, webhooks
 from api.service.settings import Settings
 from api.service.shell import Shell
 from api.service.state import Service
 from warehouse.home import MAIN
 
-ROUTERS = (health.router, catalogue.router, feedback.router, decisions.router)
+ROUTERS = (
+    health.router,
+    catalogue.router,
+    feedback.router,
+    decisions.router,
+    allocations.router,
+    evaluations.router,
+    simulations.router,
+    webhooks.router,
+)
 """Each subject's routes. A path that is fixed stands before one with a parameter in its place."""
 
 _TITLES = {404: ("not-found", "There is no such thing"), 405: ("method", "This method is not taken here")}

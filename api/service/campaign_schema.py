@@ -47,6 +47,7 @@ CAMPAIGN: dict[str, Any] = {
                 _object(["name", "reason", "predicate"], {"name": _TEXT, "reason": _TEXT, "predicate": _TEXT})
             ),
             "contact": {"type": "object"},
+            "approval": {"type": "string", "enum": ["none", "second_person"]},
             "feedback": {"type": "object"},
             "single_decisions": {"type": "object"},
         },

@@ -133,7 +133,7 @@ class Scoring:
     scored: Scored
 
     def beliefs(self, scored: Scored) -> tuple[Beliefs, Floats | None]:
-        """Of some customers, every offer and no offer, in catalogue order; see `audience_beliefs`."""
+        """Of some customers, every offer and no offer, in catalogue order; see `catalogue_beliefs`."""
         every = self.posterior.beliefs(scored.basis, scored.logits, threads=1)
         relative = None if scored.relative is None else scored.relative[:, self.arms]
         return Beliefs(every.mean[:, self.arms], every.sd[:, self.arms]), relative

@@ -96,5 +96,7 @@ def test_with_commits_that_do_not_wait_a_crash_loses_acknowledged_events(served,
 
 
 @pytest.mark.soak
-def test_thirty_crashes_of_the_server_lose_nothing(served):
-    assert crashes(*served, times=30, seed=2) == []
+def test_thirty_crashes_of_the_server_lose_nothing(served, record_property):
+    wrong = crashes(*served, times=30, seed=2)
+    record_property("crashes of the PostgreSQL server", f"30 under two writers, {len(wrong)} acknowledged commits lost")
+    assert wrong == []

@@ -366,6 +366,15 @@ def test_a_wrong_address_is_said_in_words_without_the_password(tmp_path, monkeyp
     assert "sesame" not in str(refused.value)
 
 
+def test_options_of_ones_own_in_the_address_are_kept(postgres, tmp_path, monkeypatch):
+    monkeypatch.setenv("ALLOT_DATABASE_URL", f"{postgres}&options=-cwork_mem%3D8MB")
+    make_store(Workspace.init(tmp_path))
+    with open_store(Workspace.open(tmp_path)) as store, store.transaction() as session:
+        ask = session.connection().exec_driver_sql
+        assert ask("SHOW work_mem").scalar() == "8MB"
+        assert ask("SHOW search_path").scalar() == store.database.schema
+
+
 def test_text_that_no_database_can_keep_is_refused_and_the_next_row_is_not(store):
     if store.dialect == "postgresql":
         with pytest.raises(WorkspaceError, match=r"refused.*NUL"):
