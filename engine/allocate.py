@@ -1,15 +1,17 @@
 """One allocation: computed from its stamp, checked by the gates, published whole, and recorded."""
 
 import shutil
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from engine.approval import APPROVED, DRAFT, RELEASED, SUPERSEDED, check_superseded, earlier_than, put_released
+from engine.approval import APPROVED, DRAFT, RELEASED, SUPERSEDED, check_superseded, earlier_than, put_released, sent_of
 from engine.approval import release as release_approved
+from engine.budgets import give_back, set_aside
 from engine.campaign import Campaign, read_campaign
 from engine.house import under_house_rules
 from engine.stages import Reporter, Stages, silent
-from engine.stamp import Stamp, code_version, stamp_now
+from engine.stamp import Stamp, code_version, same_request, stamp_now
 from warehouse import AuditEntry, Releases, Store, StoredAllocation, Workspace, open_store, publish
 
 
@@ -54,38 +56,65 @@ def allocate(
         _sweep(workspace, store)
         campaign = under_house_rules(store, campaign)
         stamp = stamp_now(workspace, store, campaign)
-        same = [a for a in store.allocations(campaign=campaign.name) if a.as_of == campaign.as_of]
-        found = next((a for a in same if a.allocation_id == stamp.allocation_id), None)
-        if found is not None and found.status != SUPERSEDED:
+        batches = (a for a in store.allocations(campaign=campaign.name) if not a.single)
+        same = [a for a in batches if a.as_of == campaign.as_of]
+        found = next((a for a in same if a.status != SUPERSEDED and same_request(a.versions, stamp)), None)
+        if found is not None:
             if found.status == APPROVED and release:
                 found = release_approved(store, found.allocation_id, by=by, now=now, again=again)
             return with_paths(workspace, found.summary)
         at_once = release and campaign.approval == "none"
-        earlier = earlier_than(store, campaign.name, campaign.as_of) if at_once else []
-        check_superseded(store, campaign.name, earlier, again)
-
-        from engine.computed import compute  # only here: what was found or refused needs none of it
-        from engine.release import chance_of, summarised, write_files
-
-        computed = compute(workspace, store, campaign, stamp, stages)
-        with stages("cost of chance"):
-            chance = chance_of(computed)
-        with workspace.staging() as folder:
-            with stages("write", len(computed.choice)):
-                written = write_files(folder, computed, stamp)
-            summary = summarised(computed, stamp, written, chance)
-            summary |= {"seconds": stages.seconds, "peak_memory_mb": stages.peak_memory_mb()}
-            summary["warnings"] += [f"{a.allocation_id}, made before, no longer counts" for a in earlier]
-            if summary["status"] == RELEASED and not at_once:
-                summary["status"] = APPROVED if campaign.approval == "none" else DRAFT
-            try:
-                if found is None:
-                    publish(folder, workspace.decisions / stamp.allocation_id)
-                _record(store, stamp, summary, by, now)
-            except BaseException:
-                _sweep(workspace, store)
-                raise
+        earlier = earlier_than(store, campaign.name, campaign.as_of)
+        check_superseded(store, campaign.name, earlier if at_once else [], again)
+        unsent = {a.allocation_id for a in earlier} - sent_of(store, earlier)
+        ask = _Ask(by, now, at_once, tuple(a.allocation_id for a in earlier) if at_once else ())
+        room = set_aside(store, campaign, sorted(unsent), now=now)
+        try:
+            summary = _make(workspace, store, campaign, replace(stamp, room=room), ask, stages)
+        except BaseException:
+            give_back(store, campaign, now=now)
+            raise
+        if summary["status"] not in (RELEASED, APPROVED, DRAFT):
+            give_back(store, campaign, now=now)
     return with_paths(workspace, summary)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """Who asks, when, whether to release it at once, and what that replaces."""
+
+    by: str
+    now: datetime
+    at_once: bool
+    replaces: tuple[str, ...]
+
+
+def _make(
+    workspace: Workspace, store: Store, campaign: Campaign, stamp: Stamp, ask: _Ask, stages: Stages
+) -> dict[str, Any]:
+    """Compute an allocation, publish its files and record it; returns its summary."""
+    from engine.computed import compute  # only here: what was found or refused needs none of it
+    from engine.release import chance_of, summarised, write_files
+
+    computed = compute(workspace, store, campaign, stamp, stages)
+    with stages("cost of chance"):
+        chance = chance_of(computed)
+    with workspace.staging() as folder:
+        with stages("write", len(computed.choice)):
+            written = write_files(folder, computed, stamp)
+        summary = summarised(computed, stamp, written, chance)
+        summary |= {"seconds": stages.seconds, "peak_memory_mb": stages.peak_memory_mb()}
+        summary["warnings"] += [f"{before}, made before, no longer counts" for before in ask.replaces]
+        if summary["status"] == RELEASED and not ask.at_once:
+            summary["status"] = APPROVED if campaign.approval == "none" else DRAFT
+        try:
+            if not (workspace.decisions / stamp.allocation_id).exists():  # a superseded one that counts again
+                publish(folder, workspace.decisions / stamp.allocation_id)
+            _record(store, stamp, summary, ask.by, ask.now)
+        except BaseException:
+            _sweep(workspace, store)
+            raise
+    return summary
 
 
 def _sweep(workspace: Workspace, store: Store) -> None:

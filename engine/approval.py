@@ -1,10 +1,13 @@
 """From a plan to a release: who asked for it, who approved it, what a release replaces, and who is told."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from allot import CampaignError
+from engine.budgets import post
+from engine.campaign import read_campaign
 from warehouse import AuditEntry, Releases, Store, StoredAllocation, outcomes
 
 DRAFT = "draft"
@@ -80,9 +83,11 @@ def put_released(store: Store, stored: StoredAllocation, *, by: str, now: dateti
     """
     with store.transaction():
         Releases(store).one_at_a_time(stored.campaign)
-        for before in earlier_than(store, stored.campaign, stored.as_of):
-            if before.allocation_id != stored.allocation_id:
-                store.put_allocation(_in_status(before, SUPERSEDED))
+        earlier = earlier_than(store, stored.campaign, stored.as_of)
+        earlier = [before for before in earlier if before.allocation_id != stored.allocation_id]
+        for before in earlier:
+            store.put_allocation(_in_status(before, SUPERSEDED))
+        _spend(store, stored, earlier, now)
         stored = _in_status(stored, RELEASED)
         store.put_allocation(stored)
         Releases(store).release(stored.allocation_id, by=by, now=now)
@@ -91,9 +96,32 @@ def put_released(store: Store, stored: StoredAllocation, *, by: str, now: dateti
     return stored
 
 
+def _spend(store: Store, stored: StoredAllocation, earlier: list[StoredAllocation], now: datetime) -> None:
+    """Post what a release uses of the budget that it shares with single decisions; unsent plans before it use nothing.
+
+    Raises:
+        CampaignError: single decisions have taken too much meanwhile.
+    """
+    campaign = read_campaign(stored.summary["document"])
+    if campaign.single_decisions is None:
+        return
+    sent = sent_of(store, earlier)
+    nothing: dict[str, Mapping[str, float]] = {a.allocation_id: {} for a in earlier if a.allocation_id not in sent}
+    used = {limit["name"]: limit["used"] for limit in stored.summary["limits"]}
+    post(store, campaign, {**nothing, stored.allocation_id: used}, now=now)
+
+
 def earlier_than(store: Store, campaign: str, as_of: datetime) -> list[StoredAllocation]:
     """What a release of this campaign and moment would replace."""
     return [a for a in store.allocations(campaign=campaign, status=RELEASED) if a.as_of == as_of]
+
+
+def sent_of(store: Store, earlier: list[StoredAllocation]) -> set[str]:
+    """Those of some releases that have surely been sent: outcomes of them have come in."""
+    heard = (
+        {decision.rpartition("-")[0] for decision in outcomes(store)["decision_id"].to_pylist()} if earlier else set()
+    )
+    return heard & {a.allocation_id for a in earlier}
 
 
 def check_superseded(store: Store, campaign: str, earlier: list[StoredAllocation], again: bool) -> None:
@@ -102,9 +130,7 @@ def check_superseded(store: Store, campaign: str, earlier: list[StoredAllocation
     Raises:
         CampaignError: outcomes of an earlier one have come in, and `again` is not set.
     """
-    heard = (
-        {decision.rpartition("-")[0] for decision in outcomes(store)["decision_id"].to_pylist()} if earlier else set()
-    )
+    heard = sent_of(store, earlier)
     sent = [a for a in earlier if a.allocation_id in heard]
     if sent and not again:
         raise CampaignError(

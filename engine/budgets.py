@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from allot import CampaignError, LimitError
 from engine.campaign import Campaign, LimitSpec, SingleDecisions
 
 if TYPE_CHECKING:
-    from warehouse import Ledger
+    from warehouse import Ledger, Store
 
 MICROS = 1_000_000
 """Of one currency unit, and of one contact."""
@@ -82,21 +83,22 @@ def _up(amount: float) -> int:
     return int(np.ceil(max(amount, 0.0) * MICROS - _HAIR))
 
 
-def set_aside(ledger: "Ledger", campaign: Campaign, replaced: Iterable[str]) -> dict[str, int]:
+def set_aside(store: "Store", campaign: Campaign, replaced: Iterable[str], *, now: datetime) -> dict[str, int]:
     """Before an allocation is computed: open its accounts and hold its part, so that nobody takes it meanwhile.
 
     Args:
-        ledger: of the workspace.
+        store: of the workspace.
         campaign: the request.
         replaced: ids of earlier allocations of the same moment that were not sent: what they use is to be had.
+        now: the time.
 
     Returns:
         micros by limit, where less can be had than the allocation's part.
     """
-    account, part = account_of(campaign), batch_of(campaign)
+    account, part, ledger = account_of(campaign), batch_of(campaign), _ledger(store, now)
     if not part:
         return {}
-    with ledger.store.transaction() as session:
+    with store.transaction() as session:
         ledger.open(account, caps_of(campaign))
         ledger.cancel(session, _holder(campaign))  # of an allocation that was interrupted
         had = [ledger.taken(session, allocation_id) for allocation_id in replaced]
@@ -106,27 +108,29 @@ def set_aside(ledger: "Ledger", campaign: Campaign, replaced: Iterable[str]) -> 
     return {name: ours[name] + given[name] for name in part if given[name] < missing[name]}
 
 
-def give_back(ledger: "Ledger", campaign: Campaign) -> None:
+def give_back(store: "Store", campaign: Campaign, *, now: datetime) -> None:
     """The allocation was not made: what was held for it is free again."""
-    with ledger.store.transaction() as session:
-        ledger.cancel(session, _holder(campaign))
+    if batch_of(campaign):
+        with store.transaction() as session:
+            _ledger(store, now).cancel(session, _holder(campaign))
 
 
-def post(ledger: "Ledger", campaign: Campaign, use: dict[str, Mapping[str, float]]) -> None:
+def post(store: "Store", campaign: Campaign, use: Mapping[str, Mapping[str, float]], *, now: datetime) -> None:
     """An allocation is released: it has spent what its decisions use, and leaves the rest to single decisions.
 
     Args:
-        ledger: of the workspace.
+        store: of the workspace.
         campaign: the request.
         use: by id of the allocation, what it uses of every limit; earlier ones that it takes the place of use nothing.
+        now: the time.
 
     Raises:
         CampaignError: single decisions have taken too much meanwhile; nothing was changed.
     """
-    part = batch_of(campaign)
+    part, ledger = batch_of(campaign), _ledger(store, now)
     if not part:
         return
-    with ledger.store.transaction() as session:
+    with store.transaction() as session:
         ledger.open(account_of(campaign), caps_of(campaign))
         for holder in (_holder(campaign), *use):
             ledger.cancel(session, holder)
@@ -141,6 +145,12 @@ def post(ledger: "Ledger", campaign: Campaign, use: dict[str, Mapping[str, float
                     remedy="Allocate anew, within what is left.",
                 )
             ledger.settle(session, allocation_id, amounts)
+
+
+def _ledger(store: "Store", now: datetime) -> "Ledger":
+    from warehouse import Ledger
+
+    return Ledger(store, worker="allocations", clock=lambda: now)
 
 
 def _holder(campaign: Campaign) -> str:

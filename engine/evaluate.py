@@ -21,6 +21,7 @@ from engine.stages import Reporter, Stages, silent
 from offline_eval import Estimate, Log, Report, calibration_sentences
 from offline_eval import evaluate as judge
 from warehouse import Store, StoredAllocation, Workspace, open_store, outcomes
+from warehouse.singles import heard_releases
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -172,6 +173,8 @@ def _allocations(store: Store, question: Question) -> list[StoredAllocation]:
         named = [store.allocation(one) for one in dict.fromkeys(question.allocations)]
         return sorted(named, key=lambda a: (a.as_of, a.created_at))
     asked = [a for a in store.allocations(status="released") if _asked(a, question)]
+    if not (question.since or question.until):
+        asked = [a for a in asked if not a.single]
     random = [a for a in asked if a.summary["mechanism"] != "deterministic"]
     due = [a for a in random if question.as_of - a.as_of >= timedelta(days=a.summary["document"]["outcome_days"])]
     if not due:
@@ -181,7 +184,9 @@ def _allocations(store: Store, question: Question) -> list[StoredAllocation]:
             remedy="Allocate, feed outcomes back and wait for outcome_days; or give --log with an exposures file.",
         )
     answered = {decision.rpartition("-")[0] for decision in outcomes(store)["decision_id"].to_pylist()}
-    heard = [a for a in due if a.allocation_id in answered]
+    with store.transaction(write=False) as session:
+        singly = heard_releases(session)
+    heard = [a for a in due if (a.summary["release_id"] in singly if a.single else a.allocation_id in answered)]
     found = sorted(heard or due, key=lambda a: (a.as_of, a.created_at))
     return found if question.since or question.until else found[-1:]
 

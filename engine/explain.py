@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from allot import DataError, NotFoundError, WorkspaceError
+from allot.uniforms import key
 from bandit import Kind, kind_named
 from engine.reasons import Chosen, reasons
 from engine.stamp import Stamp
 from warehouse import EXCLUSIONS, Store, StoredAllocation, decision_row, decisions_meta, excluded_by, open_store
+from warehouse.singles import sealed_single
 
 if TYPE_CHECKING:
     from warehouse import Workspace
@@ -45,7 +47,21 @@ def explain(workspace: "Workspace", customer_id: str, allocation_id: str | None)
             raise NotFoundError(
                 "nothing has been allocated yet.", where="explain", remedy="Run `allot allocate CAMPAIGN`."
             )
+        if stored.single:
+            return _one_of(workspace, store, stored, customer_id)
         return with_reasons(workspace, store, stored, _told(workspace, stored, customer_id))
+
+
+def _one_of(workspace: "Workspace", store: Store, stored: StoredAllocation, customer_id: str) -> dict[str, Any]:
+    """The customer's latest of some single decisions."""
+    from engine.serving.why import why
+
+    with store.transaction(write=False) as session:
+        single = sealed_single(session, key(customer_id), stored.allocation_id)
+    if single is None or single.customer_id != customer_id:
+        remedy = "Check the id, or name another allocation."
+        raise NotFoundError(f"customer {customer_id!r} is not in it.", where=stored.allocation_id, remedy=remedy)
+    return {**why(workspace, store, single), "allocation_id": stored.allocation_id}
 
 
 def with_reasons(

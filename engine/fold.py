@@ -15,7 +15,8 @@ from bandit import Kind, Learnt, Rows, arrival_share, learnt_from_arrays
 from engine.catalogue import catalogue
 from engine.kin import kin_keys
 from engine.models import Foundation
-from engine.rows import column_keys, days, learnt_of, row_features
+from engine.rows import column_keys, days, learnt_of
+from engine.served import served_columns
 from engine.stamp import Stamp
 from warehouse import (
     Checkpoint,
@@ -117,7 +118,8 @@ class RowReader:
             here = allocation == allocation_id
             part, mine = rows.filter(pa.array(here)), given[here]
             arm = np.array([arms[offer] for offer in part["offer_id"].to_pylist()])
-            customers = self._features(part, Stamp.from_json(self.allocations[allocation_id].versions))
+            served = served_columns(self.workspace, self.store, self.allocations[allocation_id], part)
+            customers = self.foundation.features.encode(served)
             logit = self.foundation.prior.logits(customers)[np.arange(len(arm)), arm]
             outcome = learnt_of(part, self.foundation.prior.kind).astype(np.float64)
             parts.append(Rows(self.foundation.basis(customers), logit, arm, outcome, mine))
@@ -149,13 +151,6 @@ class RowReader:
                 attach(connection, self.workspace, read_version(self.workspace, data))
                 kin.append(kin_keys(catalogue(connection), [offer], self.foundation.prior.columns))
         return state.widened(len(new), np.concatenate(kin))
-
-    def _features(self, part: pa.Table, stamp: Stamp) -> Floats:
-        with connect(self.workspace) as connection:
-            attach(connection, self.workspace, read_version(self.workspace, stamp.data))
-            customer, at = (part[c].combine_chunks() for c in ("customer_id", "decided_at"))
-            table = row_features(connection, self.store, self.workspace, (customer, at), stamp.past)
-        return self.foundation.features.encode(table)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from allot import DataError
@@ -17,6 +18,7 @@ from engine.features import learn_spec, model_inputs
 from engine.logged_chances import whole_rows
 from engine.odd_rows import decisions, late, perhaps_late, repeated
 from engine.rows import Past, column_keys, released, row_features
+from engine.served import served_at, served_columns
 from engine.stamp import Stamp
 from governance import CONTRACTS
 from warehouse import (
@@ -242,12 +244,14 @@ def log_from_allocation(
         DataError: nothing of it can be evaluated yet.
     """
     with connect(workspace) as connection:
-        log = history(connection, released(workspace, [allocation]), outcomes(store, up_to=as_of), as_of)
+        log = history(connection, released(workspace, _family(store, allocation)), outcomes(store, up_to=as_of), as_of)
+    heard = np.asarray(log["answered"], bool).any()  # silence says failure only where somebody speaks
+    log = log.filter(pc.equal(log["allocation_id"], allocation.allocation_id))
     says = np.asarray(log["answered"], bool) | np.asarray(log["silence_is_failure"], bool)
     matured, held_out = (np.asarray(log[name], bool) for name in ("matured", "held_out"))
     used = says & matured & ~held_out
     rows = log.filter(pa.array(used))
-    if not np.asarray(rows["answered"], bool).any():  # silence says failure only where somebody speaks
+    if not heard or not rows.num_rows:
         raise DataError(
             f"no decision of {allocation.allocation_id} has feedback as of {as_of:%Y-%m-%d}.",
             where="evaluate",
@@ -262,6 +266,8 @@ def log_from_allocation(
     arm = _arms(rows["offer_id"], offer_ids)
     outcome, reward, propensity = _floats(rows)
     cluster = np.arange(len(arm))
+    if served_at(allocation) is not None:  # a customer may have asked several times
+        cluster = np.unique(column_keys(customer), return_inverse=True)[1].astype(np.int64)
     key = column_keys(rows["decision_id"])
     stamp = Stamp.from_json(allocation.versions)
     ignored = int((~says).sum())
@@ -270,7 +276,7 @@ def log_from_allocation(
     def read() -> tuple[pa.Table, pa.Table]:
         with connect(workspace) as own:
             attach(own, workspace, read_version(workspace, stamp.data))
-            return row_features(own, store, workspace, (customer, at), stamp.past), catalogue(own)
+            return served_columns(workspace, store, allocation, rows), catalogue(own)
 
     kind = kind_named(stamp.outcome)
     believed = _believed(kept, k, kind, arm, reward)
@@ -298,6 +304,15 @@ def log_from_allocation(
         read=read,
         amount=believed if kind == AMOUNTS else None,
     )
+
+
+def _family(store: Store, allocation: StoredAllocation) -> list[StoredAllocation]:
+    """The allocations that are heard together: all single decisions of a release, or one allocation alone."""
+    release = allocation.summary.get("release_id")
+    if release is None:
+        return [allocation]
+    every = store.allocations(campaign=allocation.campaign, status="released")
+    return [a for a in every if a.summary.get("release_id") == release]
 
 
 def _decided(

@@ -78,7 +78,10 @@ def released(workspace: "Workspace", allocations: Sequence[StoredAllocation]) ->
         campaign = read_campaign(a.summary["document"])
         if a.decisions_path is not None:
             path = workspace.root / a.decisions_path
-            out.append(Released(a.allocation_id, path, a.as_of, campaign.outcome_days, campaign.no_feedback))
+            heard_with = a.summary.get("release_id", "")
+            out.append(
+                Released(a.allocation_id, path, a.as_of, campaign.outcome_days, campaign.no_feedback, heard_with)
+            )
     return out
 
 
@@ -86,8 +89,11 @@ def own_keys(workspace: "Workspace", store: "Store") -> NDArray[np.uint64]:
     """What an exposures file may call our own decisions: their ids, or customer, offer and moment (`row_key`)."""
     keys = [np.zeros(0, np.uint64)]
     for one in released(workspace, store.allocations(status="released")):
-        table = read_decisions(one.path, ["decision_id", "customer_id", "offer_id"])
-        moment = str(int(one.decided_at.timestamp() * 1_000_000))
+        single = ["decided_at"] if one.heard_with else []
+        table = read_decisions(one.path, ["decision_id", "customer_id", "offer_id", *single])
+        moment: Any = str(int(one.decided_at.timestamp() * 1_000_000))
+        if single:
+            moment = table["decided_at"].cast(pa.int64()).cast(pa.string())
         offer = pc.fill_null(table["offer_id"].cast(pa.string()), "")
         named = pc.binary_join_element_wise(table["customer_id"], offer, moment, "|")
         keys += [column_keys(table["decision_id"]), column_keys(named)]

@@ -73,6 +73,11 @@ class Stamp:
         return Stamp(**{**document, "past": Past(tuple(document["past"]["allocations"]), moment)})
 
 
+def same_request(versions: dict[str, Any], stamp: Stamp) -> bool:
+    """Whether a stored stamp is this one, but for the room that was left at its time."""
+    return {name: value for name, value in versions.items() if name != "room"} == stamp.to_json()
+
+
 @cache
 def code_version() -> str:
     """Our version, and a digest of the source that decides."""

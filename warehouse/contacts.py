@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from allot import WorkspaceError
-from warehouse.decisions import decisions_meta
+from warehouse.decisions import REALTIME, decisions_meta
 from warehouse.relations import lent
 from warehouse.statements import statement
 
@@ -37,7 +37,8 @@ def contacts_view(
 
     Args:
         connection: to DuckDB, time zone UTC; it may read the decisions files.
-        decisions: decisions files; each one's meta has `as_of` (ISO 8601), the time of its contacts.
+        decisions: decisions files; each one's meta has `as_of` (ISO 8601), the time of its contacts; single decisions
+            have a time of their own.
         outcomes: decision_id, outcome, occurred_at, one row per decision, as `outcomes` returns; None = none yet.
         exposures: relation of customer_id, offer_id, decided_at, outcome, outcome_at and optionally decision_id (a
             decision that is in the log already counts once); None = there are none.
@@ -62,15 +63,19 @@ def contacts_view(
 def _decided(connection: "DuckDBPyConnection", decisions: Sequence[Path]) -> pa.Table:
     if not decisions:
         return _NO_DECISIONS
-    times = []
+    times: dict[str, dict[str, str]] = {"as_of": {}, "decided_at": {}}
     for path in decisions:
-        at = decisions_meta(path).get("as_of")
-        if at is None:
+        meta = decisions_meta(path)
+        if meta.get("as_of") is None:
             raise WorkspaceError(
                 "the decisions do not say when they were made.", where=str(path), remedy="Allocate again."
             )
-        times.append(at)
-    files = [str(path) for path in decisions]
-    decided = pa.table({"file": files, "at": times})
-    with lent(connection, {"files": decided}) as names:
-        return connection.sql(statement("contacts_decisions.sql", names), params={"files": files}).to_arrow_table()
+        times["decided_at" if meta.get("mechanism") == REALTIME else "as_of"][str(path)] = meta["as_of"]
+    found = []
+    for moment, files in times.items():
+        decided = pa.table({"file": list(files), "as_of": list(files.values())})
+        with lent(connection, {"files": decided}) as names:
+            sql = statement("contacts_decisions.sql", {**names, "moment": moment})
+            if files:
+                found.append(connection.sql(sql, params={"files": list(files)}).to_arrow_table())
+    return pa.concat_tables(found)

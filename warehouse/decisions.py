@@ -21,9 +21,11 @@ from warehouse.workspace import is_full
 
 DECISIONS = "decisions.parquet"
 STATUSES = ("chosen", "no_offer", "no_eligible", "held_out")
-_TABLES = ("mean", "sd", "values", "costs")
+TABLES = ("mean", "sd", "values", "costs")
 _CHUNK = 32_768  # rows in memory and in a row group; finding one customer reads one group
 META = b"allot"
+REALTIME = "realtime"
+"""The mechanism of single decisions: each row has its own `decided_at`, and rows are ordered by decision id."""
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
@@ -59,7 +61,7 @@ class Decisions:
     def __post_init__(self) -> None:
         n, k = self.eligible.shape
         flat = ("key", "choice", "held_out", "cell", "propensity", "value", "cost")
-        wide = ("probability", *_TABLES)
+        wide = ("probability", *TABLES)
         for name in (*flat, *wide):
             found: tuple[int, ...] = getattr(self, name).shape
             shape = (n,) if name in flat else (n, k + (name == "probability"))
@@ -120,17 +122,18 @@ def write_decisions(folder: Path, decisions: Decisions, meta: Mapping[str, Any])
     k = decisions.eligible.shape[1]
     if len(meta["offer_ids"]) != k:
         raise ShapeError(f"there are {len(meta['offer_ids'])} offer ids for {k} offers.", where="decisions")
-    floats = ("probability", *_TABLES)
+    floats = ("probability", *TABLES)
     return write_parquet(
         folder / DECISIONS,
-        _decision_schema(k).with_metadata({META: compact(dict(meta))}),
+        decision_schema(k).with_metadata({META: compact(dict(meta))}),
         (_batch(decisions, meta, start) for start in range(0, len(decisions.key), _CHUNK)),
         texts=["offer_id", "status"],
         floats=[f"{name}.list.element" for name in floats],
     )
 
 
-def _decision_schema(k: int) -> pa.Schema:
+def decision_schema(k: int) -> pa.Schema:
+    """The columns of a decisions file for k offers."""
     per_offer = pa.list_(pa.float32(), k)
     return pa.schema(
         [
@@ -144,7 +147,7 @@ def _decision_schema(k: int) -> pa.Schema:
             ("value", pa.float64()),
             ("cost", pa.float64()),
             ("probability", pa.list_(pa.float32(), k + 1)),
-            *((name, per_offer) for name in _TABLES),
+            *((name, per_offer) for name in TABLES),
             ("eligible", pa.list_(pa.bool_(), k)),
         ]
     )
@@ -161,7 +164,7 @@ def _batch(decisions: Decisions, meta: Mapping[str, Any], start: int) -> pa.Reco
     none = choice < 0
     status = np.where(held, 3, np.where(~decisions.eligible[part].any(1), 2, none)).astype(np.int8)
     offers = pa.array(meta["offer_ids"], pa.string())
-    schema = _decision_schema(len(offers))
+    schema = decision_schema(len(offers))
     arrays = [
         decision_ids(meta["allocation_id"], decisions.key[part]),
         decisions.customer_id[part].cast(pa.string()),
@@ -170,7 +173,7 @@ def _batch(decisions: Decisions, meta: Mapping[str, Any], start: int) -> pa.Reco
         pa.array(held),
         pa.array(decisions.cell[part].astype(np.int32)),
         *(pa.array(getattr(decisions, name)[part].astype(np.float64)) for name in ("propensity", "value", "cost")),
-        *(_rows(getattr(decisions, name)[part], np.float32) for name in ("probability", *_TABLES)),
+        *(_rows(getattr(decisions, name)[part], np.float32) for name in ("probability", *TABLES)),
         _rows(decisions.eligible[part], np.bool_),
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -5,11 +5,9 @@ from datetime import datetime
 
 from sqlmodel import col, select
 
+from warehouse.records import SINGLE
 from warehouse.store import Store
 from warehouse.tables import AllocationRow, ModelRow
-
-SINGLE = "single-"
-"""How the ids of allocations begin that single decisions were sealed into."""
 
 
 @dataclass(frozen=True, slots=True)

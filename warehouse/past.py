@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from allot import DataError, WorkspaceError
+from warehouse.statements import statement
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -20,13 +21,18 @@ _LONGEST_DAYS = 36_500
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """One allocation as the log needs it: where its decisions are, when they were made, how long outcomes take."""
+    """One allocation as the log needs it: where its decisions are, when they were made, how long outcomes take.
+
+    Single decisions, which were each made at their own time, are `heard_with` all others of their release: an hour of
+    them may well bring nothing. Empty: the allocation is heard alone.
+    """
 
     allocation_id: str
     path: Path
     decided_at: datetime
     outcome_days: float
     no_feedback: str
+    heard_with: str = ""
 
 
 def history(
@@ -49,22 +55,35 @@ def history(
     Raises:
         WorkspaceError: a decisions file is gone or damaged.
     """
-    rows = [(str(r.path), r.allocation_id, r.decided_at, r.outcome_days, r.no_feedback) for r in released]
-    columns = list(zip(*rows, strict=True)) or [(), (), (), (), ()]
-    kinds = (pa.string(), pa.string(), _MICROSECONDS, pa.float64(), pa.string())
-    names = ("path", "allocation_id", "decided_at", "outcome_days", "no_feedback")
-    given = [pa.array(values, kind) for values, kind in zip(columns, kinds, strict=True)]
-    if not rows:
-        return _EMPTY.empty_table()
-    connection.register("allocations", pa.table(given, names=list(names)))
-    connection.register("outcomes", outcomes)
-    sql = files("warehouse").joinpath("sql/history.sql").read_text()
     gone = next((r.path for r in released if not r.path.is_file()), None)
     if gone is not None:
         raise WorkspaceError("the decisions are gone.", where=str(gone), remedy="Restore them from a backup.")
+    singles = [r for r in released if r.heard_with]
+    batches = [r for r in released if not r.heard_with]
+    found = [
+        _joined(connection, some, moment, outcomes, as_of)
+        for some, moment in ((batches, "as_of"), (singles, "decided_at"))
+        if some
+    ]
+    if len(found) < 2:
+        return found[0] if found else _EMPTY.empty_table()
+    return pa.concat_tables(found).sort_by("decision_id")
+
+
+def _joined(
+    connection: "DuckDBPyConnection", some: Sequence[Released], moment: str, outcomes: pa.Table, as_of: datetime
+) -> pa.Table:
+    """The decisions of allocations whose decisions were made at the same `moment`, by the column that says when."""
+    rows = [
+        (str(r.path), r.allocation_id, r.decided_at, r.outcome_days, r.no_feedback, r.heard_with or r.allocation_id)
+        for r in some
+    ]
+    given = [pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), _ALLOCATIONS.types, strict=True)]
+    connection.register("allocations", pa.table(given, schema=_ALLOCATIONS))
+    connection.register("outcomes", outcomes)
     try:
-        found = connection.sql(sql, params={"paths": [str(r.path) for r in released], "as_of": as_of})
-        return found.to_arrow_table()
+        parameters = {"paths": [str(r.path) for r in some], "as_of": as_of}
+        return connection.sql(statement("history.sql", {"moment": moment}), params=parameters).to_arrow_table()
     finally:
         connection.unregister("allocations")
         connection.unregister("outcomes")
@@ -101,6 +120,16 @@ def distinct_values(connection: "DuckDBPyConnection", relation: str, column: str
     return [row[0] for row in found if row[0] is not None]
 
 
+_ALLOCATIONS = pa.schema(
+    [
+        ("path", pa.string()),
+        ("allocation_id", pa.string()),
+        ("as_of", _MICROSECONDS),
+        ("outcome_days", pa.float64()),
+        ("no_feedback", pa.string()),
+        ("heard_with", pa.string()),
+    ]
+)
 _EMPTY = pa.schema(
     [
         ("decision_id", pa.string()),

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
+SINGLE = "single-"
+"""How the ids of allocations begin that single decisions were sealed into."""
+
 ModelKind: TypeAlias = Literal["prior", "posterior"]
 
 
@@ -32,6 +35,11 @@ class StoredAllocation:
     created_at: datetime
     decisions_path: str | None = None
     decisions_sha256: str | None = None
+
+    @property
+    def single(self) -> bool:
+        """Whether its decisions were made one at a time, and sealed into it afterwards."""
+        return self.allocation_id.startswith(SINGLE)
 
 
 @dataclass(frozen=True, slots=True)

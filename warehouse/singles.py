@@ -7,17 +7,21 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, insert
+from sqlalchemy import BigInteger, bindparam, exists, insert, type_coerce, update
 from sqlalchemy import select as columns_of
-from sqlmodel import Session
+from sqlmodel import Session, col
 
 from allot import ShapeError
-from warehouse.feedback_log import EventLog
+from warehouse.columns import moment
+from warehouse.feedback_log import JOINED, EventLog
 from warehouse.single_tables import SingleRow
+from warehouse.tables import FeedbackRow
 
 Singles: TypeAlias = NDArray[np.float32]
 
 _TABLE = SingleRow.__table__  # type: ignore[attr-defined]  # SQLModel makes it
+_HOUR_US = 3_600_000_000
+_AT_ONCE = 500  # values in one IN list
 _WIDE = ("mean", "sd", "values", "costs", "price")
 
 
@@ -124,6 +128,59 @@ def single_contacts(session: Session, customer_key: int, after: datetime) -> lis
     """The contacts that single decisions made with a customer after a moment."""
     found = session.connection().execute(_CONTACTS, {"key": signed(customer_key), "after": after})
     return [Contact(*row) for row in found]
+
+
+def open_hours(session: Session, before: datetime) -> list[tuple[str, str, int]]:
+    """The releases, priors and hours (since 1970) with decisions that are not sealed yet and older than a moment."""
+    hour = type_coerce(_TABLE.c.decided_at, BigInteger) // _HOUR_US
+    query = columns_of(_TABLE.c.release_id, _TABLE.c.prior, hour).distinct()
+    found = session.connection().execute(query.where(_TABLE.c.sealed_in.is_(None), _TABLE.c.decided_at < before))
+    return sorted((release, prior, int(number)) for release, prior, number in found)
+
+
+def open_singles(session: Session, release_id: str, prior: str, hour: int) -> list[Single]:
+    """The decisions of one hour that are not sealed yet, by id."""
+    first, last = moment(hour * _HOUR_US), moment((hour + 1) * _HOUR_US)
+    query = columns_of(*_COLUMNS).where(
+        _TABLE.c.sealed_in.is_(None),
+        _TABLE.c.release_id == release_id,
+        _TABLE.c.prior == prior,
+        _TABLE.c.decided_at >= first,
+        _TABLE.c.decided_at < last,
+    )
+    return [Single(*row) for row in session.connection().execute(query.order_by(_TABLE.c.decision_id))]
+
+
+def mark_sealed(session: Session, decision_ids: Sequence[str], allocation_id: str) -> int:
+    """Say in which allocation's file some decisions are, unless they are in one; returns how many were marked."""
+    marked = 0
+    for first in range(0, len(decision_ids), _AT_ONCE):
+        some = update(SingleRow).where(
+            col(SingleRow.decision_id).in_(decision_ids[first : first + _AT_ONCE]), col(SingleRow.sealed_in).is_(None)
+        )
+        marked += session.connection().execute(some.values(sealed_in=allocation_id)).rowcount
+    return marked
+
+
+def sealed_single(session: Session, customer_key: int, allocation_id: str) -> Single | None:
+    """The customer's latest decision of those in one allocation's file."""
+    query = columns_of(*_COLUMNS).where(
+        _TABLE.c.customer_key == signed(customer_key), _TABLE.c.sealed_in == allocation_id
+    )
+    row = session.connection().execute(query.order_by(_TABLE.c.decided_at.desc()).limit(1)).first()
+    return None if row is None else Single(*row)
+
+
+def heard_releases(session: Session) -> set[str]:
+    """The releases of whose single decisions anything has been heard."""
+    query = (
+        columns_of(_TABLE.c.release_id)
+        .distinct()
+        .where(
+            exists().where(col(FeedbackRow.decision_id) == _TABLE.c.decision_id, col(FeedbackRow.status).in_(JOINED))
+        )
+    )
+    return set(session.connection().execute(query).scalars())
 
 
 def last_refusal(session: Session, decision_ids: Sequence[str]) -> datetime | None:

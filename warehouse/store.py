@@ -185,8 +185,9 @@ class Store:
             return tuple(_record(StoredAllocation, row) for row in rows)
 
     def latest_allocation(self, *, campaign: str | None = None, status: str | None = None) -> StoredAllocation | None:
-        """The newest allocation, of one campaign and status where given."""
-        return next(iter(self.allocations(campaign=campaign, status=status)), None)
+        """The newest allocation of an audience, of one campaign and status where given."""
+        found = self.allocations(campaign=campaign, status=status)
+        return next((a for a in found if not a.single), None)
 
     def put_model(self, model: StoredModel, *, make_current: bool = True) -> None:
         """Store a model, or replace the one of the same kind and id; decisions use the current one of its kind."""

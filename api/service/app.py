@@ -95,7 +95,9 @@ async def _of_http(request: Request, error: Any) -> Response:
 
 async def _unexpected(request: Request, _: Exception) -> Response:
     """What nobody foresaw: the log has it, under the request's id; the answer says nothing of it."""
-    return _respond(request, _internal())
+    response = _respond(request, _internal())
+    response.headers["x-request-id"] = request.scope.get("request_id", "")  # it leaves outside the layer that adds it
+    return response
 
 
 def _internal() -> Problem:

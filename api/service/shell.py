@@ -90,6 +90,7 @@ class _Guarded:
         except TimeoutError:
             if self._until is None or not self._until.expired() or self.status != 500:
                 raise
+            self._until = None
             await self._refuse(self._late())
 
     async def receive(self) -> Message:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlmodel import Session
 
 from bandit import AMOUNTS
-from engine.campaign import Campaign, Objective
+from engine.campaign import Objective
 from engine.objective import Terms, rate_of
 from portfolio import MEASURES, Limit, Share
 
@@ -92,11 +92,6 @@ class Needs:
         units = np.stack([np.full(len(cost), ONE), cost, value])
         out: Micros = np.where(self.applies[:, cell], units[self.measure], 0)
         return out
-
-
-def account_of(campaign: Campaign) -> str:
-    """The name of a campaign's accounts: a recurring campaign has new ones for every moment it is decided for."""
-    return f"{campaign.name} as of {campaign.as_of.isoformat()}"
 
 
 def needs_of(limits: tuple[Limit | Share, ...], cells: int, terms: Terms) -> Needs:

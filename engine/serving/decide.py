@@ -12,8 +12,9 @@ from sqlmodel import Session
 
 from allot.uniforms import key, stream, uniform
 from bandit import SUCCESSES, Beliefs, Kind, choice_probabilities
+from engine.budgets import account_of
 from engine.objective import Worth, rate_of, worth_of
-from engine.serving.budget import Budget, Micros, Needs, Prices, account_of, most_value, needs_of
+from engine.serving.budget import Budget, Micros, Needs, Prices, most_value, needs_of
 from engine.serving.customer import Customer
 from engine.serving.moment import as_of_now
 from engine.serving.requests import Decision, Mode, Refusal, Request, Status

@@ -6,7 +6,6 @@ What the request says takes the place of what is loaded; what neither says is mi
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from engine.features import FeatureSpec
 from engine.models import Scored, load_foundation
 from engine.rows import customer_features
 from engine.segments import segmented
+from engine.served import SINCE, plain_type, typed
 from engine.serving.customer import Customer
 from engine.serving.snapshot import Book, Snapshot, contacts_of
 from engine.stamp import Stamp
@@ -28,8 +28,6 @@ from warehouse.eligible import view_present
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-_SINCE = "days_since_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,31 +87,6 @@ def columns_of(workspace: Workspace, store: Store, release: StoredAllocation, as
         return _columns(connection, audience, campaign, read)
 
 
-def overlaid(table: pa.Table, features: list[Mapping[str, Any] | None], as_of: datetime) -> pa.Table:
-    """Columns as the model reads them, with what requests said of some of the rows.
-
-    Args:
-        table: n rows, as `customer_features` makes them.
-        features: (n,) of each row's request.
-        as_of: the moment that days count to.
-    """
-    given = {name for one in features if one for name in one}
-    for place, full in enumerate(table.column_names):
-        name = full.removeprefix("customer.")
-        since = name.startswith(_SINCE) and name.removeprefix(_SINCE) in given
-        if not full.startswith("customer.") or not (name in given or since):
-            continue
-        said = name.removeprefix(_SINCE) if since else name
-        column = table[full].combine_chunks()
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        values = column.to_pylist()
-        for i, one in enumerate(features):
-            if one and said in one:
-                values[i] = _days(one[said], as_of) if since else _typed(said, one[said], kind)
-        table = table.set_column(place, full, pa.array(values, kind))
-    return table
-
-
 @contextmanager
 def _alone(
     workspace: Workspace, campaign: Campaign, stamp: Stamp, asked: Asked
@@ -129,53 +102,14 @@ def _alone(
         for name, value in asked.features.items():
             if name not in schema.names or name in ("customer_id", "valid_from"):
                 raise DataError(f"customers have no column {name!r}.", where=f"/features/{name}")
-            row[name] = _typed(name, value, _plain(schema.field(name).type))
+            row[name] = typed(name, value, plain_type(schema.field(name).type))
         row["customer_id"] = asked.customer_id
         if "valid_from" in schema.names and row["valid_from"] is None:
             row["valid_from"] = campaign.as_of
-        columns = {field.name: pa.array([row[field.name]], _plain(field.type)) for field in schema}
+        columns = {field.name: pa.array([row[field.name]], plain_type(field.type)) for field in schema}
         connection.register("one_customer", pa.table(columns))
         connection.execute("CREATE OR REPLACE VIEW customers AS FROM one_customer")
         yield connection, version, row
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def _typed(name: str, value: Any, kind: pa.DataType) -> Any:
-    """A JSON value as a column's type has it.
-
-    Raises:
-        DataError: it is of another type.
-    """
-    if value is None:
-        return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if pa.types.is_boolean(kind):
-        fits = isinstance(value, bool)
-    elif pa.types.is_integer(kind):
-        fits = number and float(value).is_integer()
-        value = int(value) if fits else value
-    elif pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        fits = number
-    else:
-        fits = isinstance(value, str)
-    try:
-        if fits and (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
-            value = datetime.fromisoformat(value)
-        if fits:
-            return pa.array([value], kind)[0].as_py()
-    except (ValueError, pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        pass
-    raise DataError(f"{str(value)[:60]!r} is no {kind}.", where=f"/features/{name}", remedy="Send what is loaded.")
-
-
-def _days(value: Any, as_of: datetime) -> float | None:
-    if value is None:
-        return None
-    at = datetime.fromisoformat(value)
-    return (as_of - (at if at.tzinfo is not None else at.replace(tzinfo=as_of.tzinfo))).total_seconds() / 86_400
 
 
 def _columns(connection: "DuckDBPyConnection", audience: Audience, campaign: Campaign, read: FeatureSpec) -> pa.Table:
@@ -186,7 +120,7 @@ def _columns(connection: "DuckDBPyConnection", audience: Audience, campaign: Cam
 def _missing(read: FeatureSpec, row: Mapping[str, Any]) -> tuple[str, ...]:
     """Customer columns that the model reads and of which nothing is known."""
     names = (name.removeprefix("customer.") for name in read.names if name.startswith("customer."))
-    return tuple(n for n in names if row.get(n, row.get(n.removeprefix(_SINCE))) is None)
+    return tuple(n for n in names if row.get(n, row.get(n.removeprefix(SINCE))) is None)
 
 
 def _cell(book: Book, audience: Audience) -> int:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from engine.budgets import account_of
 from engine.campaign import read_campaign
-from engine.serving.budget import account_of
 from warehouse import Ledger, Workspace, open_store
 
 

@@ -68,48 +68,48 @@ def test_a_minimum_above_what_is_left_of_the_maximum_is_refused():
 def test_without_single_decisions_there_are_no_accounts_and_the_limits_are_as_written(ledger):
     campaign = read_campaign({**PLAIN, "single_decisions": None, "limits": PLAIN["limits"][:1]})
     assert (caps_of(campaign), batch_of(campaign), for_batch(campaign)) == ({}, {}, campaign)
-    assert set_aside(ledger, campaign, []) == {}
-    post(ledger, campaign, {"alloc-1": {"budget": 5.0}})
+    assert set_aside(ledger.store, campaign, [], now=NOW) == {}
+    post(ledger.store, campaign, {"alloc-1": {"budget": 5.0}}, now=NOW)
     assert ledger.balances(account_of(campaign)) == ()
 
 
 def test_a_release_spends_what_it_uses_and_leaves_the_rest(ledger, campaign):
-    assert set_aside(ledger, campaign, []) == {}
+    assert set_aside(ledger.store, campaign, [], now=NOW) == {}
     assert free(ledger, campaign) == {"budget": 200_020_000, "letters": 300_000_000}
-    post(ledger, campaign, {"alloc-1": {"budget": 700.0000001, "letters": 90.0, "wanted": 90.0}})
+    post(ledger.store, campaign, {"alloc-1": {"budget": 700.0000001, "letters": 90.0, "wanted": 90.0}}, now=NOW)
     assert free(ledger, campaign) == {"budget": 300_099_999, "letters": 310_000_000}
     assert all(x.right for x in ledger.recount(account_of(campaign)))
 
 
 def test_an_allocation_that_is_not_made_gives_its_part_back_also_when_it_was_interrupted(ledger, campaign):
-    set_aside(ledger, campaign, [])
-    set_aside(ledger, campaign, [])
+    set_aside(ledger.store, campaign, [], now=NOW)
+    set_aside(ledger.store, campaign, [], now=NOW)
     assert free(ledger, campaign)["budget"] == 200_020_000
-    give_back(ledger, campaign)
+    give_back(ledger.store, campaign, now=NOW)
     assert free(ledger, campaign) == caps_of(campaign)
 
 
 def test_an_allocation_in_the_place_of_another_has_what_that_one_used(ledger, campaign):
-    set_aside(ledger, campaign, [])
-    post(ledger, campaign, {"alloc-1": {"budget": 800.0, "letters": 100.0}})
+    set_aside(ledger.store, campaign, [], now=NOW)
+    post(ledger.store, campaign, {"alloc-1": {"budget": 800.0, "letters": 100.0}}, now=NOW)
     with ledger.store.transaction() as session:  # single decisions take nearly all the rest
         ledger.set_aside(session, account_of(campaign), "d1", {"budget": 200_000_000})
-    assert set_aside(ledger, campaign, ["alloc-1"]) == {}
-    give_back(ledger, campaign)
-    assert set_aside(ledger, campaign, []) == {"budget": 100_000}  # had the first been sent
-    give_back(ledger, campaign)
-    set_aside(ledger, campaign, ["alloc-1"])
-    post(ledger, campaign, {"alloc-1": {}, "alloc-2": {"budget": 750.0, "letters": 80.0}})
+    assert set_aside(ledger.store, campaign, ["alloc-1"], now=NOW) == {}
+    give_back(ledger.store, campaign, now=NOW)
+    assert set_aside(ledger.store, campaign, [], now=NOW) == {"budget": 100_000}  # had the first been sent
+    give_back(ledger.store, campaign, now=NOW)
+    set_aside(ledger.store, campaign, ["alloc-1"], now=NOW)
+    post(ledger.store, campaign, {"alloc-1": {}, "alloc-2": {"budget": 750.0, "letters": 80.0}}, now=NOW)
     assert free(ledger, campaign) == {"budget": 50_100_000, "letters": 320_000_000}
 
 
 def test_a_release_that_there_is_no_room_for_any_more_is_refused(ledger, campaign):
-    set_aside(ledger, campaign, [])
-    give_back(ledger, campaign)
+    set_aside(ledger.store, campaign, [], now=NOW)
+    give_back(ledger.store, campaign, now=NOW)
     with ledger.store.transaction() as session:
         ledger.set_aside(session, account_of(campaign), "d1", {"budget": 900_000_000})
     with pytest.raises(CampaignError, match="budget"):
-        post(ledger, campaign, {"alloc-1": {"budget": 700.0, "letters": 90.0}})
+        post(ledger.store, campaign, {"alloc-1": {"budget": 700.0, "letters": 90.0}}, now=NOW)
     assert free(ledger, campaign)["budget"] == 100_100_000
 
 
