@@ -179,10 +179,13 @@ def snapshot(workspace: Path) -> dict[str, Any]:
     return {"files": files, "version": version, "rows": rows}
 
 
+CLOCKS = ("at", "created_at", "asked_at", "approved_at", "released_at")
+
+
 def timeless(state: dict[str, Any]) -> dict[str, Any]:
     """A snapshot without what tells one run from another: clock times and seconds."""
     rows = {
-        table: [{k: _without_seconds(v) for k, v in row.items() if k not in ("at", "created_at")} for row in found]
+        table: [{k: _without_seconds(v) for k, v in row.items() if k not in CLOCKS} for row in found]
         for table, found in state["rows"].items()
     }
     return {**state, "rows": rows}
