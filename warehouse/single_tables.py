@@ -21,6 +21,7 @@ class SingleRow(SQLModel, table=True):
     __tablename__: ClassVar[Any] = "single_decision"
     __table_args__ = (
         Index("singles_by_customer", "customer_key", "decided_at"),
+        Index("singles_by_release", "release_id", "decided_at"),
         Index("singles_open", "decided_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
     )
 
@@ -38,3 +39,18 @@ class SingleRow(SQLModel, table=True):
     numbers: bytes
     features: dict[str, Any] | None = Field(default=None, sa_type=Document)
     sealed_in: str | None = None
+
+
+class PriceRow(SQLModel, table=True):
+    """One version of the prices that single decisions were made at; `tables` holds charges and exploration."""
+
+    __tablename__: ClassVar[Any] = "price_version"
+    __table_args__ = (Index("prices_by_account", "account", "solved_at"),)
+
+    price_version: str = Field(primary_key=True)
+    account: str
+    solved_at: datetime = Field(sa_type=UtcTime)
+    prices: dict[str, float] = Field(sa_type=Document)
+    remaining: dict[str, int] = Field(sa_type=Document)
+    demand: dict[str, float] = Field(sa_type=Document)
+    tables: bytes

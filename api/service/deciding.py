@@ -17,6 +17,7 @@ from api.service.state import Tenant
 from engine.serving.customer import Customer, from_audience, of_nobody
 from engine.serving.decide import Decider, Weighed, answered
 from engine.serving.features import Asked, from_features
+from engine.serving.prices import newest_prices
 from engine.serving.releases import Releases
 from engine.serving.requests import Decision, Refusal, Request
 from warehouse import Ledger
@@ -30,6 +31,10 @@ _ATTEMPTS = 3  # to decide within a lease
 _AWAY = 1.0  # seconds for which a database that could not be reached is not asked again
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 @final
 class Deciding:
     """What a tenant needs to decide, one per process: `tenant.one(Deciding)`."""
@@ -37,8 +42,13 @@ class Deciding:
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
         worker = f"web-{os.getpid()}-{secrets.token_hex(4)}"
-        ledger = Ledger(tenant.store, worker=worker, clock=lambda: datetime.now(UTC))
-        self._releases = Releases(tenant.workspace, tenant.store, ledger)
+        ledger, looking = (Ledger(tenant.store, worker=name, clock=_now) for name in (worker, f"{worker}-prices"))
+        self._releases = Releases(
+            tenant.workspace,
+            tenant.store,
+            ledger,
+            lambda release: newest_prices(tenant.store, looking, release, _now()),
+        )
         self._spool = Spool(tenant.workspace.serving, worker)
         self._away_until = 0.0
         self._stop = threading.Event()

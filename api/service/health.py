@@ -50,7 +50,6 @@ async def metrics(request: Request) -> Response:
     if wanted is not None and not secrets.compare_digest(given, wanted.get_secret_value().encode()):
         detail = "Send the metrics token."
         raise Problem(401, "unauthorised", "A valid token is needed", detail, headers={"WWW-Authenticate": "Bearer"})
-    service.metrics.charge_cpu("web", service.settings.cpu_hour_price)
     return Response(await asyncio.to_thread(service.metrics.exposition), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -45,7 +45,7 @@ class Metrics:
             self.stage_cpu.labels(name).inc(max(0.0, time.thread_time() - cpu))
 
     def charge_cpu(self, process: str, hour_price: float) -> None:
-        """Count the CPU time of this process since the last call, and what it costs."""
+        """Count the CPU time of this process since the last call, and what it costs. Call it from one thread."""
         now = time.process_time()
         spent, self._cpu_before = now - self._cpu_before, now
         self.cpu.labels(process).inc(spent)

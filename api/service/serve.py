@@ -15,6 +15,7 @@ from api.service import logs
 from api.service.metrics import FOLDER
 from api.service.settings import Settings, read_settings
 from api.service.supervisor import Supervisor, python
+from api.service.telemetry import tracer_of
 from api.service.tokens import WebTokens
 from warehouse import Keys, Workspace, open_store
 
@@ -46,6 +47,7 @@ def _check(settings: Settings) -> None:
     if settings.workers > 1 and settings.database_url is None:
         what = "several web processes need PostgreSQL; SQLite lets one write at a time."
         raise WorkspaceError(what, where="--workers", remedy="Set ALLOT_DATABASE_URL, or leave --workers out.")
+    tracer_of(settings)
     if settings.jwt_issuer:
         WebTokens(settings)
         return

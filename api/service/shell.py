@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.service.problems import Problem, response_of
 from api.service.settings import Settings
 from api.service.state import Service
+from api.service.telemetry import span_of, tracer_of
 
 UPLOADS = "/v1/tables/"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
@@ -27,6 +28,7 @@ class Shell:
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
         self._service = service
+        self._tracer = tracer_of(service.settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other kinds of scope pass through."""
@@ -36,7 +38,8 @@ class Shell:
         request = _Guarded(scope, receive, send, self._service.settings)
         began = time.perf_counter()
         try:
-            await request.serve(self._app)
+            with span_of(self._tracer, scope):
+                await request.serve(self._app)
         finally:
             self._tell(scope, request.status, time.perf_counter() - began)
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar, final
 
 from api.service.access import Access, checker
 from api.service.metrics import Metrics
+from api.service.pulse import Pulse
 from api.service.settings import Settings
 from api.service.tokens import WebTokens
 from warehouse import GroupCommit, Keys, Workspace, open_store, tenant_workspace
@@ -66,6 +67,7 @@ class Service:
         self._keys = Keys.open(self._home)
         self.access = Access(settings, checker(self._keys), WebTokens(settings) if settings.jwt_issuer else None)
         self._tenants: dict[str, Tenant] = {}
+        self._pulse = Pulse(self.metrics, "web", settings.cpu_hour_price, self._observe)
         self._opening = threading.Lock()
 
     def known(self, name: str) -> Tenant | None:
@@ -85,8 +87,13 @@ class Service:
                 self._tenants[name] = Tenant(name, workspace, self.settings, self.metrics)
             return self._tenants[name]
 
+    def _observe(self) -> None:
+        for tenant in tuple(self._tenants.values()):
+            self.metrics.queue.labels(tenant.name).set(tenant.writer.waiting)
+
     def close(self) -> None:
         """Close every tenant; what waits to be written is written first."""
+        self._pulse.close()
         with self._opening:
             for tenant in self._tenants.values():
                 tenant.close()

@@ -1,13 +1,14 @@
 """The releases that one process serves: read at the first question, kept up to date, never down."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import final
 
 from allot import AllotError
-from engine.serving.budget import Budget
+from engine.serving.budget import Budget, Prices
 from engine.serving.decide import Decider
-from engine.serving.snapshot import build, last_release, refreshed, release_head, without_rules
+from engine.serving.snapshot import Snapshot, build, last_release, refreshed, release_head, without_rules
 from warehouse import Store, Workspace
 
 _FIRST, _LONGEST = 2.0, 60.0  # seconds until what could not be read is tried again
@@ -33,10 +34,13 @@ class Releases:
     Args:
         workspace, store: whose releases.
         budget: the ledger that decisions hold on.
+        price: gives a release's newest prices, None for its own.
     """
 
-    def __init__(self, workspace: Workspace, store: Store, budget: Budget) -> None:
-        self._workspace, self._store, self._budget = workspace, store, budget
+    def __init__(
+        self, workspace: Workspace, store: Store, budget: Budget, price: Callable[[Snapshot], Prices | None]
+    ) -> None:
+        self._workspace, self._store, self._budget, self._price = workspace, store, budget, price
         self._served: dict[str, _Served] = {}
         self._building = threading.Lock()
 
@@ -54,7 +58,7 @@ class Releases:
         """
         with self._building:
             if campaign not in self._served:
-                self._served[campaign] = _Served(self._read(campaign))
+                self._served[campaign] = self._priced(_Served(self._read(campaign)))
             return self._served[campaign].decider
 
     def refresh(self, now: float) -> tuple[str, ...]:
@@ -70,10 +74,17 @@ class Releases:
         with self._building:
             for campaign, served in list(self._served.items()):
                 try:
-                    self._served[campaign] = self._renewed(campaign, served, now)
+                    self._served[campaign] = self._priced(self._renewed(campaign, served, now))
                 except AllotError as error:
                     failed.append(f"{campaign}: {error}")
         return tuple(failed)
+
+    def _priced(self, served: _Served) -> _Served:
+        decider = served.decider
+        prices = self._price(decider.snapshot)
+        if prices is None or prices.version == decider.prices.version:
+            return served
+        return replace(served, decider=replace(decider, prices=prices))
 
     def _renewed(self, campaign: str, served: _Served, now: float) -> _Served:
         old = served.decider.snapshot

@@ -259,7 +259,7 @@ CREATE TABLE budget_hold (
     CONSTRAINT spent_within_amount CHECK (0 <= spent_micros AND spent_micros <= amount_micros)
 );
 
--- Single decisions. One row per decision; key: decision_id.
+-- Single decisions, and the versions of their prices: one row per decision; and version.
 
 CREATE TABLE single_decision (
     decision_id VARCHAR NOT NULL,
@@ -281,6 +281,21 @@ CREATE TABLE single_decision (
 
 CREATE INDEX singles_by_customer ON single_decision (customer_key, decided_at);
 
+CREATE INDEX singles_by_release ON single_decision (release_id, decided_at);
+
 CREATE INDEX singles_open ON single_decision (decided_at) WHERE sealed_in IS NULL;
+
+CREATE TABLE price_version (
+    price_version VARCHAR NOT NULL,
+    account VARCHAR NOT NULL,
+    solved_at BIGINT NOT NULL,
+    prices TEXT NOT NULL,
+    remaining TEXT NOT NULL,
+    demand TEXT NOT NULL,
+    tables BLOB NOT NULL,
+    PRIMARY KEY (price_version)
+);
+
+CREATE INDEX prices_by_account ON price_version (account, solved_at);
 
 INSERT INTO alembic_version VALUES ('0002');

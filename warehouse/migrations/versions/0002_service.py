@@ -176,8 +176,21 @@ def _singles() -> None:
         sa.PrimaryKeyConstraint("decision_id"),
     )
     op.create_index("singles_by_customer", "single_decision", ["customer_key", "decided_at"])
+    op.create_index("singles_by_release", "single_decision", ["release_id", "decided_at"])
     unsealed = sa.text("sealed_in IS NULL")
     op.create_index("singles_open", "single_decision", ["decided_at"], sqlite_where=unsealed, postgresql_where=unsealed)
+    op.create_table(
+        "price_version",
+        sa.Column("price_version", sa.String(), nullable=False),
+        sa.Column("account", sa.String(), nullable=False),
+        sa.Column("solved_at", sa.BigInteger(), nullable=False),
+        sa.Column("prices", sa.Text(), nullable=False),
+        sa.Column("remaining", sa.Text(), nullable=False),
+        sa.Column("demand", sa.Text(), nullable=False),
+        sa.Column("tables", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("price_version"),
+    )
+    op.create_index("prices_by_account", "price_version", ["account", "solved_at"])
 
 
 def _releases() -> None:
@@ -293,6 +306,7 @@ def downgrade() -> None:
     op.drop_table("house_rule")
     for table in _LEDGER:
         op.drop_table(table)
+    op.drop_table("price_version")
     op.drop_table("single_decision")
     for table in ("delivery", "webhook", "release", "job_step", "job_event", "job"):
         op.drop_table(table)
