@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from allot import AllotError, CampaignError, DataError, WorkspaceError, __version__
-from api import console, deciding, evaluating, experiments, keys, remote, serving, simulating, tables
+from api import backups, console, deciding, evaluating, experiments, keys, remote, serving, simulating, tables
 from api.options import HOME, AsOf, Format, Home, Learnable, Output, answer, open_workspace, read_moment
 from api.start import INTERRUPTED, tell_interrupted, wants_json
 
@@ -237,6 +237,8 @@ app.command()(deciding.decide)
 app.command()(serving.serve)
 app.add_typer(keys.app, name="keys")
 app.add_typer(keys.tenants_app, name="tenants")
+app.command()(backups.backup)
+app.command()(backups.restore)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from allot.exports import lazily
 
 if TYPE_CHECKING:
     from warehouse.arrays import pack_arrays, unpack_arrays
+    from warehouse.backups import Copied, back_up, restore
     from warehouse.connection import connect
     from warehouse.contacts import contacts_view
     from warehouse.decision_outcomes import outcomes
@@ -56,6 +57,7 @@ else:
         __name__,
         {
             "arrays": "pack_arrays unpack_arrays",
+            "backups": "Copied back_up restore",
             "connection": "connect",
             "contacts": "contacts_view",
             "decisions": (
@@ -99,6 +101,7 @@ __all__ = [
     "Batch",
     "Candidates",
     "Checkpoint",
+    "Copied",
     "DataVersion",
     "Decisions",
     "Delivery",
@@ -134,6 +137,7 @@ __all__ = [
     "Written",
     "attach",
     "audience_ids",
+    "back_up",
     "candidates",
     "column_word",
     "connect",
@@ -171,6 +175,7 @@ __all__ = [
     "read_decisions",
     "read_feedback",
     "read_version",
+    "restore",
     "source_of",
     "take_feedback",
     "tenant_names",

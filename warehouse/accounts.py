@@ -9,11 +9,10 @@ from sqlalchemy import Table, bindparam, delete, insert, select, update
 from sqlmodel import Session
 
 from warehouse.database import alone
-from warehouse.ledger_tables import AccountRow, HoldRow, LeaseRow
+from warehouse.ledger_tables import AccountRow, LeaseRow
 
 ACCOUNTS: Table = AccountRow.__table__  # type: ignore[attr-defined]
 LEASES: Table = LeaseRow.__table__  # type: ignore[attr-defined]
-HOLDS: Table = HoldRow.__table__  # type: ignore[attr-defined]
 
 _PART = 16  # a worker is lent this part of what is free, so that leases shrink as an account empties
 _USUAL = 1_000  # where nobody says what a decision may take: this part of the cap

@@ -5,7 +5,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, final
+from functools import cache, lru_cache
+from typing import Any, TypeAlias, final
 
 from sqlalchemy import (
     ARRAY,
@@ -13,12 +14,15 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     String,
+    bindparam,
     cast,
     func,
     literal,
+    literal_column,
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
 from warehouse.columns import compact
@@ -28,8 +32,15 @@ from warehouse.feedback_tables import TallyRow
 from warehouse.statements import statement
 from warehouse.tables import DeadLetterRow, FeedbackRow
 
+Kind: TypeAlias = type[String] | type[BigInteger]
+
 JOINED = ("accepted", "corrected")
 _LOG = FeedbackRow.__table__.c  # type: ignore[attr-defined]  # SQLModel makes it
+_TALLY = TallyRow.__table__  # type: ignore[attr-defined]
+_DIALECTS: dict[str, Any] = {
+    "sqlite": sqlite.dialect(paramstyle="named"),
+    "postgresql": postgresql.dialect(paramstyle="pyformat"),  # type: ignore[no-untyped-call]
+}
 _WRITERS = 64  # rows of the tally, each for one process at a time
 
 
@@ -43,16 +54,55 @@ class NewEvent:
     received_us: int
 
 
+@lru_cache(16_384)  # asked for twice within a moment
 def decision_key(decision_id: str) -> int:
     """The number by which events of a decision are found: 64 bits, shorter than any id. Two decisions may share one."""
     return int.from_bytes(hashlib.blake2b(decision_id.encode(), digest_size=8).digest(), "little", signed=True)
 
 
-def listed(session: Session, values: Iterable[Any], kind: type[String] | type[BigInteger]) -> Select[Any]:
+def listed(session: Session, values: Iterable[Any], kind: Kind) -> Select[Any]:
     """Some values as one column of a query, whatever their number."""
-    if session.get_bind().dialect.name == "sqlite":
-        return select(func.json_each(compact(list(values))).table_valued("value").c.value)
-    return select(func.unnest(cast(literal(list(values), ARRAY(kind)), ARRAY(kind))).column_valued())
+    dialect = session.get_bind().dialect.name
+    return _column(dialect, literal(_as_one(dialect, values), _one(dialect, kind)), kind)
+
+
+def _column(dialect: str, one: ColumnElement[Any], kind: Kind) -> Select[Any]:
+    """The values that are in one value: JSON on SQLite, an array on PostgreSQL."""
+    if dialect == "sqlite":
+        return select(func.json_each(one).table_valued("value").c.value)
+    return select(func.unnest(cast(one, _one(dialect, kind))).column_valued())
+
+
+def _one(dialect: str, kind: Kind) -> Any:
+    return String() if dialect == "sqlite" else ARRAY(kind)
+
+
+def _as_one(dialect: str, values: Iterable[Any]) -> Any:
+    return compact(list(values)) if dialect == "sqlite" else list(values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The statements that every event passes, as texts: to build them costs more than to run them."""
+
+    kept: str
+    answered: str
+    tally: str
+
+
+@cache
+def _texts(dialect: str) -> _Texts:
+    def given(kind: Kind) -> Select[Any]:
+        return _column(dialect, bindparam("given", type_=_one(dialect, kind)), kind)
+
+    kept = select(_LOG.event_id, _LOG.digest, _LOG.status).where(_LOG.event_id.in_(given(String)))
+    joined = _LOG.status.in_([literal_column(f"'{status}'") for status in JOINED])
+    answered = select(_LOG.decision_id).where(_LOG.decision_key.in_(given(BigInteger)), joined)
+    made = (sqlite if dialect == "sqlite" else postgresql).insert(_TALLY)
+    new = made.values(writer=bindparam("writer"), changes=bindparam("changes"))
+    total = _TALLY.c.changes + new.excluded.changes
+    tally = new.on_conflict_do_update(index_elements=["writer"], set_={"changes": total})
+    return _Texts(*(str(each.compile(dialect=_DIALECTS[dialect])) for each in (kept, answered, tally)))
 
 
 @final
@@ -62,17 +112,19 @@ class EventLog:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._connection = session.connection()
+        self._dialect = self._connection.dialect.name
+        self._texts = _texts(self._dialect)
 
     def kept(self, event_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
         """{event id: (digest, status)} of those that are in the log."""
-        among = _LOG.event_id.in_(listed(self._session, event_ids, String))
-        query = select(_LOG.event_id, _LOG.digest, _LOG.status).where(among)
-        return {event_id: (digest, status) for event_id, digest, status in self._connection.execute(query)}
+        given = {"given": _as_one(self._dialect, event_ids)}
+        rows = self._connection.exec_driver_sql(self._texts.kept, given)
+        return {event_id: (digest, status) for event_id, digest, status in rows}
 
     def answered(self, decision_ids: Iterable[str]) -> set[str]:
-        """Those of some decisions that have an event already."""
-        among = self._of(decision_ids)
-        return set(self._connection.execute(select(_LOG.decision_id).where(among, _LOG.status.in_(JOINED))).scalars())
+        """Those of some decisions that have an event already, and perhaps a few others."""
+        given = {"given": _as_one(self._dialect, {decision_key(decision_id) for decision_id in decision_ids})}
+        return set(self._connection.exec_driver_sql(self._texts.answered, given).scalars())
 
     def events_of(self, decision_ids: Iterable[str]) -> dict[str, list[tuple[datetime, int, int]]]:
         """{decision id: its events that count as (occurred_at, outcome, reward_micros), by time, ties by event id}."""
@@ -92,7 +144,7 @@ class EventLog:
             The ids of those that were added; the others have been taken in the meantime.
         """
         rows = sorted(_row(event) for event in events)  # in one order, so that two transactions never wait crosswise
-        if self._connection.dialect.name == "sqlite":  # it has one writer at a time: nothing happens in the meantime
+        if self._dialect == "sqlite":  # it has one writer at a time: nothing happens in the meantime
             self._connection.exec_driver_sql(statement("feedback_add_sqlite.sql", {}), rows)
             return {event.body.event_id for event in events}
         columns = tuple(map(list, zip(*rows, strict=True)))
@@ -128,9 +180,8 @@ class EventLog:
     def tally(self, changes: int) -> None:
         """Say that something has changed; see `TallyRow`."""
         if changes:
-            new = insert_into(self._connection, TallyRow).values(writer=os.getpid() % _WRITERS, changes=changes)
-            total = TallyRow.__table__.c.changes + new.excluded.changes  # type: ignore[attr-defined]
-            self._connection.execute(new.on_conflict_do_update(index_elements=["writer"], set_={"changes": total}))
+            counted = {"writer": os.getpid() % _WRITERS, "changes": changes}
+            self._connection.exec_driver_sql(self._texts.tally, counted)
 
     def _of(self, decision_ids: Iterable[str]) -> ColumnElement[bool]:
         keys = {decision_key(decision_id) for decision_id in decision_ids}

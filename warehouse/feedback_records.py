@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import MAXYEAR, MINYEAR, date, datetime
 from typing import Any
 
 from warehouse.columns import micros, moment
@@ -75,6 +75,9 @@ def parse_item(line: int, record: Any, *, strict: bool = False) -> Item:
         strict: numbers are numbers, times are text, and there are no other fields; for JSON that programs send. Else
             numbers may be written as text, as in CSV.
     """
+    body = _plain(record)
+    if body is not None:
+        return Item(line, body, body.event_id)
     if not isinstance(record, Mapping):
         return Item(line, None, reason=f"the record is {short(record)}, not an object")
     event_id = record.get("event_id")
@@ -92,6 +95,31 @@ def parse_item(line: int, record: Any, *, strict: bool = False) -> Item:
     except _RefusedError as refusal:
         return Item(line, None, shown, str(refusal))
     return Item(line, body, body.event_id)
+
+
+def _plain(record: Any) -> Body | None:
+    """The body of a record in its plainest form, as nearly all come; None where it takes a closer look.
+
+    It says nothing that the closer look would not say. Thousands a second pass here.
+    """
+    if type(record) is not dict or record.keys() != _FIELDS:
+        return None
+    event, decision, outcome, reward, at = (record[name] for name in COLUMNS)
+    texts = type(event) is str and type(decision) is str and type(at) is str
+    if not texts or type(outcome) is not int or type(reward) not in (float, int) or outcome not in (0, 1):
+        return None
+    both = event + decision
+    if not (event and decision and both.isascii() and both.isprintable() and abs(reward) <= _LARGEST_REWARD):
+        return None
+    if len(event) > _LONGEST_ID or len(decision) > _LONGEST_ID:
+        return None
+    try:
+        when = datetime.fromisoformat(at)
+    except ValueError:
+        return None
+    if not MINYEAR < when.year < MAXYEAR:
+        return None
+    return Body(event, decision, outcome, round(reward * 1_000_000), micros(when))
 
 
 def short(value: Any) -> str:

@@ -11,6 +11,8 @@ from warehouse.workspace import Workspace
 
 SETTING = "ALLOT_DATABASE_URL"  # a PostgreSQL database instead of a SQLite file per workspace
 _WAIT_MS = 30_000
+_CACHE_KIB = 32_768
+_CHECKPOINT_PAGES = 8_000  # 32 MB of log: a page that many commits change goes into the file once
 
 
 def settle(connection: sqlite3.Connection) -> None:
@@ -20,6 +22,8 @@ def settle(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")  # NORMAL loses acknowledged events when the power goes
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
 
 
 def make_store(workspace: Workspace) -> None:

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, final
 
-from sqlalchemy import Row, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, case, delete, insert, select, update
 from sqlmodel import Session
 
 from allot import CampaignError, LeaseLostError, NotFoundError
 from warehouse.accounts import (
     ACCOUNTS,
-    HOLDS,
     LEASES,
     Account,
     Borrower,
@@ -29,9 +28,10 @@ from warehouse.accounts import (
     save_accounts,
     wanted,
 )
+from warehouse.holds import HOLDS, Holder, add_holds, holds_of, settle_holds, spent_by, sums_of
 from warehouse.store import Store
 
-_MOST_IDS = 500  # in one question
+_PATIENCE = timedelta(days=30)
 
 _account, _lease, _hold = ACCOUNTS.c, LEASES.c, HOLDS.c
 _LEFT = (
@@ -57,11 +57,6 @@ _TAKE = (
         _lease.used_micros + bindparam("amount") <= _lease.granted_micros,
     )
     .values(used_micros=_lease.used_micros + bindparam("amount"))
-)
-_SETTLE = (
-    update(HOLDS)
-    .where(_hold.decision_id == bindparam("decision"), _hold.limit_name == bindparam("limit"))
-    .values(spent_micros=bindparam("spent"))
 )
 
 
@@ -190,6 +185,7 @@ class Ledger:
         amounts: Mapping[str, int],
         *,
         sure: Mapping[str, int] | None = None,
+        due: datetime | None = None,
     ) -> None:
         """Hold what a decision may cost at most, in the transaction that makes the decision durable.
 
@@ -201,15 +197,16 @@ class Ledger:
             decision_id: holds once.
             amounts: by limit, micros, 0 or more.
             sure: of these, what is spent whatever the outcome; default 0.
+            due: when silence means that there was no success; default in 30 days.
 
         Raises:
             LeaseLostError: the lease is over, or less is left of it; ask for `room` again, and decide again.
         """
-        fence = self._fences.get(campaign, 0)
+        now, fence = self._clock(), self._fences.get(campaign, 0)
         taken = {limit: amount for limit, amount in amounts.items() if amount}
         if not taken:
             return
-        common = {"of": campaign, "number": fence, "who": self._worker, "now": self._clock()}
+        common = {"of": campaign, "number": fence, "who": self._worker, "now": now}
         found = session.connection().execute(
             _TAKE, [common | {"limit": limit, "amount": amount} for limit, amount in taken.items()]
         )
@@ -218,7 +215,7 @@ class Ledger:
             raise LeaseLostError(
                 "the lease is over or holds too little.", where=f"campaign {campaign!r}", remedy=remedy
             )
-        _insert_holds(session, campaign, decision_id, fence, taken, sure or {})
+        add_holds(session, Holder(decision_id, campaign, fence, due or now + _PATIENCE), taken, sure or {})
 
     def set_aside(self, session: Session, campaign: str, holder: str, amounts: Mapping[str, int]) -> dict[str, int]:
         """Hold for a whole batch, without a lease; `settle` posts what the batch uses and frees the rest.
@@ -236,7 +233,7 @@ class Ledger:
             NotFoundError: a limit has no account.
         """
         lock(session)
-        held = {row.limit_name: row.amount_micros for row in _holds_of(session, [holder])}
+        held = {row.limit_name: row.amount_micros for row in holds_of(session, [holder])}
         if held:
             return {limit: int(amount) for limit, amount in held.items()}
         accounts = _known(session, campaign, amounts)
@@ -245,14 +242,14 @@ class Ledger:
         for limit, amount in given.items():
             accounts[limit].held += amount
         save_accounts(session, accounts.values())
-        _insert_holds(session, campaign, holder, 0, given, {})
+        add_holds(session, Holder(holder, campaign, 0, None), given, {})
         return given
 
     def taken(self, session: Session, holder: str) -> dict[str, int]:
         """What a decision or a batch holds, or has spent, by limit, micros."""
         return {
             row.limit_name: int(row.amount_micros if row.spent_micros is None else row.spent_micros)
-            for row in _holds_of(session, [holder])
+            for row in holds_of(session, [holder])
         }
 
     def settle(self, session: Session, decision_id: str, amounts: Mapping[str, int]) -> dict[str, int]:
@@ -263,33 +260,11 @@ class Ledger:
         Returns:
             by limit, what could not be spent: beyond what was held, or freed before and taken by others since.
         """
-        return self._settle(session, [decision_id], lambda hold: amounts.get(hold.limit_name, 0))
+        return settle_holds(session, [decision_id], lambda hold: amounts.get(hold.limit_name, 0))
 
     def settle_outcomes(self, session: Session, succeeded: Mapping[str, bool]) -> dict[str, int]:
         """Settle many decisions: a success spends all that it holds, a failure what is sure. Returns as `settle`."""
-        return self._settle(
-            session,
-            list(succeeded),
-            lambda hold: int(hold.amount_micros if succeeded[hold.decision_id] else hold.sure_micros),
-        )
-
-    def _settle(self, session: Session, ids: list[str], spend: Callable[[Row[Any]], int]) -> dict[str, int]:
-        lock(session)
-        accounts: dict[str, dict[str, Account]] = {}
-        short: dict[str, int] = {}
-        settled = []
-        for hold in (row for i in range(0, len(ids), _MOST_IDS) for row in _holds_of(session, ids[i : i + _MOST_IDS])):
-            if hold.campaign not in accounts:
-                accounts[hold.campaign] = read_accounts(session, hold.campaign)
-            asked = spend(hold)
-            spent = _post(accounts[hold.campaign][hold.limit_name], hold, asked)
-            settled.append({"decision": hold.decision_id, "limit": hold.limit_name, "spent": spent})
-            if spent < asked:
-                short[hold.limit_name] = short.get(hold.limit_name, 0) + asked - spent
-        if settled:
-            session.connection().execute(_SETTLE, settled)
-            save_accounts(session, [account for of in accounts.values() for account in of.values()])
-        return short
+        return settle_holds(session, list(succeeded), lambda hold: spent_by(hold, succeeded[hold.decision_id]))
 
     def cancel(self, session: Session, holder: str) -> None:
         """Free all that a batch, or a decision that was never played, holds or has spent, as if it had not been."""
@@ -298,11 +273,15 @@ class Ledger:
 
     def reclaim(self, now: datetime) -> int:
         """End every lease that has expired by this clock; returns how many micros are free again."""
+        late = select(_lease.campaign).where(_lease.expires_at <= now).distinct().order_by(_lease.campaign)
+        with self.store.transaction(write=False) as session:
+            campaigns = session.execute(late).scalars().all()
+        if not campaigns:
+            return 0
+        freed = 0
         with self.store.transaction() as session:
             lock(session)
-            late = select(_lease.campaign).where(_lease.expires_at <= now).distinct().order_by(_lease.campaign)
-            freed = 0
-            for campaign in session.execute(late).scalars().all():
+            for campaign in campaigns:
                 over = [lease for lease in read_leases(session, campaign) if lease.expires_at <= now]
                 freed += sum(lease.left for lease in over)
                 accounts = read_accounts(session, campaign)
@@ -314,7 +293,7 @@ class Ledger:
         """The accounts of a campaign, by limit."""
         with self.store.transaction(write=False) as session:
             accounts = read_accounts(session, campaign)
-            lent = _sums(session, campaign)[0]
+            lent = sums_of(session, campaign)[0]
         return tuple(
             Balance(a.limit, a.cap, a.held, a.spent, a.free, lent.get(a.limit, 0), a.frozen) for a in accounts.values()
         )
@@ -324,7 +303,7 @@ class Ledger:
         with self.store.transaction() as session:  # as a writer, so that nothing changes between the questions
             lock(session)
             accounts = read_accounts(session, campaign)
-            lent, held, spent = _sums(session, campaign)
+            lent, held, spent = sums_of(session, campaign)
         return tuple(
             Recount(name, a.held, a.spent, lent.get(name, 0) + held.get(name, 0), spent.get(name, 0))
             for name, a in accounts.items()
@@ -334,18 +313,6 @@ class Ledger:
         """End all leases of a campaign, so that what they do not use is free."""
         for campaign in {account.campaign for account in accounts.values()}:
             end_leases(session, accounts, read_leases(session, campaign))
-
-
-def _post(account: Account, hold: Row[Any], wanted: int) -> int:
-    """Spend on one hold, within what it holds; settled before, within what is free as well."""
-    wanted = max(0, min(wanted, hold.amount_micros))
-    if hold.spent_micros is None:
-        account.give_back(hold.amount_micros, spent=wanted)
-        return wanted
-    more = min(wanted - hold.spent_micros, account.asked - account.held - account.spent)
-    more = max(more, min(0, wanted - hold.spent_micros))
-    account.give_back(0, spent=more)
-    return int(hold.spent_micros + more)
 
 
 def _new_account(campaign: str, limit: str, cap: int) -> dict[str, Any]:
@@ -359,34 +326,3 @@ def _known(session: Session, campaign: str, limits: Iterable[str] = ()) -> dict[
     if missing:
         raise NotFoundError(f"there is no account of {missing}.", where=f"campaign {campaign!r}")
     return accounts
-
-
-def _holds_of(session: Session, ids: list[str]) -> list[Row[Any]]:
-    found = select(HOLDS).where(_hold.decision_id.in_(ids)).order_by(_hold.decision_id, _hold.limit_name)
-    return list(session.execute(found).all())
-
-
-def _insert_holds(
-    session: Session, campaign: str, decision_id: str, fence: int, amounts: Mapping[str, int], sure: Mapping[str, int]
-) -> None:
-    rows = [
-        {"decision_id": decision_id, "limit_name": limit, "campaign": campaign, "fence": fence}
-        | {"amount_micros": amount, "sure_micros": sure.get(limit, 0), "spent_micros": None}
-        for limit, amount in amounts.items()
-    ]
-    if rows:
-        session.connection().execute(insert(HOLDS), rows)
-
-
-def _sums(session: Session, campaign: str) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
-    """By limit: the unused part of leases, what is held, what is spent."""
-    lent = select(_lease.limit_name, func.sum(_lease.granted_micros - _lease.used_micros))
-    held = select(_hold.limit_name, func.sum(_hold.amount_micros)).where(_hold.spent_micros.is_(None))
-    spent = select(_hold.limit_name, func.sum(_hold.spent_micros)).where(_hold.spent_micros.is_not(None))
-    questions = (
-        lent.where(_lease.campaign == campaign).group_by(_lease.limit_name),
-        held.where(_hold.campaign == campaign).group_by(_hold.limit_name),
-        spent.where(_hold.campaign == campaign).group_by(_hold.limit_name),
-    )
-    found = ({row[0]: int(row[1]) for row in session.execute(question)} for question in questions)
-    return next(found), next(found), next(found)

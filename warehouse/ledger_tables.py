@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index
 from sqlmodel import Field, SQLModel
 
 from warehouse.columns import UtcTime
@@ -60,13 +60,15 @@ class LeaseRow(SQLModel, table=True):
 class HoldRow(SQLModel, table=True):
     """What one decision, or one batch of them, takes of one account: at most `amount`, at least `sure`.
 
-    `spent_micros` is null until the outcome settles it. A `fence` of 0 was taken from the account without a lease.
+    `spent_micros` is null until the outcome settles it; silence does at `due_at`. A batch has no lease (`fence` 0), and
+    no such time.
     """
 
     __tablename__: ClassVar[Any] = "budget_hold"
     __table_args__ = (
         CheckConstraint("0 <= sure_micros AND sure_micros <= amount_micros", name="sure_within_amount"),
         CheckConstraint("0 <= spent_micros AND spent_micros <= amount_micros", name="spent_within_amount"),
+        Index("holds_by_due", "due_at", "decision_id"),
     )
 
     decision_id: str = Field(primary_key=True)
@@ -76,3 +78,4 @@ class HoldRow(SQLModel, table=True):
     amount_micros: int = _micros()
     sure_micros: int = _micros()
     spent_micros: int | None = Field(default=None, sa_type=BigInteger)
+    due_at: datetime | None = Field(default=None, sa_type=UtcTime)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.service.problems import Problem, echo
-from api.service.strict_json import Unsound, parse
+from api.service.strict_json import Unsound, parse_records
 from warehouse import Item
 from warehouse.feedback_records import parse_item
 
@@ -38,7 +38,7 @@ def records_of(raw: bytes, kind: str) -> Records:
         return _some(tuple(_lines(raw)), single=False)
     if kind not in KINDS:
         raise Problem(415, "media-type", "This kind of body is not taken", f"Send one of {', '.join(KINDS)}.")
-    document = parse(raw, by_item=True)
+    document = parse_records(raw)
     if isinstance(document, list) and kind != EVENT:
         of = _of_event if kind == EVENTS else _of_record
         return _some(tuple(of(place, record) for place, record in enumerate(document, start=1)), single=False)
@@ -58,7 +58,7 @@ def _lines(raw: bytes) -> Iterator[Item]:
     for line, text in enumerate(raw.split(b"\n"), start=1):
         if text.strip():
             try:
-                record = parse(text, by_item=True)
+                record = parse_records(text)
             except Problem as problem:
                 yield Item(line, None, reason=f"the line is not JSON: {problem.detail}")
             else:

@@ -1,7 +1,7 @@
 """The worker process: runs jobs and, between them, everything that happens by itself. `python -m api.service.worker`.
 
-Three lanes, so that nothing waits for what need not hold it up: one does what writes to the workspace, one after the
-other; one what only reads, however long; one speaks to receivers, however slow they are.
+Several lanes, so that nothing waits for what need not hold it up: one does what writes to the workspace, one after the
+other; one what only reads, however long; one speaks to receivers, however slow they are; one learns from feedback.
 """
 
 import argparse
@@ -20,7 +20,9 @@ import structlog
 from allot import AllotError, LockedError
 from api.service.jobs import LEASE, Clock, Kind, Runner
 from api.service.kinds import READING, WRITING
+from api.service.learning import Joining, learn_once
 from api.service.lifeline import end_with_parent
+from api.service.settling import SettlingBudgets
 from api.service.webhooks import deliver_due
 from warehouse import Store, Workspace, open_store
 
@@ -51,6 +53,8 @@ LANES: Mapping[str, Work] = {
     "writing": (WRITING, ()),
     "reading": (READING, ()),
     "delivering": ({}, (Every("delivery", 1.0, _deliver),)),
+    "learning": ({}, (Every("joining", 5.0, Joining()), Every("learning", 2.0, learn_once))),
+    "settling": ({}, (Every("budgets", 1.0, SettlingBudgets()),)),
 }
 """What each lane does: jobs of some kinds, and chores."""
 

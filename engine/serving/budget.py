@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -36,8 +37,12 @@ class Budget(Protocol):
         amounts: Mapping[str, int],
         *,
         sure: Mapping[str, int] | None = None,
+        due: datetime | None = None,
     ) -> None:
-        """Set micros aside for a decision, in its transaction; `sure` of them are spent whatever the outcome."""
+        """Set micros aside for a decision, in its transaction.
+
+        `sure` of them are spent whatever the outcome, and only they where there is none when it is `due`.
+        """
 
 
 @dataclass(frozen=True, slots=True, eq=False)

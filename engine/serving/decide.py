@@ -4,6 +4,7 @@ Everything before the draw is a function of the snapshot, the request and the ro
 """
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TypeAlias
 
 import numpy as np
@@ -217,7 +218,9 @@ class Decider:
         held = {name: amount for name, amount in use if amount > 0}
         if held:
             sure = self.needs.sure(one.customer.cell, offer)
-            self.budget.hold(session, self.account, request.decision_id, held, sure={n: sure[n] for n in held})
+            due = request.at + timedelta(days=self.snapshot.book.campaign.outcome_days)
+            some = {name: sure[name] for name in held}
+            self.budget.hold(session, self.account, request.decision_id, held, sure=some, due=due)
 
     def without_budget(self, request: Request, one: Weighed, session: Session | None) -> tuple[Decision, Single]:
         """The decision where nobody can say what is left: only what uses nothing. The caller keeps it.

@@ -21,7 +21,8 @@ from sqlalchemy import insert, select, update
 
 from allot import LeaseLostError, WorkspaceError
 from warehouse import Ledger, Workspace, open_store
-from warehouse.accounts import ACCOUNTS, HOLDS, LEASES
+from warehouse.accounts import ACCOUNTS, LEASES
+from warehouse.holds import HOLDS
 
 ACCOUNT, WORKERS, LEASE_SECONDS, LARGEST = "spring", 4, 0.4, 3_000
 OFFERS = (  # what each takes of every cap, micros
@@ -55,7 +56,7 @@ class WrongClock:
 class WithoutFence(Ledger):
     """Holds without looking whether the lease is still there: believes what it was told."""
 
-    def hold(self, session, campaign, decision_id, amounts, *, sure=None):
+    def hold(self, session, campaign, decision_id, amounts, *, sure=None, due=None):
         for limit, amount in amounts.items():
             there = (LEASES.c.worker == self._worker) & (LEASES.c.limit_name == limit)
             enough = LEASES.c.used_micros + amount <= LEASES.c.granted_micros
@@ -70,7 +71,7 @@ class ReadCheckWrite(Ledger):
         self.seen = {row.limit_name: row for row in session.execute(select(ACCOUNTS))}
         return {name: row.cap_micros - row.held_micros - row.spent_micros for name, row in self.seen.items()}
 
-    def hold(self, session, campaign, decision_id, amounts, *, sure=None):
+    def hold(self, session, campaign, decision_id, amounts, *, sure=None, due=None):
         for limit, amount in amounts.items():
             held = self.seen[limit].held_micros + amount
             session.execute(update(ACCOUNTS).where(ACCOUNTS.c.limit_name == limit).values(held_micros=held))
@@ -78,7 +79,7 @@ class ReadCheckWrite(Ledger):
 
 
 def _add_holds(session, campaign, decision_id, amounts, sure):
-    common = {"decision_id": decision_id, "campaign": campaign, "fence": 0, "spent_micros": None}
+    common = {"decision_id": decision_id, "campaign": campaign, "fence": 0, "spent_micros": None, "due_at": None}
     rows = [
         common | {"limit_name": limit, "amount_micros": amount, "sure_micros": (sure or {}).get(limit, 0)}
         for limit, amount in amounts.items()

@@ -254,10 +254,13 @@ CREATE TABLE budget_hold (
     amount_micros BIGINT NOT NULL,
     sure_micros BIGINT NOT NULL,
     spent_micros BIGINT,
+    due_at BIGINT,
     PRIMARY KEY (decision_id, limit_name),
     CONSTRAINT sure_within_amount CHECK (0 <= sure_micros AND sure_micros <= amount_micros),
     CONSTRAINT spent_within_amount CHECK (0 <= spent_micros AND spent_micros <= amount_micros)
 );
+
+CREATE INDEX holds_by_due ON budget_hold (due_at, decision_id);
 
 -- Single decisions, and the versions of their prices: one row per decision; and version.
 

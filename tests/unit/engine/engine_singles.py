@@ -28,7 +28,14 @@ class Purse:
         return dict(self.left)
 
     def hold(
-        self, session: Any, account: str, decision_id: str, amounts: dict[str, int], *, sure: dict[str, int]
+        self,
+        session: Any,
+        account: str,
+        decision_id: str,
+        amounts: dict[str, int],
+        *,
+        sure: dict[str, int],
+        due: datetime,
     ) -> None:
         assert decision_id not in self.held
         assert all(0 <= sure[name] <= amount for name, amount in amounts.items())

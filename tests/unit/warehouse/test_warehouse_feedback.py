@@ -96,6 +96,13 @@ def test_outcomes_as_of_a_time_leave_out_what_happened_or_arrived_later(store):
     assert outcomes(store, received_until=NOW)["reward"].to_pylist() == [1.0]
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_every_event_is_read_however_many_are_read_at_once(store, size, monkeypatch):
+    monkeypatch.setattr("warehouse.decision_outcomes._AT_ONCE", size)
+    take(store, *[event(f"e{i:03}", f"A-{i:03}") for i in range(100)])
+    assert outcomes(store)["decision_id"].to_pylist() == [f"A-{i:03}" for i in range(100)]
+
+
 def test_an_unknown_decision_waits_a_day_and_then_dies_with_its_reason(store):
     day = timedelta(hours=24)
     assert counts(take(store, event("w", "B-1"))) == {"pending": 1}

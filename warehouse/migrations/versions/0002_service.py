@@ -149,10 +149,12 @@ def _ledger() -> None:
         sa.Column("amount_micros", sa.BigInteger(), nullable=False),
         sa.Column("sure_micros", sa.BigInteger(), nullable=False),
         sa.Column("spent_micros", sa.BigInteger(), nullable=True),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("decision_id", "limit_name"),
         sa.CheckConstraint("0 <= sure_micros AND sure_micros <= amount_micros", name="sure_within_amount"),
         sa.CheckConstraint("0 <= spent_micros AND spent_micros <= amount_micros", name="spent_within_amount"),
     )
+    op.create_index("holds_by_due", "budget_hold", ["due_at", "decision_id"])
 
 
 def _singles() -> None:

@@ -1,0 +1,100 @@
+"""Outcomes free what decisions do not spend, and take it again where they are corrected."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import warehouse.settling
+from warehouse import Ledger, feedback_items, take_feedback
+from warehouse.settling import Settling
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DUE = NOW + timedelta(days=7)
+
+
+@pytest.fixture
+def ledger(store):
+    ledger = Ledger(store, worker="web-1", clock=lambda: NOW)
+    ledger.open("spring", {"budget": 10_000, "letters": 10_000})
+    return ledger
+
+
+def hold(ledger, *decisions, due=DUE):
+    with ledger.store.transaction() as session:
+        for decision in decisions:
+            ledger.room(session, "spring", {"budget": 100, "letters": 10})
+            amounts, sure = {"budget": 100, "letters": 10}, {"budget": 30, "letters": 10}
+            ledger.hold(session, "spring", decision, amounts, sure=sure, due=due)
+
+
+def say(store, *said, first=0):
+    """(decision, outcome) each, later ones later."""
+    for i, (decision, outcome) in enumerate(said, first):
+        at = (NOW + timedelta(minutes=i)).isoformat()
+        event = {"event_id": f"e{i}", "decision_id": decision, "outcome": outcome, "reward": 0.0, "occurred_at": at}
+        receipt = take_feedback(store, feedback_items([event]), set, received_at=NOW + timedelta(days=1))
+        assert receipt.accepted + receipt.corrected == 1
+
+
+def spent(ledger):
+    assert all(x.right for x in ledger.recount("spring"))
+    return {b.limit: (b.spent, b.held - b.lent) for b in ledger.balances("spring")}
+
+
+def test_a_success_spends_all_a_failure_what_is_sure_and_others_go_on_holding(ledger, store):
+    hold(ledger, "a", "b", "c")
+    say(store, ("a", 1), ("b", 0))
+    settling = Settling(store)
+    assert settling.turn(NOW).decisions == 2
+    assert spent(ledger) == {"budget": (130, 100), "letters": (20, 10)}
+    assert settling.turn(NOW) is None
+
+
+def test_silence_is_a_failure_when_it_is_due(ledger, store):
+    hold(ledger, "a")
+    settling = Settling(store)
+    assert settling.turn(DUE - timedelta(minutes=2)).decisions == 0
+    assert settling.turn(DUE).decisions == 1
+    assert spent(ledger) == {"budget": (30, 0), "letters": (10, 0)}
+
+
+def test_a_correction_before_it_is_due_settles_again(ledger, store):
+    hold(ledger, "a", "b")
+    say(store, ("a", 0), ("b", 1))
+    settling = Settling(store)
+    settling.turn(NOW)
+    assert spent(ledger)["budget"] == (130, 0)
+    say(store, ("a", 1), ("b", 0), first=2)
+    assert settling.turn(NOW).decisions == 2
+    assert spent(ledger)["budget"] == (130, 0)
+    say(store, ("b", 1), first=4)
+    assert settling.turn(NOW).decisions == 1
+    assert spent(ledger)["budget"] == (200, 0)
+
+
+def test_what_was_freed_and_taken_since_is_said_to_be_short(ledger, store):
+    hold(ledger, "a")
+    say(store, ("a", 0))
+    settling = Settling(store)
+    settling.turn(NOW)
+    ledger.open("spring", {"budget": 50})
+    say(store, ("a", 1), first=1)
+    assert settling.turn(NOW).short == {"budget": 50}
+    assert spent(ledger)["budget"] == (50, 0)
+
+
+def test_many_are_settled_a_page_at_a_time_whatever_is_due_at_one_moment(ledger, store, monkeypatch):
+    monkeypatch.setattr(warehouse.settling, "_AT_ONCE", 3)
+    names = [f"d{i}" for i in range(11)]
+    hold(ledger, *names)
+    say(store, *((name, 0) for name in names))
+    settling = Settling(store)
+    assert [settling.turn(NOW).decisions for _ in range(4)] == [3, 3, 3, 2]
+    assert spent(ledger)["budget"] == (330, 0)
+
+
+def test_batches_are_no_affair_of_outcomes(ledger, store):
+    with store.transaction() as session:
+        ledger.set_aside(session, "spring", "alloc-1", {"budget": 5_000})
+    assert Settling(store).turn(NOW + timedelta(days=4_000)).decisions == 0
+    assert spent(ledger)["budget"] == (0, 5_000)

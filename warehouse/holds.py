@@ -1,0 +1,145 @@
+"""What decisions hold of accounts until their outcomes settle it, and what they have spent then."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Table, bindparam, func, insert, literal, or_, select, tuple_, update
+from sqlmodel import Session
+
+from warehouse.accounts import LEASES, Account, lock, read_accounts, save_accounts
+from warehouse.columns import UtcTime
+from warehouse.ledger_tables import HoldRow
+
+HOLDS: Table = HoldRow.__table__  # type: ignore[attr-defined]
+
+_MOST_IDS = 500  # in one question
+
+_hold, _lease = HOLDS.c, LEASES.c
+_SETTLE = (
+    update(HOLDS)
+    .where(_hold.decision_id == bindparam("decision"), _hold.limit_name == bindparam("limit"))
+    .values(spent_micros=bindparam("spent"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds: a decision with its lease's fence and when silence settles it, or a batch (fence 0, never due)."""
+
+    decision_id: str
+    campaign: str
+    fence: int
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A decision in the order in which they are due."""
+
+    due_at: datetime
+    decision_id: str
+
+
+def add_holds(session: Session, who: Holder, amounts: Mapping[str, int], sure: Mapping[str, int]) -> None:
+    """Hold amounts, micros by limit; `sure` of them are spent whatever the outcome."""
+    common = {"decision_id": who.decision_id, "campaign": who.campaign, "fence": who.fence, "due_at": who.due_at}
+    rows = [
+        common | {"limit_name": limit, "amount_micros": amount, "sure_micros": sure.get(limit, 0), "spent_micros": None}
+        for limit, amount in amounts.items()
+    ]
+    if rows:
+        session.connection().execute(insert(HOLDS), rows)
+
+
+def holds_of(session: Session, ids: Sequence[str]) -> list[Row[Any]]:
+    """The holds of some decisions, by id and limit."""
+    found = select(HOLDS).order_by(_hold.decision_id, _hold.limit_name)
+    parts = (ids[first : first + _MOST_IDS] for first in range(0, len(ids), _MOST_IDS))
+    return [row for part in parts for row in session.execute(found.where(_hold.decision_id.in_(part)))]
+
+
+def spent_by(hold: Row[Any], succeeded: bool) -> int:
+    """What a hold has spent when its outcome is known."""
+    return int(hold.amount_micros if succeeded else hold.sure_micros)
+
+
+def settle_holds(session: Session, ids: Sequence[str], spend: Callable[[Row[Any]], int]) -> dict[str, int]:
+    """Settle the holds of some decisions, also if they were settled before.
+
+    Args:
+        session: of a writing transaction.
+        ids: of the decisions; those that hold nothing are passed over.
+        spend: what each hold has spent, micros.
+
+    Returns:
+        by limit, what could not be spent: beyond what was held, or freed before and taken by others since.
+    """
+    lock(session)
+    accounts: dict[str, dict[str, Account]] = {}
+    short: dict[str, int] = {}
+    settled = []
+    for hold in holds_of(session, ids):
+        if hold.campaign not in accounts:
+            accounts[hold.campaign] = read_accounts(session, hold.campaign)
+        asked = spend(hold)
+        spent = _post(accounts[hold.campaign][hold.limit_name], hold, asked)
+        if spent != hold.spent_micros:
+            settled.append({"decision": hold.decision_id, "limit": hold.limit_name, "spent": spent})
+        if spent < asked:
+            short[hold.limit_name] = short.get(hold.limit_name, 0) + asked - spent
+    if settled:
+        session.connection().execute(_SETTLE, settled)
+        save_accounts(session, [account for of in accounts.values() for account in of.values()])
+    return short
+
+
+def _post(account: Account, hold: Row[Any], wanted: int) -> int:
+    """Spend on one hold, within what it holds; settled before, within what is free as well."""
+    wanted = max(0, min(wanted, hold.amount_micros))
+    if hold.spent_micros is None:
+        account.give_back(hold.amount_micros, spent=wanted)
+        return wanted
+    more = min(wanted - hold.spent_micros, account.asked - account.held - account.spent)
+    more = max(more, min(0, wanted - hold.spent_micros))
+    account.give_back(0, spent=more)
+    return int(hold.spent_micros + more)
+
+
+def watched(session: Session, after: Place | None, now: datetime, most: int) -> dict[str, list[Row[Any]]]:
+    """Holds of single decisions that an outcome may still settle, or settle otherwise: open, or not yet due.
+
+    Args:
+        session: of any transaction.
+        after: begin behind this decision; None = at the first.
+        now: the time.
+        most: decisions.
+
+    Returns:
+        by decision, in the order in which they are due.
+    """
+    place = tuple_(_hold.due_at, _hold.decision_id)
+    query = select(_hold.due_at, _hold.decision_id).where(or_(_hold.spent_micros.is_(None), _hold.due_at > now))
+    if after is not None:
+        query = query.where(place > tuple_(literal(after.due_at, UtcTime), literal(after.decision_id)))
+    page = session.execute(query.where(_hold.due_at.is_not(None)).distinct().order_by(*place).limit(most))
+    ids = [row.decision_id for row in page]
+    found: dict[str, list[Row[Any]]] = {decision_id: [] for decision_id in ids}
+    for hold in holds_of(session, ids):
+        found[hold.decision_id].append(hold)
+    return found
+
+
+def sums_of(session: Session, campaign: str) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """By limit: the unused part of leases, what is held, what is spent."""
+    lent = select(_lease.limit_name, func.sum(_lease.granted_micros - _lease.used_micros))
+    held = select(_hold.limit_name, func.sum(_hold.amount_micros)).where(_hold.spent_micros.is_(None))
+    spent = select(_hold.limit_name, func.sum(_hold.spent_micros)).where(_hold.spent_micros.is_not(None))
+    questions = (
+        lent.where(_lease.campaign == campaign).group_by(_lease.limit_name),
+        held.where(_hold.campaign == campaign).group_by(_hold.limit_name),
+        spent.where(_hold.campaign == campaign).group_by(_hold.limit_name),
+    )
+    found = ({row[0]: int(row[1]) for row in session.execute(question)} for question in questions)
+    return next(found), next(found), next(found)
