@@ -2,12 +2,14 @@
 
 Vowpal Wabbit and MABWiser in the worlds `nbo` and `nbo-trees`, day by day without limits: the same log with its
 chances, the same customers, features (ψ), outcomes and delay as ours. They are told what each choice earned, scaled to
-[0, 1] by the largest and smallest possible profit. `--tune` tries, on seeds up to 99, four settings of every variant
-and of the baselines; `TUNED` holds the best of each. Ours has no setting to tune.
+[0, 1] by the largest and smallest possible profit; whether Vowpal Wabbit hears such costs, and learns, is printed.
+`--tune` tries eight settings of every variant and of the baselines, on seeds up to 99; `TUNED` holds the best of each.
+Ours has no setting to tune.
 """
 
 import argparse
 from dataclasses import replace
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -25,47 +27,61 @@ from sims.world import build
 Floats = NDArray[np.float64]
 
 FIRST_SEED: Final = 1000
-PER_DAY: Final = 300  # customers: of 1,500, Vowpal Wabbit decides and learns for ten seconds a run
+PER_DAY: Final = 1_500  # customers, as the worlds have; Vowpal Wabbit decides and learns for ten seconds a run
 TRIED_IN: Final = ("nbo", "nbo-trees")
 EARLY, LATE = slice(0, 5), slice(20, 25)  # days, all before the drift: has somebody learnt between them?
+_UNKNOWN: Final = (np.nan,) * 4  # of whom only the share of all days is counted
 
 _RATES: Final = (0.1, 0.5)  # learning rates; 2 was worse
+_PRODUCTS: Final = ("", " --interactions ssa")  # with the second, products of two features too
 _RANGE: Final = (
     "--cb_min_cost -1 --cb_max_cost 0"  # a cost is what was not earned; in [0, 1] new offers look free: worse
 )
+
+
+def _settings(*ways: str) -> tuple[str, ...]:
+    """Eight of a variant of Vowpal Wabbit."""
+    return tuple(f"{way} -l {rate} {_RANGE}{more}" for way, rate, more in product(ways, _RATES, _PRODUCTS))
+
+
 VOWPAL: Final = {
-    "VW squarecb": tuple(f"--squarecb --gamma_scale {g} -l {rate} {_RANGE}" for g in (100, 1000) for rate in _RATES),
-    "VW regcb": tuple(f"--regcbopt --mellowness {m} -l {rate} {_RANGE}" for m in (0.01, 0.0001) for rate in _RATES),
-    "VW bag": tuple(f"--bag 5{greedy} -l {rate} {_RANGE}" for greedy in ("", " --greedify") for rate in _RATES),
-    "VW ε-greedy": tuple(f"--epsilon {share} -l {rate} {_RANGE}" for share in (0.02, 0.005) for rate in _RATES),
+    "VW squarecb": _settings("--squarecb --gamma_scale 100", "--squarecb --gamma_scale 1000"),
+    "VW regcb": _settings("--regcbopt --mellowness 0.01", "--regcbopt --mellowness 0.0001"),
+    "VW bag": _settings("--bag 5", "--bag 5 --greedify"),
+    "VW ε-greedy": _settings("--epsilon 0.02", "--epsilon 0.005"),
 }
+_WIDTHS: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 3)  # standard errors
+_NARROW: Final = (0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 1)  # of rewards in [0, 1]
+_PARTS: Final = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)  # of the customers
 MABWISER: Final = {
-    "MABWiser LinTS": tuple(f"LinTS alpha={width}" for width in (0.01, 0.03, 0.1, 0.3)),
-    "MABWiser LinUCB": tuple(f"LinUCB alpha={width}" for width in (0.01, 0.03, 0.1, 0.3)),
-    "MABWiser LinGreedy": tuple(f"LinGreedy epsilon={share}" for share in (0.0, 0.005, 0.02, 0.05)),
+    "MABWiser LinTS": tuple(f"LinTS alpha={width}" for width in _NARROW),
+    "MABWiser LinUCB": tuple(f"LinUCB alpha={width}" for width in _NARROW),
+    "MABWiser LinGreedy": tuple(f"LinGreedy epsilon={share}" for share in _PARTS),
 }
 BASELINES: Final = {
-    "LinTS, log": ("0.1", "0.3", "1", "3"),
-    "LinUCB, log": ("0.1", "0.3", "1", "3"),
-    "ε-greedy, log": ("0.0", "0.005", "0.02", "0.05"),
+    "LinTS, log": tuple(map(str, _WIDTHS)),
+    "LinUCB, log": tuple(map(str, _WIDTHS)),
+    "ε-greedy, log": tuple(map(str, _PARTS)),
 }
 """Ours of the same kinds, in the learner's own unit: standard errors, or the share of customers."""
 
 GRID: Final = VOWPAL | MABWISER | BASELINES
 _BEST: Final = {
-    "VW squarecb": (1, 0),
-    "VW regcb": (2, 0),
-    "VW bag": (2, 2),
-    "VW ε-greedy": (3, 2),
-    "MABWiser LinTS": (0, 2),
-    "MABWiser LinUCB": (0, 1),
-    "MABWiser LinGreedy": (0, 1),
-    "LinTS, log": (0, 3),
-    "LinUCB, log": (0, 2),
-    "ε-greedy, log": (0, 1),
+    "VW squarecb": (4, 0),
+    "VW regcb": (0, 0),
+    "VW bag": (0, 4),
+    "VW ε-greedy": (7, 4),
+    "MABWiser LinTS": (2, 5),
+    "MABWiser LinUCB": (0, 3),
+    "MABWiser LinGreedy": (3, 2),
+    "LinTS, log": (5, 7),
+    "LinUCB, log": (0, 5),
+    "ε-greedy, log": (3, 2),
 }
 TUNED: Final = {world: {who: GRID[who][place[w]] for who, place in _BEST.items()} for w, world in enumerate(TRIED_IN)}
-"""The best of the grid in each world: seed 90, 300 customers a day."""
+"""The best of the grid: in `nbo` of all eight, on seeds 90 and 91, 1,500 customers a day; in `nbo-trees` of four,
+without products, on seed 90, 300 a day.
+"""
 
 
 def main() -> None:
@@ -87,12 +103,15 @@ def main() -> None:
 
 
 def shares(known: Known, who: str, settings: tuple[str, ...]) -> Floats:
-    """(settings, 3) per cent of the oracle: of all days, of the early ones and of the late ones before the drift."""
+    """(settings, 5) per cent of the oracle: of all days, of the early ones and of the late ones before the drift; then
+    the lowest and the highest cost that Vowpal Wabbit was told. NaN where there is no such figure.
+    """
     if who in BASELINES:
-        return np.array([[_baseline(known, who, setting), np.nan, np.nan] for setting in settings])
+        return np.array([[_baseline(known, who, setting), *_UNKNOWN] for setting in settings])
     job = job_of(known) | {"options": list(settings)}
     answer = elsewhere("vowpal.py", "play", **job) if who in VOWPAL else elsewhere("mabwiser_peer.py", **job)
-    return np.array([_earned(known, choice) for choice in answer["choice"]])
+    told = answer.get("told", np.full((len(settings), 2), np.nan))
+    return np.column_stack([[_earned(known, choice) for choice in answer["choice"]], told])
 
 
 def job_of(known: Known) -> dict[str, Any]:
@@ -107,7 +126,7 @@ def job_of(known: Known) -> dict[str, Any]:
     return {
         "customers": logged[shown].astype(np.float64),
         "arm": arm,
-        "cost": (high - known.log.outcome[shown] * money.net[arm] + money.fee[arm]) / (high - low),
+        "cost": (high - (known.log.outcome[shown] * money.net[arm] - money.fee[arm])) / (high - low),
         "chance": world.history.probability[shown, arm],
         "coming": psi[rows].astype(np.float64),
         "allowed": world.eligible[rows],
@@ -147,7 +166,7 @@ def _tried(about: Description, who: list[str], seeds: range) -> float:
         lambda: {name: np.mean([shares(k, name, GRID[name]) for k in worlds], axis=0) for name in who}
     )
     rows = [
-        (name, setting, *np.round(share, 2), "best" if share[0] == part[:, 0].max() else "")
+        (name, setting, *np.round(share[:3], 2), "best" if share[0] == part[:, 0].max() else "")
         for name, part in found.items()
         for setting, share in zip(GRID[name], part, strict=True)
     ]
@@ -156,31 +175,43 @@ def _tried(about: Description, who: list[str], seeds: range) -> float:
 
 
 def _compared(about: Description, who: list[str], seeds: range) -> float:
-    def played() -> dict[str, Floats]:
-        out: dict[str, list[Floats]] = {}
-        for seed in seeds:
-            known = Known(build(about, seed))
-            for name in ("allot", "logistic-ts", "uniform"):
-                share = 100.0 * oracle_share(known, LEARNERS[name](known))
-                out.setdefault(name, []).append(np.array([share, np.nan, np.nan]))
-            for name in who:
-                out.setdefault(name, []).append(shares(known, name, (TUNED[about.name][name],))[0])
-        return {name: np.array(part) for name, part in out.items()}
+    each, seconds = timed(lambda: [played(about, who, seed) for seed in seeds])
+    _told(about.name, {name: np.array([one[name] for one in each]) for name in each[0]}, seeds)
+    return seconds
 
-    found, seconds = timed(played)
+
+def played(about: Description, who: list[str], seed: int) -> dict[str, Floats]:
+    """`shares` (5,) of everybody with his best setting in the world of a seed, ours and chance among them."""
+    known = Known(build(about, seed))
+    own = {name: oracle_share(known, LEARNERS[name](known)) for name in ("allot", "logistic-ts", "uniform")}
+    out = {name: np.array([100.0 * share, *_UNKNOWN]) for name, share in own.items()}
+    return out | {name: shares(known, name, (TUNED[about.name][name],))[0] for name in who}
+
+
+def _told(world: str, found: dict[str, Floats], seeds: range) -> None:
+    """Shares (seeds, 5) of everybody, the best first, and what is to be known of Vowpal Wabbit."""
     own = found["allot"][:, 0]
     rows = [
         (
             name,
-            *np.round(part.mean(0), 1),
+            *np.round(part[:, :3].mean(0), 1),
             round(part[:, 0].min(), 1),
             difference(own, part[:, 0]) if name != "allot" else "",
         )
         for name, part in sorted(found.items(), key=lambda item: -item[1][:, 0].mean())
     ]
     columns = ("", "all days", "early", "late", "worst seed", "allot minus it, 95 %")
-    table(f"{about.name} without limits, {len(seeds)} seeds from {seeds.start}, % of the oracle", columns, rows)
-    return seconds
+    table(f"{world} without limits, {len(seeds)} seeds from {seeds.start}, % of the oracle", columns, rows)
+    say(*(checked(name, part) for name, part in found.items() if name in VOWPAL))
+
+
+def checked(name: str, part: Floats) -> str:
+    """Whether a variant of Vowpal Wabbit was told costs of its range, and whether it learnt; of `shares` (seeds, 5)."""
+    low, high = part[:, 3].min(), part[:, 4].max()
+    rise = difference(part[:, 2], part[:, 1])
+    costs = f"costs from {low:.2f} to {high:.2f}, {'in' if -1 <= low <= high <= 0 else 'OUT OF'} the declared [-1, 0]"
+    learns = "learns" if rise.above else "DOES NOT LEARN"
+    return f"{name}: {costs}; {learns}, {rise} points from days 1-5 to days 21-25"
 
 
 if __name__ == "__main__":

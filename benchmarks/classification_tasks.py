@@ -6,6 +6,7 @@ learner's share of right guesses is exact.
 
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit import Columns, Log
+from sims.learners import Learner
 
 Floats = NDArray[np.float64]
 
@@ -99,6 +101,19 @@ def made(data: Data, seed: int) -> Task:
 def windows(task: Task) -> NDArray[np.int64]:
     """(w + 1,) where each window of the customers to decide on ends, from 0; its outcomes are heard at its end."""
     return np.linspace(0, len(task.label), _WINDOWS + 1).astype(np.int64)
+
+
+def share_right(task: Task, learner: Learner, seed: int) -> float:
+    """Per cent of right guesses over all windows; a window's outcomes are heard at its end."""
+    r = np.random.default_rng((seed, 1))
+    right = 0.0
+    for window, (first, last) in enumerate(pairwise(windows(task))):
+        rows = np.arange(first, last)
+        arm = learner.scores(rows, r).argmax(1)
+        outcome = (arm == task.label[rows]).astype(np.float64)
+        learner.hear(rows, arm, outcome, window)
+        right += outcome.sum()
+    return 100.0 * right / len(task.label)
 
 
 def _nearest(

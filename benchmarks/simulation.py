@@ -57,7 +57,7 @@ def _speed(per_day: int, days: int) -> None:
         wall, used = time.perf_counter(), _children()
         runs = played(study, Path(folder), processes=2)
         wall, used = time.perf_counter() - wall, _children() - used
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for policy in ("allot", "oracle"):
         own = [run for run in runs if run.policy == policy]
         count, seconds = sum(int(run.decisions.sum()) for run in own), sum(float(run.seconds.sum()) for run in own)

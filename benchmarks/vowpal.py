@@ -57,12 +57,16 @@ def play(job: dict[str, np.ndarray]) -> dict[str, Any]:
     A job: `customers` (n, d), `arm`, `cost`, `chance` (n,) of a log, its actions all of k `offers`; `coming` (m, d),
     `allowed` (m, k) bool, `costs` (m, k) what each action would cost, of which that of the chosen one is heard; costs
     are in [0, 1]. `ends` (w + 1,) of the windows, `delay` from 1 windows; `seed`; `options` (v,) str. The answer:
-    `choice` (v, m).
+    `choice` (v, m); `told` (v, 2) the lowest and the highest cost that was told, in the range of the options.
+
+    Raises:
+        ValueError: a cost is outside the range that the options declare.
     """
     k, delay = int(job["offers"]), int(job["delay"])
     who, coming, costs = _lines(job["customers"]), _lines(job["coming"]), job["costs"]
     actions = [tuple(np.flatnonzero(row).tolist()) for row in job["allowed"]]
     choices = np.empty((len(job["options"]), len(coming)), np.int64)
+    told = []
     for choice, options in zip(choices, job["options"], strict=True):
         vw, r = Workspace(f"{ALWAYS} {options}"), np.random.default_rng(int(job["seed"]))
         shift = -1.0 if "--cb_max_cost 0" in options else 0.0
@@ -80,7 +84,16 @@ def play(job: dict[str, np.ndarray]) -> dict[str, Any]:
                 choice[i] = a = actions[i][place]
                 lessons.append(_lesson(coming[i], actions[i], a, costs[i, a] + shift, chance[place]))
             unheard.append(lessons)
-    return {"choice": choices}
+        told.append(_extremes([job["cost"], costs[np.arange(len(choice)), choice]], shift))
+    return {"choice": choices, "told": told}
+
+
+def _extremes(costs: Sequence[np.ndarray], shift: float) -> tuple[float, float]:
+    """The lowest and the highest of some costs, none of which may be outside [0, 1], moved by so much."""
+    every = np.concatenate(costs)
+    if not 0.0 <= every.min() <= every.max() <= 1.0:
+        raise ValueError(f"costs from {every.min()} to {every.max()} are not in [0, 1].")
+    return float(every.min() + shift), float(every.max() + shift)
 
 
 def _lines(customers: np.ndarray) -> list[str]:

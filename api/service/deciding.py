@@ -10,7 +10,7 @@ from functools import partial
 from typing import final
 
 import structlog
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from allot import LeaseLostError, WorkspaceError
 from api.service.state import Tenant
@@ -76,7 +76,7 @@ class Deciding:
             return await asyncio.to_thread(self._aside, decider, request, one)
         try:
             return await self._written(decider, request, one)
-        except WorkspaceError:
+        except (WorkspaceError, DBAPIError):
             self._away_until = time.monotonic() + _AWAY
             return await asyncio.to_thread(self._aside, decider, request, one)
 

@@ -24,6 +24,7 @@ from api.service.learning import Joining, learn_once
 from api.service.lifeline import end_with_parent
 from api.service.settling import SettlingBudgets
 from api.service.webhooks import deliver_due
+from engine.serving.seal import seal
 from warehouse import Store, Workspace, open_store
 
 _IDLE_SECONDS = 0.25
@@ -47,6 +48,10 @@ def _deliver(_: Workspace, store: Store, now: datetime) -> Any:
     return deliver_due(store, now)
 
 
+def _seal(workspace: Workspace, store: Store, now: datetime) -> Any:
+    return seal(workspace, store, now=now)
+
+
 Work: TypeAlias = tuple[Mapping[str, Kind], tuple[Every, ...]]
 
 LANES: Mapping[str, Work] = {
@@ -55,6 +60,7 @@ LANES: Mapping[str, Work] = {
     "delivering": ({}, (Every("delivery", 1.0, _deliver),)),
     "learning": ({}, (Every("joining", 5.0, Joining()), Every("learning", 2.0, learn_once))),
     "settling": ({}, (Every("budgets", 1.0, SettlingBudgets()),)),
+    "sealing": ({}, (Every("single decisions", 60.0, _seal),)),
 }
 """What each lane does: jobs of some kinds, and chores."""
 

@@ -39,7 +39,7 @@ class Asked:
 
 
 def from_features(workspace: Workspace, store: Store, snapshot: Snapshot, asked: Asked) -> Customer:
-    """A customer of the release's audience, with the request's features; about a tenth of a second.
+    """A customer of the release's audience, with the request's features; about a fifth of a second.
 
     Raises:
         NotFoundError: the campaign's audience leaves them out.

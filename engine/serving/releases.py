@@ -50,7 +50,7 @@ class Releases:
         return None if found is None else found.decider
 
     def open(self, campaign: str) -> Decider:
-        """The decider of a campaign; reading a release takes a second per 100,000 customers or so.
+        """The decider of a campaign; reading a release takes a second or more.
 
         Raises:
             NotFoundError: nothing of the campaign was released.

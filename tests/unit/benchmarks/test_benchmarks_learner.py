@@ -99,6 +99,12 @@ def test_a_lesson_names_the_cost_and_the_chance_of_the_action_that_was_taken(scr
     assert script._question(line, (1, 3)).splitlines() == [line, "|a 1", "|a 3"]
 
 
+def test_costs_outside_the_declared_range_are_refused(script: ModuleType) -> None:
+    assert script._extremes([np.array([0.0, 0.5]), np.array([0.9])], -1.0) == pytest.approx((-1.0, -0.1))
+    with pytest.raises(ValueError, match="are not in"):
+        script._extremes([np.array([0.0]), np.array([1.5])], 0.0)
+
+
 @pytest.mark.parametrize(
     ("package", "script", "options"),
     [
