@@ -10,8 +10,20 @@ from typing import Annotated
 import typer
 
 from allot import AllotError, CampaignError, DataError, WorkspaceError, __version__
-from api import backups, console, deciding, evaluating, experiments, keys, remote, serving, simulating, tables
-from api.options import HOME, AsOf, Format, Home, Learnable, Output, answer, open_workspace, read_moment
+from api import (
+    backups,
+    console,
+    deciding,
+    evaluating,
+    experiments,
+    keys,
+    releasing,
+    remote,
+    serving,
+    simulating,
+    tables,
+)
+from api.options import HOME, AsOf, Format, Home, Learnable, Output, answer, open_workspace, read_moment, who
 from api.start import INTERRUPTED, tell_interrupted, wants_json
 
 app = typer.Typer(
@@ -172,7 +184,8 @@ def allocate(
         else:
             from engine.allocate import allocate as use_case
 
-            document = use_case(opened, read, now=datetime.now(UTC), again=again, reporter=report)
+            now, by = datetime.now(UTC), who()
+            document = use_case(opened, read, now=now, by=by, again=again, reporter=report)
             show = tables.allocated
     answer(document, output, show)
 
@@ -194,6 +207,10 @@ def _check_allocate(
     if changes is not None and not what_if:
         what = "--changes needs --what-if: only a scenario changes anything."
         raise CampaignError(what, where=where, remedy="Add --what-if, such as --what-if budget=-20%.")
+
+
+app.command()(releasing.approve)
+app.command()(releasing.release)
 
 
 @app.command()

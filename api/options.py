@@ -1,5 +1,7 @@
 """What all commands share: the options that say where and how, the workspace they open, how an answer is printed."""
 
+import getpass
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -48,6 +50,14 @@ def open_workspace(home: Path) -> "Workspace":
     from warehouse import Workspace
 
     return Workspace.open(home)
+
+
+def who() -> str:
+    """Who runs the command, for the record: the name that is logged in, or the number where there is none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def read_moment(text: str | None, option: str = "--as-of") -> datetime:

@@ -89,9 +89,23 @@ def _succeeded(d: Document) -> None:
     say(f"Model {d['prior']} with {d['posterior']}. Next: allot allocate CAMPAIGN.toml", page)
 
 
+_WAITING = {
+    "draft": "it does not count until somebody else approves it. Next: allot approve {allocation_id} --by NAME.",
+    "approved": "it does not count until it is released. Next: allot release {allocation_id}.",
+}
+
+
+def handled(d: Document) -> None:
+    """An allocation that was approved or released."""
+    said = _WAITING.get(d["status"], "its decisions count from now on.").format(**d)
+    say(f"{d['allocation_id']} is {d['status']}: {said}", f"Decisions: {safe(d['decisions'])}")
+
+
 def allocated(d: Document) -> None:
     """The plan: what it is planned to earn and cost, and every limit."""
-    if d["status"] != "released":
+    if d["status"] in _WAITING:
+        say(f"[bold]{d['status'].capitalize()}[/]: {_WAITING[d['status']].format(**d)}")
+    elif d["status"] != "released":
         say(
             f"[bold red]Not released[/] ({d['status']}): no draw kept {safe(', '.join(d['breached']))}.",
             "Widen these limits, or set exploration.temperature = 0 for the deterministic optimum.",
@@ -99,7 +113,7 @@ def allocated(d: Document) -> None:
     say(
         f"[bold]{d['chosen']:,}[/] of {d['audience']:,} customers get an offer; {d['no_offer']:,} get none, "
         f"{d['no_eligible']:,} have no eligible offer, {d['held_out']:,} are held out.",
-        f"Planned {d['campaign']['objective']} {number(d['planned_value'])} at an expected cost of "
+        f"Planned {d['campaign']['objective']} {number(d['planned_value'])}{_perhaps(d)} at an expected cost of "
         f"{number(d['planned_cost'])}.",
     )
     if d.get("cost_of_chance") is not None:
@@ -120,6 +134,12 @@ def allocated(d: Document) -> None:
         f"{stages}; peak memory {d['peak_memory_mb']:,.0f} MB.",
         f"Allocation {d['allocation_id']}: {safe(d['decisions'])}",
     )
+
+
+def _perhaps(d: Document) -> str:
+    """Between what it may come out, four times of five; of an allocation that says so."""
+    x = d.get("planned_range")
+    return "" if x is None else f" (between {number(x['p10'])} and {number(x['p90'])} four times of five)"
 
 
 def cost_of_chance(d: Document) -> str:

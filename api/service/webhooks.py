@@ -17,7 +17,7 @@ from allot import DataError
 from warehouse import Delivery, Releases, Store, Webhook
 
 MOST_ATTEMPTS = 12
-"""Then a delivery is dead: with pauses of 5 s that double up to an hour, after some six hours."""
+"""Then a delivery is dead: with pauses of 5 s that double up to an hour, after some three hours."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
 _TIMEOUT_SECONDS = 10.0

@@ -7,27 +7,32 @@ other; one what only reads, however long; one speaks to receivers, however slow 
 import argparse
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeAlias, final
+from typing import Any, Self, TypeAlias, final
 
 import structlog
 
 from allot import AllotError, LockedError
+from api.service import logs
 from api.service.jobs import LEASE, Clock, Kind, Runner
 from api.service.kinds import READING, WRITING
 from api.service.learning import Joining, learn_once
 from api.service.lifeline import end_with_parent
+from api.service.settings import read_settings
 from api.service.settling import SettlingBudgets
 from api.service.webhooks import deliver_due
 from engine.serving.seal import seal
-from warehouse import Store, Workspace, open_store
+from warehouse import Store, Workspace, open_store, tenant_names, tenant_workspace
+from warehouse.home import MAIN
 
-_IDLE_SECONDS = 0.25
+_IDLE_SECONDS = 0.5
+_TENANTS_SECONDS = 5.0
 _NOTICE_SECONDS = 0.5  # a signal that another thread was given is noticed when the main thread next wakes
 _log = structlog.get_logger()
 
@@ -67,46 +72,48 @@ LANES: Mapping[str, Work] = {
 
 @final
 class Lane(threading.Thread):
-    """One thread: the jobs of some kinds of every tenant, and chores when they are due."""
+    """One thread: the jobs of some kinds of every tenant, and chores when they are due.
 
-    def __init__(
-        self,
-        name: str,
-        tenants: Sequence[tuple[Workspace, Store]],
-        work: Work,
-        *,
-        now: Clock,
-        lease: timedelta,
-        stopping: threading.Event,
-    ) -> None:
+    Args:
+        name: of the worker and the lane.
+        work: kinds of jobs, and chores.
+        now: the clock.
+        lease: how long the lane may be silent about a job.
+        stopping: ends it.
+    """
+
+    def __init__(self, name: str, work: Work, *, now: Clock, lease: timedelta, stopping: threading.Event) -> None:
         super().__init__(name=name)
-        kinds, self._chores = work
-        self._has_jobs = bool(kinds)
-        self._tenants = tenants
-        self._now, self._stopping = now, stopping
-        self._runners = [Runner(w, s, name, kinds, now=now, lease=lease, stopping=stopping) for w, s in tenants]
-        self._due = {(each.name, place): 0.0 for each in self._chores for place in range(len(tenants))}
+        self._kinds, self._chores = work
+        self._now, self._lease, self._stopping = now, lease, stopping
+        self._tenants: list[tuple[Workspace, Store, Runner]] = []
+        self._due: dict[tuple[str, Path], float] = {}
+
+    def add(self, workspace: Workspace, store: Store) -> None:
+        """Work for a tenant, too, from its next turn on."""
+        runner = Runner(
+            workspace, store, self.name, self._kinds, now=self._now, lease=self._lease, stopping=self._stopping
+        )
+        self._tenants.append((workspace, store, runner))
 
     def run(self) -> None:
         """Until told to stop."""
         while not self._stopping.is_set():
-            try:
-                busy = [self._turn(place) for place in range(len(self._tenants))]
-            except AllotError as error:  # the database is gone or busy: it is asked again in a moment
-                _log.error("lane waits", lane=self.name, error=str(error))
-                busy = []
-                self._stopping.wait(1.0)
+            busy = [self._turn(*tenant) for tenant in tuple(self._tenants)]
             if not any(busy):
                 self._stopping.wait(_IDLE_SECONDS)
 
-    def _turn(self, place: int) -> bool:
-        """Look after one tenant once; whether there was a job."""
-        workspace, store = self._tenants[place]
+    def _turn(self, workspace: Workspace, store: Store, runner: Runner) -> bool:
+        """Look after one tenant once; whether there was a job. One whose database is gone holds up no other."""
         for each in self._chores:
-            if time.monotonic() >= self._due[each.name, place] and not self._stopping.is_set():
+            if time.monotonic() >= self._due.get((each.name, workspace.root), 0.0) and not self._stopping.is_set():
                 self._look_after(each, workspace, store)
-                self._due[each.name, place] = time.monotonic() + each.seconds
-        return self._has_jobs and self._runners[place].run_next() is not None
+                self._due[each.name, workspace.root] = time.monotonic() + each.seconds
+        try:
+            return bool(self._kinds) and runner.run_next() is not None
+        except AllotError as error:
+            _log.error("jobs cannot be looked for", lane=self.name, workspace=str(workspace.root), error=str(error))
+            return False
 
     def _look_after(self, each: Every, workspace: Workspace, store: Store) -> None:
         try:
@@ -142,22 +149,57 @@ def run(
     Raises:
         WorkspaceError: the home or one of its tenants cannot be opened.
     """
-    workspaces = [Workspace.open(home), *map(Workspace.open, sorted((home / "tenants").glob("*")))]
-    tenants = [(workspace, open_store(workspace)) for workspace in workspaces]
     name = f"worker-{slot}-{os.getpid()}"
-    threads = [
-        Lane(f"{name}-{lane}", tenants, work, now=now, lease=lease, stopping=stopping) for lane, work in lanes.items()
-    ]
-    for lane in threads:
-        lane.start()
-    _log.info("worker begins", worker=name, tenants=len(tenants))
-    while not stopping.wait(_NOTICE_SECONDS):
-        pass
-    for lane in threads:
-        lane.join()
-    for _, store in tenants:
-        store.close()
+    threads = [Lane(f"{name}-{lane}", work, now=now, lease=lease, stopping=stopping) for lane, work in lanes.items()]
+    with _Tenants(Workspace.open(home), threads) as tenants:
+        tenants.look()
+        for lane in threads:
+            lane.start()
+        _log.info("worker begins", worker=name)
+        looked = time.monotonic()
+        while not stopping.wait(_NOTICE_SECONDS):
+            if time.monotonic() >= looked + _TENANTS_SECONDS:
+                tenants.look()
+                looked = time.monotonic()
+        for lane in threads:
+            lane.join()
     _log.info("worker ends", worker=name)
+
+
+@final
+class _Tenants:
+    """The tenants of a home, each opened once and given to every lane; those that are made meanwhile as well."""
+
+    def __init__(self, home: Workspace, lanes: Sequence[Lane]) -> None:
+        self._home, self._lanes = home, lanes
+        self._open: dict[str, Store] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for store in self._open.values():
+            store.close()
+
+    def look(self) -> None:
+        """Open those that are new. One that cannot be opened is tried again, unless it is the home itself.
+
+        Raises:
+            WorkspaceError: the home cannot be opened.
+        """
+        for name in tenant_names(self._home):
+            if name in self._open:
+                continue
+            try:
+                workspace = tenant_workspace(self._home, name)
+                store = self._open[name] = open_store(workspace)
+            except AllotError as error:
+                if name == MAIN:
+                    raise
+                _log.error("tenant cannot be opened", tenant=name, error=str(error))
+                continue
+            for lane in self._lanes:
+                lane.add(workspace, store)
 
 
 def main() -> None:
@@ -170,7 +212,12 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     end_with_parent()
-    run(given.workspace, given.slot, stopping=stopping, now=lambda: datetime.now(UTC))
+    try:
+        logs.configure(read_settings().log_level)
+        run(given.workspace, given.slot, stopping=stopping, now=lambda: datetime.now(UTC))
+    except AllotError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from warehouse import Jobs, open_store
+from warehouse import Jobs, make_tenant, open_store, tenant_workspace
 
 PATIENCE_SECONDS = 30.0
 WORKER = """
@@ -75,6 +75,19 @@ def test_another_worker_goes_on_with_the_job_of_one_that_fell_silent(database, p
             for process in filter(None, (first, second)):
                 process.kill()
                 process.wait()
+
+
+def test_a_tenant_that_is_made_while_the_worker_runs_is_worked_for(database):
+    with open_store(database):
+        worker = start(database.root, 1)
+        try:
+            make_tenant(database, "north")
+            with open_store(tenant_workspace(database, "north")) as north:
+                Jobs(north).submit("job-1", "work", {}, key=None, by="ada", now=datetime.now(UTC))
+                until(lambda: Jobs(north).get("job-1").state == "done")
+        finally:
+            worker.kill()
+            worker.wait()
 
 
 def test_a_worker_that_is_told_to_stop_ends_in_order_and_its_job_waits_for_the_next(database):
