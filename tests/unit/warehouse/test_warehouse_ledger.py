@@ -1,5 +1,6 @@
 """Budgets: nobody takes more than a cap leaves, and what nobody uses anybody may take."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -249,6 +250,21 @@ def test_a_frozen_budget_lends_nothing_and_keeps_what_is_held(ledger, other, sto
     assert room(ledger, store)["budget"] == 60
     with pytest.raises(NotFoundError):
         ledger.freeze("autumn")
+
+
+def test_a_freeze_reaches_also_the_lease_that_a_transaction_is_using(ledger, store, clock):
+    owner = Ledger(store, worker="owner", clock=clock)
+    room(ledger, store)
+    with ThreadPoolExecutor(1) as elsewhere:
+        with store.transaction() as session:
+            assert ledger.room(session, "spring", NEED)["budget"] > 0
+            frozen = elsewhere.submit(owner.freeze, "spring")  # PostgreSQL passes the lease over, SQLite waits for us
+            ledger.hold(session, "spring", "d1", {"budget": 1})
+            if store.dialect == "postgresql":
+                frozen.result(10)
+        frozen.result(10)
+    assert room(ledger, store) == {"budget": 0, "letters": 0}
+    assert all(x.right for x in ledger.recount("spring"))
 
 
 def test_a_batch_is_set_aside_once_and_leaves_what_it_does_not_use(ledger, store):
