@@ -12,6 +12,7 @@ import typer
 from allot import AllotError, CampaignError, DataError, WorkspaceError, __version__
 from api import (
     backups,
+    budgets,
     console,
     deciding,
     evaluating,
@@ -256,6 +257,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(keys.tenants_app, name="tenants")
 app.command()(backups.backup)
 app.command()(backups.restore)
+app.add_typer(budgets.app, name="budget")
 
 
 @app.command()

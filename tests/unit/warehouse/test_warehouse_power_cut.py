@@ -14,6 +14,7 @@ from warehouse.database import in_file
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 BATCH = 5
 BLOB = 60_000
+CHECKPOINT_PAGES = 500  # few, so that a short run has several checkpoints
 
 
 def events(name):
@@ -24,6 +25,23 @@ def events(name):
 
 def blob(name):
     return random.Random(name).randbytes(BLOB)
+
+
+def with_pragmas(monkeypatch, *pragmas):
+    """Every connection says these after what it always says."""
+    settle = warehouse.fresh.settle
+
+    def more(connection):
+        settle(connection)
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+
+    monkeypatch.setattr("warehouse.database.settle", more)
+
+
+@pytest.fixture(autouse=True)
+def many_checkpoints(monkeypatch):
+    with_pragmas(monkeypatch, f"wal_autocheckpoint={CHECKPOINT_PAGES}")
 
 
 def record(path, rounds):
@@ -100,13 +118,7 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path):
 
 
 def test_with_weaker_syncs_the_same_cuts_lose_acknowledged_events(tmp_path, monkeypatch):
-    settle = warehouse.fresh.settle
-
-    def weaker(connection):
-        settle(connection)
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    monkeypatch.setattr("warehouse.database.settle", weaker)
+    with_pragmas(monkeypatch, "synchronous=NORMAL", f"wal_autocheckpoint={CHECKPOINT_PAGES}")
     seen, _ = promises_broken(tmp_path, rounds=40, moments=20, seed=1)
     assert sum(any(line.startswith("lost") for line in found) for found in seen) >= 5
     assert not any(line.startswith(("damaged", "half")) for found in seen for line in found)

@@ -1,0 +1,50 @@
+"""`allot budget`: what is left, and a stop that holds for whoever draws on it."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from allot import NotFoundError
+from api.cli import app
+from warehouse import Ledger
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def allot(database):
+    def run(*words):
+        done = CliRunner().invoke(app, ["budget", *words, "--workspace", str(database.root), "--output", "json"])
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return json.loads(done.stdout)
+
+    return run
+
+
+def test_a_frozen_budget_gives_nothing_until_it_is_thawed(allot, store):
+    ledger = Ledger(store, worker="web", clock=lambda: NOW)
+    ledger.open("spring", {"spend": 5_000_000, "letters": 3_000_000})
+
+    def room():
+        with store.transaction() as session:
+            return ledger.room(session, "spring", {"spend": 1_000_000, "letters": 1_000_000})
+
+    assert all(left > 0 for left in room().values())
+    frozen = allot("freeze", "spring")
+    assert [(b["limit"], b["cap"], b["frozen"]) for b in frozen["budgets"]] == [
+        ("letters", 3_000_000, True),
+        ("spend", 5_000_000, True),
+    ]
+    assert set(room().values()) <= {0}
+    assert allot("show", "spring")["budgets"][0]["frozen"] is True
+    assert allot("thaw", "spring")["budgets"][0]["frozen"] is False
+    assert all(left > 0 for left in room().values())
+
+
+@pytest.mark.parametrize("word", ["show", "freeze", "thaw"])
+def test_a_campaign_without_budgets_is_said_to_have_none(allot, word):
+    with pytest.raises(NotFoundError):
+        allot(word, "autumn")
