@@ -19,6 +19,9 @@ OBJECTIVES: tuple[Objective, ...] = ("profit", "value", "conversions", "incremen
 Approval: TypeAlias = Literal["none", "second_person"]
 APPROVALS: tuple[Approval, ...] = ("none", "second_person")
 
+Aggregation: TypeAlias = Literal["first", "latest", "sum", "max"]
+AGGREGATIONS: tuple[Aggregation, ...] = ("first", "latest", "sum", "max")
+
 _LONGEST = 36_500  # days; beyond a hundred years the calendar ends before the arithmetic does
 
 
@@ -107,6 +110,7 @@ class Campaign:
     contact: ContactPolicy
     approval: Approval = "none"
     single_decisions: SingleDecisions | None = None
+    aggregation: Aggregation = "latest"
 
     def to_document(self) -> dict[str, Any]:
         """The document again, every default written out; `read_campaign` takes it back."""
@@ -120,6 +124,7 @@ class Campaign:
             "rules": [{"name": r.name, "reason": r.reason, "predicate": r.predicate} for r in self.rules],
             "contact": asdict(self.contact),
             **({} if self.approval == "none" else {"approval": self.approval}),  # as before there was such a field
+            **({} if self.aggregation == "latest" else {"feedback": {"aggregation": self.aggregation}}),
             **({} if self.single_decisions is None else {"single_decisions": _single_document(self.single_decisions)}),
         }
 
@@ -162,7 +167,7 @@ def read_campaign(document: Mapping[str, Any], *, where: str = "campaign") -> Ca
 
     Fields: name, as_of, seed, audience (a rule over customer columns, default "true"), objective, outside_margin,
     outcome_days, no_feedback, [exploration] temperature, share, holdout, [[limits]], [[shares]], [[rules]], [contact],
-    approval, [single_decisions] share, expected_per_day, until.
+    approval, [single_decisions] share, expected_per_day, until, [feedback] aggregation.
 
     Raises:
         CampaignError: with the field, its value and what was expected.
@@ -183,6 +188,7 @@ def read_campaign(document: Mapping[str, Any], *, where: str = "campaign") -> Ca
         contact=_contact(r.take("contact", {}), where),
         approval=cast(Approval, r.text("approval", "none", choices=APPROVALS)),
         single_decisions=_single(r.take("single_decisions", None), where),
+        aggregation=_aggregation(r.take("feedback", {}), where),
     )
     r.done()
     _check_single(campaign)
@@ -244,6 +250,13 @@ def _check_single(campaign: Campaign) -> None:
     if until is not None and until <= campaign.as_of:
         what = f"until = {until.isoformat()} is not after as_of."
         raise CampaignError(what, where="[single_decisions]", remedy="Give a later moment, or leave the line out.")
+
+
+def _aggregation(table: Any, where: str) -> Aggregation:
+    r = Reader(table, f"{where}, [feedback]")
+    out = cast(Aggregation, r.text("aggregation", "latest", choices=AGGREGATIONS))
+    r.done()
+    return out
 
 
 def _rule(table: Any) -> Rule:

@@ -1,21 +1,22 @@
 """What became of each decision: its events, brought to one outcome."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Select, select, type_coerce
+from sqlalchemy import BigInteger, Select, String, Text, select, type_coerce
+from sqlmodel import Session, col
+from sqlmodel import select as sql_select
 
-from warehouse.feedback_log import JOINED
+from warehouse.feedback_log import JOINED, listed
+from warehouse.single_tables import SingleRow
 from warehouse.statements import statement
 from warehouse.store import Store
-from warehouse.tables import FeedbackRow
+from warehouse.tables import AllocationRow, CampaignRow, FeedbackRow
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LATEST = "latest"
-AGGREGATIONS = ("first", LATEST, "sum", "max")
 _LOG = FeedbackRow.__table__.c  # type: ignore[attr-defined]  # SQLModel makes it
 _AT_ONCE = 65_536  # rows
 
@@ -25,19 +26,18 @@ def outcomes(
     *,
     up_to: datetime | None = None,
     received_until: datetime | None = None,
-    counting: Mapping[str, str] | None = None,
 ) -> "pa.Table":
     """What is known of every decision: one row each.
 
-    Of a decision's events the `latest` counts, or the `first`, by `occurred_at`, ties by event id. With `sum`, rewards
-    add up; with `max`, the largest counts; then the outcome is 1 if any event's is, and the times are the latest ones.
+    Of a decision's events the latest counts, by `occurred_at`, ties by event id, unless its campaign says otherwise in
+    `[feedback] aggregation`: the `first`; or all, with the `sum` or the `max` of their rewards, the largest outcome and
+    the latest times.
 
     Args:
         store: the operational database.
         up_to: leave out events that occurred later; None takes all. It looks at `occurred_at`, so that the same events
             give the same answer whenever they arrived.
         received_until: leave out events that were received later: what was known at that time.
-        counting: allocation id -> first, latest, sum or max; `latest` where it says nothing.
 
     Returns:
         decision_id text, outcome int8, reward float64 (currency units), occurred_at and received_at timestamps in UTC;
@@ -53,7 +53,8 @@ def outcomes(
         query = query.where(_LOG.occurred_at <= up_to)
     if received_until is not None:
         query = query.where(_LOG.received_at <= received_until)
-    other = {source: how for source, how in (counting or {}).items() if how != LATEST}
+    with store.transaction(write=False) as session:
+        other = _counting(session)
     with duckdb.connect(":memory:", config={"threads": 2}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("events", _events(store, query))
@@ -62,6 +63,22 @@ def outcomes(
         sql = statement("outcomes.sql", {"events": "events", "counting": "counting"})
         found: pa.Table = connection.sql(sql).to_arrow_table()
     return found
+
+
+def _counting(session: Session) -> dict[str, str]:
+    """How events count of allocations, by their ids, and of single decisions, by theirs, where it is not the latest."""
+    campaign = (col(CampaignRow.name) == AllocationRow.campaign) & (
+        col(CampaignRow.digest) == AllocationRow.campaign_digest
+    )
+    says = type_coerce(CampaignRow.document, Text).contains('"aggregation":')
+    documents = sql_select(AllocationRow.allocation_id, CampaignRow.document).join(CampaignRow, campaign).where(says)
+    by_id = {of: document.get("feedback", {}).get("aggregation", LATEST) for of, document in session.exec(documents)}
+    other = {of: how for of, how in by_id.items() if how != LATEST}
+    if other:
+        released = col(SingleRow.release_id).in_(listed(session, other, String))
+        singles = sql_select(SingleRow.decision_id, SingleRow.release_id).where(released)
+        other |= {decision_id: other[release] for decision_id, release in session.exec(singles)}
+    return other
 
 
 def _events(store: Store, query: Select[Any]) -> "pa.Table":

@@ -14,7 +14,7 @@ from api.service import health
 from api.service.problems import Problem, pointer, problem_of, response_of
 from api.service.routes import allocations, catalogue, decisions, evaluations, feedback, simulations, webhooks
 from api.service.settings import Settings
-from api.service.shell import Shell
+from api.service.shell import Shell, note
 from api.service.state import Service
 from warehouse.home import MAIN
 
@@ -30,6 +30,7 @@ ROUTERS = (
 )
 """Each subject's routes. A path that is fixed stands before one with a parameter in its place."""
 
+_CAUSE = 500  # characters of what a library said, in the log
 _TITLES = {404: ("not-found", "There is no such thing"), 405: ("method", "This method is not taken here")}
 
 
@@ -77,7 +78,10 @@ async def _problem(request: Request, error: Any) -> Response:
 
 
 async def _ours(request: Request, error: Any) -> Response:
-    problem = problem_of(error) if isinstance(error, AllotError) else _internal()
+    problem = problem_of(error)
+    if problem.status >= 500:
+        note(request.scope, "error", str(error))
+        note(request.scope, "cause", repr(error.__cause__)[:_CAUSE])
     return _respond(request, problem)
 
 

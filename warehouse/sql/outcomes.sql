@@ -1,15 +1,16 @@
 -- What is known of every decision, from all its events; the order in which they came plays no part.
 -- grain: one row per decision_id; key: decision_id
 -- in: events(decision_id, event_id, outcome, reward_micros, occurred_at, received_at), times in microseconds
---     counting(source, aggregation): of allocations whose events do not count by the latest
+--     counting(source, aggregation): of allocations, and of single decisions, of which not the latest event counts
 WITH placed AS (
     SELECT
         e.*,
-        coalesce(c.aggregation, 'latest') AS aggregation,
+        coalesce(of_allocation.aggregation, of_single.aggregation, 'latest') AS aggregation,
         row_number() OVER (PARTITION BY decision_id ORDER BY occurred_at, event_id) AS place,
         row_number() OVER (PARTITION BY decision_id ORDER BY occurred_at DESC, event_id DESC) AS place_from_end
     FROM ${events} AS e
-    LEFT JOIN ${counting} AS c ON c.source = e.decision_id[:-18]
+    LEFT JOIN ${counting} AS of_allocation ON of_allocation.source = e.decision_id[:-18]
+    LEFT JOIN ${counting} AS of_single ON of_single.source = e.decision_id
 )
 SELECT
     decision_id,

@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
+import psycopg
 import pytest
 import uvicorn
 from fastapi import FastAPI
@@ -25,6 +28,7 @@ from api.service.roles import ROLES
 from api.service.settings import Settings
 from warehouse import Keys, Workspace
 
+SETTING = "ALLOT_DATABASE_URL"
 START = datetime(2026, 1, 5, tzinfo=UTC)
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
 OFFERS = (
@@ -55,16 +59,49 @@ class Running:
 
     def client(self, role: str | None = "admin") -> httpx.Client:
         headers = {} if role is None else {"Authorization": f"Bearer {self.keys[role]}"}
-        made = httpx.Client(
-            base_url=self.url, headers=headers, timeout=60.0, verify=False
-        )  # certificates take 100 ms to load
+        # certificates take 100 ms to load, and http needs none
+        made = httpx.Client(base_url=self.url, headers=headers, timeout=60.0, verify=False)
         self.clients.append(made)
         return made
 
 
+class Copies:
+    """The operational databases of copies of one workspace: files that are copied along, or databases of a server."""
+
+    def __init__(self, server: str | None) -> None:
+        self._server = None if server is None else urlsplit(server)
+        self._numbers = count()
+
+    @contextmanager
+    def database(self) -> Iterator[None]:
+        """A copy of the first database that was made, in the environment for as long as the block lasts."""
+        with pytest.MonkeyPatch.context() as patch:
+            if self._server is None:
+                patch.delenv(SETTING, raising=False)
+                yield
+                return
+            number = next(self._numbers)
+            copied = "" if number == 0 else " TEMPLATE service_0"
+            with psycopg.connect(self._server.geturl(), autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE service_{number}{copied}")
+            patch.setenv(SETTING, urlunsplit(self._server._replace(path=f"/service_{number}")))
+            yield
+
+
+@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)])
+def copies(request: pytest.FixtureRequest) -> Copies:
+    """Every test of the service on SQLite, and in the long runs also on PostgreSQL."""
+    return Copies(request.getfixturevalue("postgres") if request.param == "postgresql" else None)
+
+
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(copies: Copies, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with data, a model and one released allocation; take a copy."""
+    with copies.database():
+        return _train(tmp_path_factory)
+
+
+def _train(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from engine.allocate import allocate
     from engine.campaign import read_campaign
     from engine.train import train
@@ -72,8 +109,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     files, root = tmp_path_factory.mktemp("service-files"), tmp_path_factory.mktemp("service") / "workspace"
     _write_files(files)
-    init(root)
+    root.mkdir()
     (root / "workspace.toml").write_text('format = 1\nhouse_key = "0123456789abcdef"\n')  # the same holdout always
+    init(root)
     workspace = Workspace.open(root)
     load(workspace, {name: files / f"{name}.csv" for name in ("customers", "offers", "exposures")})
     train(workspace, as_of=NOW, outcome_days=30.0, seed=0)
@@ -82,9 +120,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(trained: Path, tmp_path: Path) -> Path:
+def home(copies: Copies, trained: Path, tmp_path: Path) -> Iterator[Path]:
     """A copy of the trained workspace, to be used up."""
-    return Path(shutil.copytree(trained, tmp_path / "home"))
+    with copies.database():
+        yield Path(shutil.copytree(trained, tmp_path / "home"))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from engine.learn import learn
-from warehouse import Workspace, feedback_items, make_store, open_store, outcomes, read_decisions, take_feedback
+from warehouse import Workspace, feedback_items, open_store, outcomes, read_decisions, take_feedback
 
 LEARNT_AT = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -53,10 +53,14 @@ def folded(workspace: Workspace) -> tuple:
     return model.blob, model.watermark
 
 
+def copied(trained: Path, folder: Path) -> Workspace:
+    """A copy of the trained workspace."""
+    return Workspace.open(Path(shutil.copytree(trained, folder)))
+
+
 def clean_fold(trained: Path, folder: Path, events: list[dict]) -> tuple:
     """The same of a workspace that got every event once, in order, and learnt once."""
-    workspace = Workspace.open(Path(shutil.copytree(trained, folder)))
-    make_store(workspace)
+    workspace = copied(trained, folder)
     ordered = sorted(events, key=lambda one: one["event_id"])
     with open_store(workspace) as store:
         take_feedback(store, feedback_items(ordered), lambda ids: set(ids), received_at=LEARNT_AT)

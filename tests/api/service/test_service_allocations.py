@@ -165,7 +165,8 @@ def test_without_release_an_allocation_waits_and_then_replaces_the_one_before(se
     assert second["status"] == "approved"
     status = lambda found: client.get(f"/v1/allocations/{found['id']}").json()["status"]  # noqa: E731
     assert status(first) == "released"
-    client.post(f"/v1/allocations/{second['id']}/release")
+    released = client.post(f"/v1/allocations/{second['id']}/release")
+    assert released.status_code == 200, released.text
     assert (status(first), status(second)) == ("superseded", "released")
 
 

@@ -4,6 +4,8 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,3 +149,44 @@ def test_without_a_key_the_service_is_not_asked(allot: Callable[..., Any], monke
     monkeypatch.delenv(remote.KEY)
     with pytest.raises(AccessError, match=remote.KEY):
         allot("decide", "spring", "c002")
+
+
+@pytest.fixture
+def worker(service: "Running") -> Iterator[None]:
+    """A worker beside the service, in a thread."""
+    from api.service.worker import run
+
+    stopping = threading.Event()
+    run_it = partial(run, service.home, 0, stopping=stopping, now=lambda: datetime.now(UTC))
+    thread = threading.Thread(target=run_it, daemon=True)
+    thread.start()
+    yield
+    stopping.set()
+    thread.join(30.0)
+
+
+@pytest.mark.usefixtures("worker")
+def test_the_whole_way_by_the_command_line_of_another_machine(
+    allot: Callable[..., Any], client: Client, tmp_path: Path
+) -> None:
+    campaign = tmp_path / "autumn.toml"
+    campaign.write_text(
+        'name = "autumn"\nas_of = 2026-04-03T00:00:00Z\noutcome_days = 14\n[exploration]\nshare = 0.2\n'
+    )
+    allocated = allot("allocate", campaign)
+    assert allocated["status"] == "released"
+    assert allocated["chosen"] + allocated["no_offer"] + allocated["no_eligible"] + allocated["held_out"] == 400
+    why = allot("explain", "c007")
+    assert why["customer_id"] == "c007"
+    assert why["allocation_id"] == allocated["allocation_id"]
+    made = [d["decision_id"] for d in client.decisions(allocated["allocation_id"])]
+    assert len(made) == 400
+    outcome = {"reward": 0.0, "occurred_at": "2026-04-05T00:00:00Z"}
+    told = [{"event_id": f"e{i}", "decision_id": d, "outcome": i % 2, **outcome} for i, d in enumerate(made)]
+    assert client.feedback(told)["accepted"] == 400
+    judged = allot("evaluate", "--allocation", allocated["allocation_id"], "--as-of", "2036-06-01")
+    assert judged["verdict"] in ("supported", "insufficient", "invalid")
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text('name = "wrong"\nas_of = 2026-04-03T00:00:00Z\naudience = "aeg > 3"\n')
+    with pytest.raises(RuleError, match="aeg"):
+        allot("allocate", wrong)

@@ -114,7 +114,7 @@ def test_a_key_of_another_tenant_finds_nothing_of_ours(service: "Running", calle
 
 
 @pytest.fixture(scope="session")
-def shared(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def shared(copies: Any, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One service for all the generated cases."""
     import shutil
 
@@ -122,9 +122,12 @@ def shared(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     from api.service.settings import Settings
 
-    home = Path(shutil.copytree(trained, tmp_path_factory.mktemp("generated") / "home"))
-    with serving(Settings(home=home, port=0)) as running:
-        yield running
+    with copies.database():
+        home = Path(shutil.copytree(trained, tmp_path_factory.mktemp("generated") / "home"))
+        started = serving(Settings(home=home, port=0))
+        running = started.__enter__()
+    yield running
+    started.__exit__(None, None, None)
 
 
 def _try(case: Any, running: "Running") -> None:

@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from allot import DataError
-from warehouse import feedback_items, outcomes, read_feedback, take_feedback
+from warehouse import StoredAllocation, feedback_items, outcomes, read_feedback, take_feedback
 from warehouse.dead_letters import dead_letters
 from warehouse.feedback import rejoin
 from warehouse.feedback_records import parse_item
+from warehouse.single_tables import SingleRow
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -124,6 +125,41 @@ def test_a_waiting_event_joins_when_its_decision_becomes_known(store):
         "A-1": 2.5,
         "B-1": 7.0,
     }
+
+
+def counted(store, aggregation):
+    """An allocation whose campaign counts events in some way; returns the id of one of its decisions."""
+    document = {} if aggregation == "latest" else {"feedback": {"aggregation": aggregation}}
+    name = f"alloc-{aggregation}"
+    store.put_campaign(aggregation, document, digest="d", at=NOW)
+    store.put_allocation(StoredAllocation(name, aggregation, "d", "released", NOW, {}, {}, NOW))
+    return f"{name}-{7:016x}"
+
+
+WAYS = {"latest": (0, 4.0, 3), "first": (1, 1.5, 1), "sum": (1, 8.0, 3), "max": (1, 4.0, 3)}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_a_campaign_says_how_several_events_of_a_decision_count(store, order):
+    ids = {way: counted(store, way) for way in WAYS}
+    said = [(1, 1.5, "2026-02-01"), (0, 2.5, "2026-02-02"), (0, 4.0, "2026-02-03")]
+    for place in order:
+        outcome, reward, at = said[place]
+        records = [event(f"{way}{place}", name, outcome, reward, at) for way, name in ids.items()]
+        take(store, *records, decisions=set)
+    found = {row["decision_id"]: row for row in outcomes(store).to_pylist()}
+    for way, (outcome, reward, day) in WAYS.items():
+        row = found[ids[way]]
+        assert (row["outcome"], row["reward"], row["occurred_at"].day) == (outcome, reward, day), way
+
+
+def test_single_decisions_count_as_their_campaign_says(store):
+    source = counted(store, "sum")[:-17]
+    with store.transaction() as session:
+        facts = {"campaign": "sum", "release_id": source, "customer_id": "c", "customer_key": 1, "decided_at": NOW}
+        session.add(SingleRow(decision_id="one", digest="d", prior="p", posterior="q", answer={}, numbers=b"", **facts))
+    take(store, event("a", "one", reward=1.0), event("b", "one", reward=2.0), event("c", "two"), decisions=set)
+    assert outcomes(store)["reward"].to_pylist() == [3.0, 2.5]
 
 
 BAD = [
