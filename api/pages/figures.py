@@ -19,6 +19,8 @@ UNIT: Final = {"count": "contact", "cost": "money unit of cost", "value": "unit 
 STATUS: Final = {
     "headroom_too_small": "Draws broke a limit too often. Give that limit more room.",
     "infeasible": "No plan keeps all limits. Relax one of them.",
+    "draft": "It waits for a second person to approve it.",
+    "approved": "It may be released, and has not been yet.",
 }
 
 

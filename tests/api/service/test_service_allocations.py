@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import io
 import json
+import shutil
 import sqlite3
 import threading
 import time
@@ -16,6 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from api.service.worker import run
+from engine.train import train
+from warehouse import Workspace, make_store
 
 PATIENCE_SECONDS = 60.0
 CAMPAIGN = {
@@ -26,6 +29,23 @@ CAMPAIGN = {
     "exploration": {"share": 0.2, "holdout": 0.05},
     "limits": [{"name": "budget", "measure": "cost", "maximum": 60.0}],
 }
+
+
+@pytest.fixture
+def home(request, trained, tmp_path, monkeypatch) -> Path:
+    """A copy of the trained workspace; where PostgreSQL is asked for, with its tables there."""
+    root = Path(shutil.copytree(trained, tmp_path / "home"))
+    if getattr(request, "param", "sqlite") == "postgresql":
+        monkeypatch.setenv("ALLOT_DATABASE_URL", request.getfixturevalue("postgres"))
+        key = hashlib.sha256(request.node.name.encode()).hexdigest()[:16]  # names the schema: each test has its own
+        (root / "workspace.toml").write_text(f'format = 1\nhouse_key = "{key}"\n')
+        workspace = Workspace.open(root)
+        make_store(workspace)
+        train(workspace, as_of=datetime(2026, 4, 1, tzinfo=UTC), outcome_days=30.0, seed=0)
+    return root
+
+
+on_both = pytest.mark.parametrize("home", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
@@ -54,6 +74,7 @@ def allocated(client, campaign=CAMPAIGN, **options):
     return ended(client, asked.headers["location"])
 
 
+@on_both
 def test_an_allocation_is_asked_for_made_and_read(service, worker):
     manager, analyst = service.client("manager"), service.client("analyst")
     found = allocated(manager)
@@ -88,6 +109,7 @@ def test_an_allocation_is_asked_for_made_and_read(service, worker):
     assert refused.status_code == 406
 
 
+@on_both
 def test_the_same_key_is_the_same_allocation_and_with_another_body_refused(service):
     client, key = service.client("manager"), {"Idempotency-Key": "spring-1"}
     first = client.post("/v1/allocations", json=CAMPAIGN, headers=key)
@@ -139,6 +161,7 @@ def test_what_is_wrong_with_a_campaign_is_said_at_once_or_by_the_job(service, wo
     assert client.get("/v1/allocations/job-0").status_code == 404
 
 
+@on_both
 def test_a_draft_counts_and_is_delivered_only_after_a_second_person_approved_it(service, worker):
     asking = service.client("admin")
     found = allocated(asking, CAMPAIGN | {"approval": "second_person"})
@@ -215,6 +238,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+@on_both
 def test_a_release_is_delivered_signed_and_under_one_id_however_often_it_is_sent(service, worker, monkeypatch):
     from api.service import webhooks
 
