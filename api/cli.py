@@ -18,6 +18,7 @@ from api import (
     evaluating,
     experiments,
     keys,
+    letters,
     releasing,
     remote,
     serving,
@@ -258,6 +259,7 @@ app.add_typer(keys.tenants_app, name="tenants")
 app.command()(backups.backup)
 app.command()(backups.restore)
 app.add_typer(budgets.app, name="budget")
+app.add_typer(letters.app, name="dead-letters")
 
 
 @app.command()

@@ -52,7 +52,8 @@ def bodies(customers: list[str], requests: int, seed: int) -> list[bytes]:
     """Requests of customers drawn at random."""
     drawn = np.random.default_rng(seed).choice(len(customers), requests)
     asked = (
-        {"campaign": "benchmark", "customer_id": customers[i], "decision_id": f"{seed}-{n}"} for n, i in enumerate(drawn)
+        {"campaign": "benchmark", "customer_id": customers[i], "decision_id": f"{seed}-{n}"}
+        for n, i in enumerate(drawn)
     )
     return [json.dumps(one).encode() for one in asked]
 

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import shutil
+import time
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from allot import WorkspaceError
 from api.service.answers import Answer
 from api.service.dependencies import everyone, service_of
+from api.service.lag import Lag
 from api.service.problems import Problem
 from api.service.state import Service
 from warehouse.home import MAIN
@@ -70,13 +72,16 @@ def _disk(service: Service) -> dict[str, Any]:
 
 
 def _kept(service: Service) -> dict[str, dict[str, Any]]:
-    """The database of the main tenant and its model."""
+    """The database of the main tenant, its model, and what is not learnt yet."""
     try:
         tenant = service.tenant(MAIN)
         with tenant.store.transaction(write=False) as session:
             session.execute(text("SELECT 1"))
         model = tenant.store.current("posterior")
+        lag = tenant.one(Lag).look(time.monotonic())
     except WorkspaceError:
         return {"database": {"status": "down"}, "model": {"status": "unknown"}}
     found = {"status": "missing"} if model is None else {"status": "up", "id": model.model_id}
-    return {"database": {"status": "up"}, "model": found}
+    late = lag > service.settings.max_lag_seconds
+    learning = {"status": "late" if late else "up", "lag_seconds": round(lag, 1)}
+    return {"database": {"status": "up"}, "model": found, "learning": learning}

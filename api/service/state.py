@@ -1,9 +1,12 @@
 """What one process of the service holds: its tenants, each opened once, and what was made for them."""
 
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar, final
 
+from allot import WorkspaceError
 from api.service.access import Access, checker
 from api.service.metrics import Metrics
 from api.service.pulse import Pulse
@@ -88,8 +91,12 @@ class Service:
             return self._tenants[name]
 
     def _observe(self) -> None:
+        from api.service.lag import Lag
+
         for tenant in tuple(self._tenants.values()):
             self.metrics.queue.labels(tenant.name).set(tenant.writer.waiting)
+            with suppress(WorkspaceError):  # out of reach: /readyz says so
+                self.metrics.lag.labels(tenant.name).set(tenant.one(Lag).look(time.monotonic()))
 
     def close(self) -> None:
         """Close every tenant; what waits to be written is written first."""

@@ -1,7 +1,7 @@
 """Prices that follow what is left: looked at every moment, solved again when it is time, kept by their version."""
 
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +32,12 @@ def newest_prices(store: Store, ledger: Ledger, snapshot: Snapshot, now: datetim
         now: by the server's clock.
 
     Returns:
-        None where there are none but the release's own: the campaign says neither how many customers are expected nor
-        until when, has no accounts, or its model cannot be read.
+        None where there are none but the release's own: the campaign does not say how many customers are expected, has
+        no accounts, or its model cannot be read.
     """
     campaign = snapshot.book.campaign
     said, account = campaign.single_decisions, account_of(campaign)
-    if said is None or said.expected_per_day is None or said.until is None or snapshot.scoring is None:
+    if said is None or said.expected_per_day is None or snapshot.scoring is None:
         return None
     balances = ledger.balances(account)
     remaining = {b.limit: 0 if b.frozen else b.free + b.lent for b in balances}
@@ -48,7 +48,8 @@ def newest_prices(store: Store, ledger: Ledger, snapshot: Snapshot, now: datetim
         if not balances or (last is not None and not due(last, now, remaining, caps)):
             return None if last is None else _prices(last)
         observed = decisions_so_far(session, snapshot.book.release_id)
-    gone, left = ((b - a).total_seconds() / _DAY for a, b in ((campaign.as_of, now), (now, said.until)))
+    until = said.until or campaign.as_of + timedelta(days=campaign.outcome_days)
+    gone, left = ((b - a).total_seconds() / _DAY for a, b in ((campaign.as_of, now), (now, until)))
     demand = expected_demand(said.expected_per_day, days_gone=gone, days_left=max(left, 0.0), observed=observed)
     start = None if last is None else last.prices
     solved = resolve_prices(crowd_of(snapshot), account, remaining, demand, now=now, start=start)

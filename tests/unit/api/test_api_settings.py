@@ -11,7 +11,7 @@ from api.service.settings import read_settings, weakness
 @pytest.mark.parametrize(
     "secret",
     ["changeme", "change-me", "secret", "password123", "admin", "postgres", "your-secret-here",
-     "<token>", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "aaaaaaaabbbbbbbbccccccccdddd", "8f2kq", "test", "default"],
+     "<token>", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "aaaaaaaabbbbbbbbccccccccdddd", "8f2kq", "<your-secret-token-goes-here>", "test", "default"],
 )  # fmt: skip
 def test_placeholders_and_short_secrets_stop_the_service_and_are_not_repeated(
     secret: str, monkeypatch: pytest.MonkeyPatch

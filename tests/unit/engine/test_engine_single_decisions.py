@@ -117,7 +117,25 @@ def test_draws_follow_the_stated_chances(house):
     assert abs(chi2 - df) < 4 * np.sqrt(2 * df)
 
 
-def test_exploration_is_played_as_it_is_logged(house):
+def test_what_decisions_log_is_what_they_play(house):
+    """4,000 decisions about one customer, three tenths of them exploring, against the chances in their rows."""
+    with counter(house) as desk:
+        desk.snapshot = exploring(desk.snapshot, share=0.3)
+        decider, customer = desk.decider, desk.customers[3]
+        one, found = decider.weigh(from_audience(desk.snapshot, customer)), probability(desk, customer)
+        ids = (*desk.snapshot.book.offer_ids, None)
+        played = np.zeros(len(ids))
+        for i in range(4_000):
+            decision, row, _ = decider._settled(desk.request(f"y{i}", customer), one, found)
+            played[ids.index(decision.offer_id)] += 1
+        logged = Numbers.unpack(row.numbers).probability.astype(float)
+    expected = 4_000 * logged[logged > 0] / logged.sum()
+    chi2 = ((played[logged > 0] - expected) ** 2 / expected).sum()
+    df = len(expected) - 1
+    assert abs(chi2 - df) < 4 * np.sqrt(2 * df)
+
+
+def test_exploration_is_mixed_in_as_it_is_asked_for(house):
     with counter(house) as desk:
         customer = desk.customers[3]
         plain = probability(desk, customer).probability.astype(float)

@@ -1,5 +1,6 @@
 """Feedback from many callers is written as one set, and each gets their own answers once they are durable."""
 
+import random
 import threading
 from datetime import UTC, datetime
 
@@ -8,7 +9,7 @@ import pytest
 from allot import BusyError, WorkspaceError
 from warehouse import Batch, GroupCommit, Intake, feedback_items, outcomes
 from warehouse.dead_letters import dead_letters
-from warehouse.feedback_log import tallies
+from warehouse.feedback_log import EventLog, tallies
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 WAIT = 10
@@ -153,3 +154,38 @@ def test_the_tally_rises_with_what_changes_and_with_nothing_else(store, writer):
     assert total() == 2
     intake.take(batch(event("c", "A-9"))).result(WAIT)
     assert total() == 3
+
+
+def test_several_processes_that_take_the_same_events_at_once_take_each_once(store):
+    """Each writer stands for a process; on PostgreSQL they write at the same time, in orders of their own."""
+    events = [event(f"e{i:03}", f"A-{i % 50}", reward=1.0) for i in range(200)]
+    other = [one | {"reward": 2.0} for one in events]
+    writers = [GroupCommit(store) for _ in range(4)]
+    intakes = [Intake(writer) for writer in writers]
+    draw = random.Random(3)
+    futures = []
+    for place in range(40):
+        some = draw.sample(events if place % 2 else other, 60)
+        futures.append(intakes[place % 4].take(batch(*some)))
+    answers = [answer for future in futures for answer in future.result(6 * WAIT)]
+    for writer in writers:
+        writer.close()
+    first = {}
+    for answer in answers:
+        if answer.result in ("accepted", "corrected"):
+            assert answer.event_id not in first, "taken twice"
+            first[answer.event_id] = answer.receipt
+    said = {answer.event_id for answer in answers}
+    assert set(first) == said
+    for answer in answers:
+        if answer.result == "duplicate":
+            assert answer.receipt == first[answer.event_id]
+        if answer.result == "conflict":
+            assert answer.receipt != first[answer.event_id]
+    with store.transaction(write=False) as session:
+        kept = EventLog(session).kept(said)
+        assert sum(tallies(session).values()) == len(said)
+    assert {event_id: digest for event_id, (digest, _) in kept.items()} == first
+    assert {letter["event_id"] for letter in dead_letters(store)} == {
+        answer.event_id for answer in answers if answer.result == "conflict"
+    }
