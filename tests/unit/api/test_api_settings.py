@@ -10,9 +10,12 @@ from api.service.settings import read_settings, weakness
 
 @pytest.mark.parametrize(
     "secret",
-    ["changeme", "change-me", "secret", "password123", "admin", "postgres", "your-secret-here",
-     "<token>", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "aaaaaaaabbbbbbbbccccccccdddd", "8f2kq", "<your-secret-token-goes-here>", "test", "default"],
-)  # fmt: skip
+    [
+        *("changeme", "change-me", "secret", "password123", "admin", "postgres", "your-secret-here", "test", "default"),
+        *("<token>", "<your-secret-token-goes-here>", "8f2kq", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+        "aaaaaaaabbbbbbbbccccccccdddd",
+    ],
+)
 def test_placeholders_and_short_secrets_stop_the_service_and_are_not_repeated(
     secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
