@@ -52,6 +52,8 @@ bench: install .venv-bench/.installed ## comparisons, written to docs/benchmarks
 	$(BIN)/python -m benchmarks.replay
 	$(BIN)/python -m benchmarks.evaluation
 	$(BIN)/python -m benchmarks.evaluation_sets
+	$(BIN)/python -m benchmarks.service_feedback
+	$(BIN)/python -m benchmarks.service_feedback --postgres
 
 .venv-bench/.installed: requirements/bench.txt
 	$(PYTHON) -m venv .venv-bench
