@@ -28,7 +28,7 @@ _CODES = {
 
 @contextmanager
 def in_words(where: str) -> Iterator[None]:
-    """Turn the driver's errors into ours.
+    """Turn the driver's errors into ours. A statement that is wrong is a defect of the program, and stays what it is.
 
     Raises:
         WorkspaceError: the database is locked, full, damaged, out of reach, or refuses a row.
@@ -44,7 +44,10 @@ def in_words(where: str) -> Iterator[None]:
     except NoConnectionError as error:
         raise WorkspaceError("all connections are in use.", where=where, remedy="Try again in a moment.") from error
     except DBAPIError as error:
-        _raise(error, _kind(error), where)
+        kind = _kind(error)
+        if kind is None:
+            raise
+        _raise(error, kind, where)
 
 
 def _said(error: DBAPIError) -> str:
@@ -52,21 +55,21 @@ def _said(error: DBAPIError) -> str:
     return (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0].rstrip(".")
 
 
-def _kind(error: DBAPIError) -> str:
-    """What sort of trouble it is: full, forbidden, missing, damaged, gone, busy."""
+def _kind(error: DBAPIError) -> str | None:
+    """What sort of trouble it is: full, forbidden, missing, damaged, gone, busy; None for a wrong statement."""
     code = getattr(error.orig, "sqlstate", None) or ""
     known = next((kind for start, kind in _CODES.items() if code.startswith(start)), None)
     if known is not None:
         return known
     if hasattr(error.orig, "sqlstate"):
-        return "gone" if isinstance(error, OperationalError) or error.connection_invalidated else "damaged"
+        return "gone" if isinstance(error, OperationalError) or error.connection_invalidated else None
     if any(word in str(error.orig) for word in _NO_ROOM):
         return "full"
     if _READ_ONLY in str(error.orig):
         return "forbidden"
     if isinstance(error, OperationalError):
         return "busy"
-    return "damaged" if isinstance(error, DatabaseError) else "busy"
+    return "damaged" if type(error) is DatabaseError else None
 
 
 def _raise(error: DBAPIError, kind: str, where: str) -> NoReturn:

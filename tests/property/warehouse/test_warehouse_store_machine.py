@@ -209,7 +209,7 @@ class Machine(RuleBasedStateMachine):
             assert (None if found is None else found.key_id) == (key_id if record.valid(self.now) else None)
 
 
-@pytest.mark.parametrize("examples", [5, pytest.param(200, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("examples", [5, pytest.param(60, marks=pytest.mark.soak)])
 def test_a_store_holds_what_dictionaries_would(database, monkeypatch, examples):
     monkeypatch.setattr(keys_module, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     keys_module._decoy.cache_clear()

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 from sqlmodel import select
 
 from allot import NotFoundError, WorkspaceError
@@ -381,6 +382,13 @@ def test_text_that_no_database_can_keep_is_refused_and_the_next_row_is_not(store
             store.audit(AuditEntry(NOW, "a\0b", "look", "it"))
     store.audit(AuditEntry(NOW, "ada", "look", "it", {"said": "a\0b"}))
     assert store.audit_trail()[-1].detail == {"said": "a\0b"}
+
+
+def test_a_wrong_statement_is_a_defect_and_not_a_damaged_database(store):
+    wrong = "SELECT nothing_of_that_name FROM campaign" if store.dialect == "postgresql" else "SELECT 1; SELECT 2"
+    with pytest.raises(ProgrammingError), store.transaction() as session:
+        session.connection().exec_driver_sql(wrong)
+    assert store.campaigns() == ()
 
 
 def test_workspaces_in_one_postgresql_see_nothing_of_each_other(postgres, tmp_path, monkeypatch):
