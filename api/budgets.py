@@ -1,9 +1,7 @@
-"""`allot budget`: what is left of a campaign's limits, and stopping single decisions from drawing on them."""
+"""`allot budget`: what is left of a campaign's limits, and how to stop it from being spent."""
 
 import os
-from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,52 +10,71 @@ from api.console import say, table
 from api.options import HOME, Format, Home, Output, answer, open_workspace
 
 Document = dict[str, Any]
-Campaign = Annotated[str, typer.Argument(help="The campaign's name.")]
 
-app = typer.Typer(no_args_is_help=True, help="Budgets that single decisions draw on: shown, frozen, thawed.")
+app = typer.Typer(no_args_is_help=True, help="Budgets that single decisions draw on: shown, frozen, changed.")
+
+Campaign = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The campaign's name; its newest release is meant.")]
 
 
 @app.command()
 def show(campaign: Campaign, workspace: Home = HOME, output: Format = Output.TABLE) -> None:
-    """What is held, spent and left of each limit, in millionths of its unit."""
-    answer(_budgets(campaign, workspace), output, shown)
+    """What is spent, held and left of every limit, recounted from the decisions."""
+    from engine.budget_orders import budget
+    from warehouse import open_store
+
+    with open_store(open_workspace(workspace)) as store:
+        found = budget(store, campaign, now=datetime.now(UTC))
+    answer(found, output, shown)
 
 
 @app.command()
 def freeze(campaign: Campaign, workspace: Home = HOME, output: Format = Output.TABLE) -> None:
-    """Let no decision take anything more, from now on; what is held stays held and is settled by its outcome."""
-    answer(_budgets(campaign, workspace, frozen=True), output, shown)
+    """From now on single decisions give only offers that cost nothing; what is held stays held."""
+    _freeze(campaign, workspace, output, frozen=True)
 
 
 @app.command()
 def thaw(campaign: Campaign, workspace: Home = HOME, output: Format = Output.TABLE) -> None:
-    """Let decisions draw on the budgets again."""
-    answer(_budgets(campaign, workspace, frozen=False), output, shown)
+    """Let single decisions draw on the budget again."""
+    _freeze(campaign, workspace, output, frozen=False)
 
 
-def _budgets(campaign: str, home: Path, *, frozen: bool | None = None) -> Document:
-    """The campaign's accounts, after freezing or thawing them where that is asked for.
+@app.command()
+def cap(
+    campaign: Campaign,
+    limit: Annotated[str, typer.Argument(help="The limit's name.")],
+    amount: Annotated[float, typer.Argument(help="Its new maximum: money, or contacts of a count.", min=0.0, max=9e12)],
+    workspace: Home = HOME,
+    output: Format = Output.TABLE,
+) -> None:
+    """Change a limit's cap in mid-campaign; below what is spent and held, nothing more is spent."""
+    from engine.budget_orders import change_cap
+    from warehouse import open_store
 
-    Raises:
-        NotFoundError: it has none.
-    """
-    from allot import NotFoundError
-    from warehouse import Ledger, open_store
-
-    with open_store(open_workspace(home)) as store:
-        ledger = Ledger(store, worker=f"command line {os.getpid()}", clock=lambda: datetime.now(UTC))
-        if frozen is not None:
-            ledger.freeze(campaign, frozen=frozen)
-        accounts = [asdict(balance) for balance in ledger.balances(campaign)]
-    if not accounts:
-        remedy = "A campaign has budgets from the first release on, where it keeps a share for single decisions."
-        raise NotFoundError(f"the campaign {campaign!r} has no budgets.", remedy=remedy)
-    return {"campaign": campaign, "unit": "millionths", "budgets": accounts}
+    with open_store(open_workspace(workspace)) as store:
+        found = change_cap(store, campaign, limit, amount, by=_actor(), now=datetime.now(UTC))
+    answer(found, output, shown)
 
 
 def shown(d: Document) -> None:
-    """The accounts."""
-    names = ("limit", "cap", "spent", "held", "free", "lent")
-    table(d["campaign"], list(names), [[account[name] for name in names] for account in d["budgets"]])
-    if any(account["frozen"] for account in d["budgets"]):
+    """The accounts of a campaign."""
+    columns = ("cap", "spent", "held", "left")
+    table(d["account"], ["limit", *columns], [[x["limit"], *(f"{x[c]:,.2f}" for c in columns)] for x in d["limits"]])
+    if any(x["frozen"] for x in d["limits"]):
         say("Frozen: nothing more is taken.")
+    wrong = [x["limit"] for x in d["limits"] if not x["right"]]
+    if wrong:
+        say(f"The accounts of {', '.join(wrong)} are not the sum of their decisions: please report this.")
+
+
+def _freeze(campaign: str, workspace: Any, output: Output, *, frozen: bool) -> None:
+    from engine.budget_orders import freeze
+    from warehouse import open_store
+
+    with open_store(open_workspace(workspace)) as store:
+        found = freeze(store, campaign, frozen=frozen, by=_actor(), now=datetime.now(UTC))
+    answer(found, output, shown)
+
+
+def _actor() -> str:
+    return f"command line, user {os.getuid()}"

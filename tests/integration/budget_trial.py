@@ -35,9 +35,9 @@ OFFERS = (  # what each takes of every cap, micros
     {"budget": 100},
     {"letters": 100},
 )
-START = {"budget": 200_000, "letters": 120_000, "gold": 150_000}
-STEP = {"budget": 24_000, "letters": 14_000, "gold": 18_000}
-PATIENCE_SECONDS = 60.0
+START = {"budget": 120_000, "letters": 70_000, "gold": 90_000}
+STEP = {"budget": 12_000, "letters": 8_000, "gold": 9_000}
+PATIENCE_SECONDS = 200.0
 
 
 class WrongClock:

@@ -23,7 +23,7 @@ def check(found):
     assert found["lost"] == 0
     assert found["wrong_accounts"] == []
     assert max(found["unspent"].values()) <= 0.001
-    assert found["acknowledged"] > 500
+    assert found["acknowledged"] > 300
 
 
 def test_kills_pauses_and_wrong_clocks_overspend_nothing_and_leave_nothing(database):

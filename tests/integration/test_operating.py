@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from engine.budgets import account_of
+from engine.campaign import read_campaign
 from warehouse import Ledger, Workspace, feedback_items, open_store, take_feedback
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +52,8 @@ def with_a_past(shop: Workspace) -> None:
         lost = {"event_id": "lost", "decision_id": "B-1", "outcome": 1, "reward": 1, "occurred_at": "2026-04-05"}
         take_feedback(store, feedback_items([lost]), lambda _: set(), received_at=now - timedelta(days=2))
         take_feedback(store, (), lambda _: set(), received_at=now)
-        Ledger(store, worker="test", clock=lambda: now).open("first", {"spend": 1_000_000})
+        first = read_campaign(store.campaign("first").document)
+        Ledger(store, worker="test", clock=lambda: now).open(account_of(first), {"spend": 1_000_000})
 
 
 def free_port() -> int:

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from allot import LimitError
+from allot import LimitError, NotFoundError
 from engine.allocate import allocate, reproduce
+from engine.budget_orders import budget, change_cap, freeze
 from engine.budgets import account_of, caps_of
 from engine.campaign import LimitSpec, SingleDecisions, Where
 from sims.files import moment
@@ -25,7 +26,7 @@ def lab(copies):
 
 
 def request(lab, **changes):
-    return replace(lab.campaign, as_of=moment(0), **changes)
+    return replace(lab.campaign, **({"as_of": moment(0)} | changes))
 
 
 def use(summary):
@@ -98,3 +99,29 @@ def test_without_single_decisions_there_is_no_account(copies):
     lab = copies()
     lab.allocate(0)
     assert free(lab) == {}
+
+
+def test_people_look_freeze_thaw_and_change_caps(lab):
+    lab.allocate(20)
+    with open_store(lab.workspace) as store:
+        now, name = moment(21), lab.campaign.name
+        before = {x["limit"]: x for x in budget(store, name, now=now)["limits"]}
+        assert before["budget"]["cap"] == 120.0 == pytest.approx(before["budget"]["spent"] + before["budget"]["left"])
+        assert all(x["right"] and not x["frozen"] for x in before.values())
+        frozen = freeze(store, name, frozen=True, by="ada", now=now)
+        assert [(x["left"], x["frozen"]) for x in frozen["limits"]] == [(0.0, True)] * 2
+        freeze(store, name, frozen=False, by="ada", now=now)
+        after = {x["limit"]: x for x in change_cap(store, name, "budget", 1.0, by="ada", now=now)["limits"]}
+        assert (after["budget"]["left"], after["letters"]) == (0.0, before["letters"])
+        acts = [entry.action for entry in store.audit_trail(subject=account_of(request(lab, as_of=moment(20))))]
+        assert acts == ["freeze budget", "thaw budget", "change cap"]
+        with pytest.raises(NotFoundError, match="stamps"):
+            change_cap(store, name, "stamps", 1.0, by="ada", now=now)
+        with pytest.raises(NotFoundError, match="nothing of campaign 'autumn'"):
+            budget(store, "autumn", now=now)
+
+
+def test_a_campaign_without_single_decisions_has_no_budget_to_look_at(copies):
+    lab = copies()
+    with open_store(lab.workspace) as store, pytest.raises(NotFoundError, match="keeps no budget"):
+        budget(store, lab.campaign.name, now=moment(1))
