@@ -112,8 +112,9 @@ def _spend(store: Store, stored: StoredAllocation, earlier: list[StoredAllocatio
 
 
 def earlier_than(store: Store, campaign: str, as_of: datetime) -> list[StoredAllocation]:
-    """What a release of this campaign and moment would replace."""
-    return [a for a in store.allocations(campaign=campaign, status=RELEASED) if a.as_of == as_of]
+    """What a release of this campaign and moment would replace; single decisions are made already."""
+    every = store.allocations(campaign=campaign, status=RELEASED)
+    return [a for a in every if a.as_of == as_of and not a.single]
 
 
 def sent_of(store: Store, earlier: list[StoredAllocation]) -> set[str]:

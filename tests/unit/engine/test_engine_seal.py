@@ -228,3 +228,14 @@ def test_a_sealed_decision_is_still_answered_again(house):
     assert again == first
     with open_store(house.workspace) as store, store.transaction(write=False) as session:
         assert single_of(session, "d1-0").sealed_in is not None
+
+
+def test_a_release_in_the_place_of_another_leaves_single_decisions_counting(house):
+    """They were made and sent, whatever becomes of the plan for the others."""
+    ask(house, names(5))
+    close(house)
+    before = sealed(house)
+    again = house.allocate(DAY, limits=(), exploration=replace(house.campaign.exploration, share=0.2))
+    assert len(again["warnings"]) > 0  # the plan before no longer counts
+    assert sealed(house) == before
+    assert sum(before.values()) == 5
