@@ -222,20 +222,6 @@ class Decider:
             some = {name: sure[name] for name in held}
             self.budget.hold(session, self.account, request.decision_id, held, sure=some, due=due)
 
-    def without_budget(self, request: Request, one: Weighed, session: Session | None) -> tuple[Decision, Single]:
-        """The decision where nobody can say what is left: only what uses nothing. The caller keeps it.
-
-        Args:
-            request: what is asked.
-            one: the customer.
-            session: None where the database is gone altogether.
-        """
-        reasons = as_of_now(self.snapshot.book, one.customer, request.at, session)
-        found = chances(self.snapshot, one, self.prices, reasons, None)
-        mode: Mode = "free_only" if one.mode == "normal" else one.mode
-        decision, single, _ = self._settled(request, replace(one, mode=mode), found)
-        return decision, single
-
     def _settled(self, request: Request, one: Weighed, found: Chances) -> tuple[Decision, Single, int | None]:
         """Draw; and the row to keep, and the offer that was chosen."""
         k = len(found.reasons)

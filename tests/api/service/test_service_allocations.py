@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -49,15 +49,20 @@ on_both = pytest.mark.parametrize("home", ["sqlite", "postgresql"], indirect=Tru
 
 
 @pytest.fixture
-def worker(home: Path) -> Iterator[None]:
+def worker(home: Path) -> Iterator[Callable[[], None]]:
+    """A worker over `home`; call it to end it before the test does."""
     stopping = threading.Event()
     thread = threading.Thread(
         target=run, args=(home, 0), kwargs={"stopping": stopping, "now": lambda: datetime.now(UTC)}
     )
     thread.start()
-    yield
-    stopping.set()
-    thread.join()
+
+    def end() -> None:
+        stopping.set()
+        thread.join()
+
+    yield end
+    end()
 
 
 def ended(client, path):
@@ -197,6 +202,7 @@ def test_explaining_says_why_and_why_not_and_writes_nothing(service, home, worke
     client = service.client("analyst")
     found = allocated(service.client("manager"))
     rows = [json.loads(x) for x in client.get(f"/v1/allocations/{found['id']}/decisions").text.splitlines()]
+    worker()  # what it learns by itself is not written by explaining
     before = everything(home)
     for row in rows[:5]:
         why = client.get(f"/v1/allocations/{found['id']}/customers/{row['customer_id']}").json()
