@@ -1,1 +1,1 @@
-"""Every way in: command line and pages."""
+"""Every way in: command line, pages, HTTP and a client for it."""

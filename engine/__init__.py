@@ -1,1 +1,1 @@
-"""The use cases: train, allocate, learn, evaluate, explain. The one place that joins the rooms."""
+"""The use cases: train, allocate, decide, learn, evaluate, explain. The one place that joins the rooms."""

@@ -11,6 +11,7 @@ from typing import final
 
 import structlog
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlmodel import Session
 
 from allot import LeaseLostError, WorkspaceError
 from api.service.state import Tenant
@@ -71,7 +72,8 @@ class Deciding:
         if customer is None:
             what = f"customer {request.name!r} is not in the audience of the campaign's last release."
             return Refusal("unknown", what, "Send the customer's features, or allocate again.")
-        one = decider.weigh(customer)
+        with self._tenant.metrics.stage("weigh"):
+            one = decider.weigh(customer)
         if time.monotonic() < self._away_until:
             return await asyncio.to_thread(self._aside, decider, request, one)
         try:
@@ -98,12 +100,18 @@ class Deciding:
         for attempt in range(_ATTEMPTS + 1):
             budgeted = attempt < _ATTEMPTS
             try:
-                work = partial(decider.decide, request=request, one=one, budgeted=budgeted)
+                work = partial(self._decided, decider, request, one, budgeted)
                 return await asyncio.wrap_future(self._tenant.writer.submit(work))
             except (LeaseLostError, IntegrityError):  # somebody else took what was left, or the id: look again
                 if not budgeted:
                     raise
         raise AssertionError("the last attempt answers or raises")
+
+    def _decided(
+        self, decider: Decider, request: Request, one: Weighed, budgeted: bool, session: Session
+    ) -> Decision | Refusal:
+        with self._tenant.metrics.stage("decide"):
+            return decider.decide(session, request, one, budgeted=budgeted)
 
     def _aside(self, decider: Decider, request: Request, one: Weighed) -> Decision | Refusal:
         """Into the spool, where the database is away: only what draws on no budget."""

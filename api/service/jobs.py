@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias, final
@@ -15,6 +15,7 @@ from engine.stages import Reporter
 from warehouse import Job, JobCancelledError, JobEvent, JobLostError, Jobs, JobState, Store, Workspace
 
 Clock: TypeAlias = Callable[[], datetime]
+Measured: TypeAlias = Callable[[str], AbstractContextManager[Any]]
 
 LEASE = timedelta(seconds=30)
 """A worker that has not been heard of for so long has lost its job."""
@@ -84,6 +85,7 @@ class Runner:
         now: the clock.
         lease: how long we may be silent.
         stopping: set when this process is to end.
+        measured: `measured(kind)` is entered around each job.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Runner:
         now: Clock,
         lease: timedelta = LEASE,
         stopping: threading.Event | None = None,
+        measured: Measured = nullcontext,
     ) -> None:
         self._workspace = workspace
         self._jobs = Jobs(store)
@@ -104,6 +107,7 @@ class Runner:
         self._now = now
         self._lease = lease
         self._stopping = stopping or threading.Event()
+        self._measured = measured
 
     def run_next(self) -> Job | None:
         """Run the oldest job that waits, to its end if nothing comes between; None where none waits."""
@@ -121,7 +125,7 @@ class Runner:
     def _run(self, job: Job, log: Any) -> None:
         progress = _Progress(self._jobs, job, self._now, self._lease, self._stopping)
         try:
-            with progress.alive():
+            with progress.alive(), self._measured(job.kind):
                 context = Context(self._workspace, job.asked_by, progress, self._now, progress.step)
                 result = self._kinds[job.kind](context, job.document)
                 progress.check()

@@ -9,6 +9,10 @@ from api.service.metrics import Metrics
 SECONDS = 5.0
 
 
+def _nothing() -> None:
+    """There is nothing else to be looked at."""
+
+
 @final
 class Pulse:
     """A thread that observes until it is closed.
@@ -20,7 +24,9 @@ class Pulse:
         observe: what else is to be looked at; it must not fail.
     """
 
-    def __init__(self, metrics: Metrics, process: str, hour_price: float, observe: Callable[[], None]) -> None:
+    def __init__(
+        self, metrics: Metrics, process: str, hour_price: float, observe: Callable[[], None] = _nothing
+    ) -> None:
         self._metrics, self._process, self._price, self._observe = metrics, process, hour_price, observe
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,8 @@ from api.service.jobs import LEASE, Clock, Kind, Runner
 from api.service.kinds import READING, WRITING
 from api.service.learning import Joining, learn_once
 from api.service.lifeline import end_with_parent
+from api.service.metrics import Metrics
+from api.service.pulse import Pulse
 from api.service.settings import read_settings
 from api.service.settling import SettlingBudgets
 from api.service.webhooks import deliver_due
@@ -80,19 +83,29 @@ class Lane(threading.Thread):
         now: the clock.
         lease: how long the lane may be silent about a job.
         stopping: ends it.
+        metrics: where jobs and chores are timed, each as a stage of its name.
     """
 
-    def __init__(self, name: str, work: Work, *, now: Clock, lease: timedelta, stopping: threading.Event) -> None:
+    def __init__(
+        self, name: str, work: Work, *, now: Clock, lease: timedelta, stopping: threading.Event, metrics: Metrics
+    ) -> None:
         super().__init__(name=name)
         self._kinds, self._chores = work
-        self._now, self._lease, self._stopping = now, lease, stopping
+        self._now, self._lease, self._stopping, self._metrics = now, lease, stopping, metrics
         self._tenants: list[tuple[Workspace, Store, Runner]] = []
         self._due: dict[tuple[str, Path], float] = {}
 
     def add(self, workspace: Workspace, store: Store) -> None:
         """Work for a tenant, too, from its next turn on."""
         runner = Runner(
-            workspace, store, self.name, self._kinds, now=self._now, lease=self._lease, stopping=self._stopping
+            workspace,
+            store,
+            self.name,
+            self._kinds,
+            now=self._now,
+            lease=self._lease,
+            stopping=self._stopping,
+            measured=self._metrics.stage,
         )
         self._tenants.append((workspace, store, runner))
 
@@ -117,7 +130,8 @@ class Lane(threading.Thread):
 
     def _look_after(self, each: Every, workspace: Workspace, store: Store) -> None:
         try:
-            done = each.chore(workspace, store, self._now())
+            with self._metrics.stage(each.name):
+                done = each.chore(workspace, store, self._now())
         except LockedError:
             return  # a command is writing: next time
         except AllotError as error:
@@ -149,9 +163,13 @@ def run(
     Raises:
         WorkspaceError: the home or one of its tenants cannot be opened.
     """
-    name = f"worker-{slot}-{os.getpid()}"
-    threads = [Lane(f"{name}-{lane}", work, now=now, lease=lease, stopping=stopping) for lane, work in lanes.items()]
-    with _Tenants(Workspace.open(home), threads) as tenants:
+    name, metrics = f"worker-{slot}-{os.getpid()}", Metrics()
+    threads = [
+        Lane(f"{name}-{lane}", work, now=now, lease=lease, stopping=stopping, metrics=metrics)
+        for lane, work in lanes.items()
+    ]
+    pulse = Pulse(metrics, "worker", read_settings().cpu_hour_price)
+    with closing(pulse), _Tenants(Workspace.open(home), threads) as tenants:
         tenants.look()
         for lane in threads:
             lane.start()

@@ -5,6 +5,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import fastapi
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -12,6 +13,7 @@ from api.service.answers import Answer
 from api.service.deciding import Deciding
 from api.service.dependencies import Here, needs
 from api.service.problems import Problem, echo
+from api.service.shell import note
 from api.service.state import Tenant
 from api.service.strict_json import model_body
 from engine.serving.requests import Refusal, Request
@@ -55,7 +57,9 @@ class DecisionRequest(BaseModel):
     dependencies=[needs("manager", "ingest")],
     responses={**_NOT_FOUND, 409: {"description": "The decision id is taken by another request."}},
 )
-async def decide(here: Here, asked: Annotated[DecisionRequest, model_body(DecisionRequest)]) -> Answer:
+async def decide(
+    here: Here, http: fastapi.Request, asked: Annotated[DecisionRequest, model_body(DecisionRequest)]
+) -> Answer:
     """Which offer, if any, this customer gets now. The decision is durable before it is answered."""
     request = Request(
         decision_id=asked.decision_id or f"dec-{secrets.token_hex(16)}",
@@ -64,6 +68,7 @@ async def decide(here: Here, asked: Annotated[DecisionRequest, model_body(Decisi
         at=datetime.now(UTC),
         features=asked.features,
     )
+    note(http.scope, "decision_id", request.decision_id)
     found = await here.one(Deciding).decide(request)
     if isinstance(found, Refusal):
         status, kind, title = {

@@ -67,7 +67,9 @@ class LettersOrAll(BaseModel):
 @router.post("", dependencies=[needs("ingest")], openapi_extra=_BODY, status_code=201)
 async def post_feedback(here: Here, request: Request) -> Answer:
     """Take in outcomes of decisions. One object answers with its own status; more of them with a result for each."""
-    records = records_of(await raw_body(request), media_type(request))
+    raw, kind = await raw_body(request), media_type(request)
+    with here.metrics.stage("read feedback"):
+        records = records_of(raw, kind)
     note(request.scope, "events", len(records.items))
     answers = await _taken(here, records)
     counts = Counter(answer.result for answer in answers)

@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from allot import DataError, LockedError
-from api.service.jobs import Runner
+from api.service.jobs import LEASE, Runner
+from api.service.metrics import Metrics
+from api.service.pulse import Pulse
+from api.service.worker import Every, Lane
 from warehouse import Jobs, Workspace, make_store, open_store
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -45,6 +48,27 @@ def test_a_job_ends_with_what_its_work_gave(place):
         ("running", "double", 1),
         ("done", "", 0),
     ]
+
+
+def test_a_job_is_timed_by_its_kind_also_where_it_fails(place):
+    def work(*_):
+        raise DataError("the file is gone.")
+
+    metrics = Metrics()
+    run(place, work, measured=metrics.stage)
+    assert metrics.registry.get_sample_value("allot_stage_seconds_count", {"stage": "work"}) == 1
+
+
+def test_the_worker_times_its_chores_and_counts_its_cpu(place):
+    workspace, store = place
+    metrics, stopping = Metrics(), threading.Event()
+    chore = Every("tidy", 60.0, lambda *_: stopping.set())
+    lane = Lane("w", ({}, (chore,)), now=lambda: NOW, lease=LEASE, stopping=stopping, metrics=metrics)
+    lane.add(workspace, store)
+    Pulse(metrics, "worker", 1.0).close()
+    lane.run()
+    assert metrics.registry.get_sample_value("allot_stage_seconds_count", {"stage": "tidy"}) == 1
+    assert metrics.registry.get_sample_value("allot_cpu_seconds_total", {"process": "worker"}) > 0
 
 
 def test_within_a_stage_progress_is_kept_twice_a_second_at_most(place):
