@@ -103,8 +103,6 @@ def _spend(store: Store, stored: StoredAllocation, earlier: list[StoredAllocatio
         CampaignError: single decisions have taken too much meanwhile.
     """
     campaign = read_campaign(stored.summary["document"])
-    if campaign.single_decisions is None:
-        return
     sent = sent_of(store, earlier)
     nothing: dict[str, Mapping[str, float]] = {a.allocation_id: {} for a in earlier if a.allocation_id not in sent}
     used = {limit["name"]: limit["used"] for limit in stored.summary["limits"]}

@@ -25,18 +25,13 @@ def account_of(campaign: Campaign) -> str:
 
 
 def caps_of(campaign: Campaign) -> dict[str, int]:
-    """The cap of every account, micros: hard maxima. None without single decisions, which nothing needs them for."""
-    if campaign.single_decisions is None:
-        return {}
-    return {x.name: _down(x.maximum) for x in campaign.limits if x.rations and x.maximum is not None}
+    """The cap of every account, micros: hard maxima."""
+    return {x.name: _down(x.maximum) for x in campaign.limits if x.rations}
 
 
 def batch_of(campaign: Campaign) -> dict[str, int]:
-    """What of every account is the allocation's, micros."""
-    single = campaign.single_decisions
-    if single is None:
-        return {}
-    return {x.name: _down(_part(x, single)) for x in campaign.limits if x.rations}
+    """What of every account is the allocation's, micros: all of it without single decisions."""
+    return {x.name: _down(_part(x, campaign.single_decisions)) for x in campaign.limits if x.rations}
 
 
 def for_batch(campaign: Campaign, room: Mapping[str, int] | None = None) -> Campaign:
@@ -51,13 +46,13 @@ def for_batch(campaign: Campaign, room: Mapping[str, int] | None = None) -> Camp
         LimitError: a limit's minimum is above what is left of its maximum.
     """
     single = campaign.single_decisions
-    if single is None:
+    if single is None and not room:
         return campaign
     limits = tuple(_batch_limit(limit, single, (room or {}).get(limit.name)) for limit in campaign.limits)
     return replace(campaign, limits=limits, single_decisions=None)
 
 
-def _batch_limit(limit: LimitSpec, single: SingleDecisions, room: int | None) -> LimitSpec:
+def _batch_limit(limit: LimitSpec, single: SingleDecisions | None, room: int | None) -> LimitSpec:
     if not limit.rations:
         return limit
     most = _part(limit, single) if room is None else min(_part(limit, single), room / MICROS)
@@ -70,7 +65,9 @@ def _batch_limit(limit: LimitSpec, single: SingleDecisions, room: int | None) ->
     return replace(limit, maximum=most, single_share=None)
 
 
-def _part(limit: LimitSpec, single: SingleDecisions) -> float:
+def _part(limit: LimitSpec, single: SingleDecisions | None) -> float:
+    if single is None:
+        return limit.maximum or 0.0
     kept = single.share if limit.single_share is None else limit.single_share
     return (1.0 - kept) * (limit.maximum or 0.0)
 
@@ -84,7 +81,10 @@ def _up(amount: float) -> int:
 
 
 def set_aside(store: "Store", campaign: Campaign, replaced: Iterable[str], *, now: datetime) -> dict[str, int]:
-    """Before an allocation is computed: open its accounts and hold its part, so that nobody takes it meanwhile.
+    """Before an allocation is computed: hold its part, so that nobody takes it meanwhile.
+
+    Accounts that are open keep their caps until the allocation is released: a plan that fails, or that nobody has
+    approved, changes nothing of what single decisions may take.
 
     Args:
         store: of the workspace.
@@ -95,24 +95,37 @@ def set_aside(store: "Store", campaign: Campaign, replaced: Iterable[str], *, no
     Returns:
         micros by limit, where less can be had than the allocation's part.
     """
-    account, part, ledger = account_of(campaign), batch_of(campaign), _ledger(store, now)
-    if not part:
-        return {}
+    account, ledger = account_of(campaign), _ledger(store, now)
     with store.transaction() as session:
-        ledger.open(account, caps_of(campaign))
+        if not _shared(ledger, campaign):
+            return {}
+        caps, parts = caps_of(campaign), batch_of(campaign)
+        known = {balance.limit for balance in ledger.balances(account)}
+        ledger.open(account, {name: cap for name, cap in caps.items() if name not in known})
         ledger.cancel(session, _holder(campaign))  # of an allocation that was interrupted
         had = [ledger.taken(session, allocation_id) for allocation_id in replaced]
-        ours = {name: sum(one.get(name, 0) for one in had) for name in part}
-        missing = {name: max(0, amount - ours[name]) for name, amount in part.items()}
-        given = ledger.set_aside(session, account, _holder(campaign), missing)
-    return {name: ours[name] + given[name] for name in part if given[name] < missing[name]}
+        ours = {name: sum(one.get(name, 0) for one in had) for name in parts}
+        room = {}
+        for balance in (x for x in ledger.balances(account) if x.limit in parts):
+            name, taken = balance.limit, balance.held + balance.spent
+            within = ours[name] if balance.frozen else caps[name] - (taken - ours[name])
+            room[name] = max(0, min(parts[name], within))
+        missing = {name: max(0, room[name] - ours[name]) for name in room}
+        ledger.set_aside(session, account, _holder(campaign), missing)
+    return {name: amount for name, amount in room.items() if amount < parts[name]}
 
 
 def give_back(store: "Store", campaign: Campaign, *, now: datetime) -> None:
     """The allocation was not made: what was held for it is free again."""
-    if batch_of(campaign):
-        with store.transaction() as session:
-            _ledger(store, now).cancel(session, _holder(campaign))
+    ledger = _ledger(store, now)
+    with store.transaction() as session:
+        if _shared(ledger, campaign):
+            ledger.cancel(session, _holder(campaign))
+
+
+def _shared(ledger: "Ledger", campaign: Campaign) -> bool:
+    """Whether single decisions draw on the same limits, or have drawn on them before the campaign was changed."""
+    return campaign.single_decisions is not None or bool(ledger.balances(account_of(campaign)))
 
 
 def post(store: "Store", campaign: Campaign, use: Mapping[str, Mapping[str, float]], *, now: datetime) -> None:
@@ -127,15 +140,16 @@ def post(store: "Store", campaign: Campaign, use: Mapping[str, Mapping[str, floa
     Raises:
         CampaignError: single decisions have taken too much meanwhile; nothing was changed.
     """
-    part, ledger = batch_of(campaign), _ledger(store, now)
-    if not part:
-        return
+    ledger = _ledger(store, now)
     with store.transaction() as session:
-        ledger.open(account_of(campaign), caps_of(campaign))
+        if not _shared(ledger, campaign):
+            return
+        caps = caps_of(campaign)
+        ledger.open(account_of(campaign), caps)
         for holder in (_holder(campaign), *use):
             ledger.cancel(session, holder)
         for allocation_id, used in use.items():
-            amounts = {name: _up(used[name]) for name in part if name in used}
+            amounts = {name: _up(used[name]) for name in caps if name in used}
             given = ledger.set_aside(session, account_of(campaign), allocation_id, amounts)
             short = [repr(name) for name, amount in amounts.items() if given[name] < amount]
             if short:

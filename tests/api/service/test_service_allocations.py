@@ -4,8 +4,6 @@ import hashlib
 import hmac
 import io
 import json
-import shutil
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,10 +13,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from whole_home import everything
 
 from api.service.worker import run
-from engine.train import train
-from warehouse import Workspace, make_store
 
 PATIENCE_SECONDS = 60.0
 CAMPAIGN = {
@@ -29,23 +26,6 @@ CAMPAIGN = {
     "exploration": {"share": 0.2, "holdout": 0.05},
     "limits": [{"name": "budget", "measure": "cost", "maximum": 60.0}],
 }
-
-
-@pytest.fixture
-def home(request, trained, tmp_path, monkeypatch) -> Path:
-    """A copy of the trained workspace; where PostgreSQL is asked for, with its tables there."""
-    root = Path(shutil.copytree(trained, tmp_path / "home"))
-    if getattr(request, "param", "sqlite") == "postgresql":
-        monkeypatch.setenv("ALLOT_DATABASE_URL", request.getfixturevalue("postgres"))
-        key = hashlib.sha256(request.node.name.encode()).hexdigest()[:16]  # names the schema: each test has its own
-        (root / "workspace.toml").write_text(f'format = 1\nhouse_key = "{key}"\n')
-        workspace = Workspace.open(root)
-        make_store(workspace)
-        train(workspace, as_of=datetime(2026, 4, 1, tzinfo=UTC), outcome_days=30.0, seed=0)
-    return root
-
-
-on_both = pytest.mark.parametrize("home", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
@@ -79,7 +59,6 @@ def allocated(client, campaign=CAMPAIGN, **options):
     return ended(client, asked.headers["location"])
 
 
-@on_both
 def test_an_allocation_is_asked_for_made_and_read(service, worker):
     manager, analyst = service.client("manager"), service.client("analyst")
     found = allocated(manager)
@@ -114,7 +93,6 @@ def test_an_allocation_is_asked_for_made_and_read(service, worker):
     assert refused.status_code == 406
 
 
-@on_both
 def test_the_same_key_is_the_same_allocation_and_with_another_body_refused(service):
     client, key = service.client("manager"), {"Idempotency-Key": "spring-1"}
     first = client.post("/v1/allocations", json=CAMPAIGN, headers=key)
@@ -166,7 +144,6 @@ def test_what_is_wrong_with_a_campaign_is_said_at_once_or_by_the_job(service, wo
     assert client.get("/v1/allocations/job-0").status_code == 404
 
 
-@on_both
 def test_a_draft_counts_and_is_delivered_only_after_a_second_person_approved_it(service, worker):
     asking = service.client("admin")
     found = allocated(asking, CAMPAIGN | {"approval": "second_person"})
@@ -214,16 +191,6 @@ def test_explaining_says_why_and_why_not_and_writes_nothing(service, home, worke
     assert everything(home) == before
 
 
-def everything(home):
-    with sqlite3.connect(home / "allot.db") as connection:
-        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        rows = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
-    files = {
-        path: path.stat().st_mtime_ns for path in home.rglob("*") if path.is_file() and "allot.db" not in path.name
-    }
-    return rows, files
-
-
 class Receiver(HTTPServer):
     """Answers with the statuses given, then 200; keeps what it was sent."""
 
@@ -244,7 +211,6 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@on_both
 def test_a_release_is_delivered_signed_and_under_one_id_however_often_it_is_sent(service, worker, monkeypatch):
     from api.service import webhooks
 

@@ -1,12 +1,11 @@
 """One customer now, over HTTP: durable, repeated, refused, explained, and answered whatever is missing."""
 
-import sqlite3
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+from whole_home import everything
 
 from engine.budgets import account_of
 from engine.campaign import read_campaign
@@ -122,18 +121,10 @@ def _why(client, decision):
 def test_explaining_writes_nothing(funded):
     client = funded.client()
     said = everybody(client, 10)
-    before = tables(funded.home)
+    before = everything(funded.home)
     for d in said:
         assert client.get(f"/v1/decisions/{d['decision_id']}/why").status_code == 200
-    assert tables(funded.home) == before
-
-
-def tables(home):
-    """Every row of every table, and every file of the models."""
-    with sqlite3.connect(home / "allot.db") as connection:
-        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        rows = {name: Counter(map(str, connection.execute(f"SELECT * FROM {name}"))) for name in names}
-    return rows, sorted((p.name, p.read_bytes()) for p in (home / "models").rglob("*") if p.is_file())
+    assert everything(funded.home) == before
 
 
 @pytest.mark.parametrize(

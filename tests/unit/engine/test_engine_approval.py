@@ -17,7 +17,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def keep(store, name, status=DRAFT, *, as_of=NOW, asked_by="ada"):
     """An allocation as it is recorded before its release."""
     digest = store.put_campaign("spring", {"name": "spring"}, digest="d", at=NOW).digest
-    summary = {"status": status, "audience": 3, "document": {"name": "spring", "as_of": NOW.isoformat()}}
+    summary = {"status": status, "audience": 3, "limits": [], "document": {"name": "spring", "as_of": NOW.isoformat()}}
     row = StoredAllocation(name, "spring", digest, status, as_of, {}, summary, NOW, "x", "abc")
     with store.transaction():
         store.put_allocation(row)

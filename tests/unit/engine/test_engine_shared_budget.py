@@ -7,6 +7,7 @@ import pytest
 
 from allot import LimitError, NotFoundError
 from engine.allocate import allocate, reproduce
+from engine.approval import approve, release
 from engine.budget_orders import budget, change_cap, freeze
 from engine.budgets import account_of, caps_of
 from engine.campaign import LimitSpec, SingleDecisions, Where
@@ -84,7 +85,7 @@ def test_an_allocation_that_fails_gives_its_part_back(lab):
     impossible = replace(BUDGET, maximum=0.5)
     with pytest.raises(LimitError):
         lab.allocate(0, limits=(impossible, LETTERS))
-    assert free(lab) == {name: cap / 1e6 for name, cap in caps_of(request(lab, limits=(impossible, LETTERS))).items()}
+    assert free(lab) == {name: cap / 1e6 for name, cap in caps_of(request(lab, limits=(BUDGET, band))).items()}
 
 
 def test_a_draft_holds_its_part_until_it_is_released(lab):
@@ -93,6 +94,55 @@ def test_a_draft_holds_its_part_until_it_is_released(lab):
     assert free(lab) == {"budget": pytest.approx(30.0), "letters": 100.0}
     allocate(lab.workspace, campaign, now=moment(0) + timedelta(hours=1))
     assert free(lab)["budget"] == pytest.approx(120.0 - use(made)["budget"], abs=2e-6)
+
+
+def caps(lab):
+    with open_store(lab.workspace) as store:
+        balances = Ledger(store, worker="test", clock=lambda: moment(0)).balances(account_of(request(lab)))
+        return {b.limit: b.cap / 1e6 for b in balances}
+
+
+@pytest.mark.parametrize("maximum", [60.0, 1_000_000.0])
+def test_a_plan_changes_no_cap_before_it_is_released(lab, maximum):
+    lab.allocate(0)
+    before = caps(lab)
+    wide = request(lab, limits=(replace(BUDGET, maximum=maximum), LETTERS), approval="second_person", seed=8)
+    draft = allocate(lab.workspace, wide, now=moment(0), by="one")
+    assert draft["status"] == "draft"
+    assert caps(lab) == before
+    with open_store(lab.workspace) as store:
+        approve(store, draft["allocation_id"], by="another", now=moment(0))
+        release(store, draft["allocation_id"], by="another", now=moment(0))
+    assert caps(lab) == {**before, "budget": maximum}
+
+
+def test_a_plan_that_fails_changes_no_cap(lab):
+    lab.allocate(0)
+    before = caps(lab), free(lab)
+    wide = replace(BUDGET, maximum=1_000_000.0)
+    with pytest.raises(LimitError):
+        lab.allocate(0, limits=(wide, replace(LETTERS, minimum=150.0)), seed=8)
+    assert (caps(lab), free(lab)) == before
+
+
+def test_under_a_lower_cap_the_allocation_has_what_single_decisions_left(lab):
+    first = lab.allocate(0)
+    take(lab, "budget", 25.0)
+    lower = replace(BUDGET, maximum=60.0)
+    other = lab.allocate(0, limits=(lower, LETTERS), seed=8)
+    assert use(first)["budget"] > 45.0
+    assert use(other)["budget"] <= other["limits"][0]["maximum"] == pytest.approx(35.0)
+    assert caps(lab)["budget"] == 60.0
+
+
+def test_a_campaign_without_single_decisions_has_what_those_before_left(lab):
+    lab.allocate(0)
+    left = free(lab)["budget"]
+    take(lab, "budget", left)
+    other = lab.allocate(0, single_decisions=None, limits=(BUDGET, replace(LETTERS, single_share=None)))
+    assert use(other)["budget"] + left <= 120.0
+    assert reproduce(lab.workspace, other["allocation_id"])["identical"]
+    assert free(lab)["budget"] == pytest.approx(120.0 - left - use(other)["budget"], abs=2e-6)
 
 
 def test_without_single_decisions_there_is_no_account(copies):
