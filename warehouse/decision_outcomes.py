@@ -1,5 +1,6 @@
 """What became of each decision: its events, brought to one outcome."""
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ def outcomes(
     if received_until is not None:
         query = query.where(_LOG.received_at <= received_until)
     with store.transaction(write=False) as session:
-        other = _counting(session)
+        other = counting(session)
     with duckdb.connect(":memory:", config={"threads": 2}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("events", _events(store, query))
@@ -65,8 +66,13 @@ def outcomes(
     return found
 
 
-def _counting(session: Session) -> dict[str, str]:
-    """How events count of allocations, by their ids, and of single decisions, by theirs, where it is not the latest."""
+def counting(session: Session, singles: Collection[str] | None = None) -> dict[str, str]:
+    """How events count of allocations, by their ids, and of single decisions, by theirs, where it is not the latest.
+
+    Args:
+        session: of any transaction.
+        singles: which single decisions to look at; default all.
+    """
     campaign = (col(CampaignRow.name) == AllocationRow.campaign) & (
         col(CampaignRow.digest) == AllocationRow.campaign_digest
     )
@@ -76,9 +82,16 @@ def _counting(session: Session) -> dict[str, str]:
     other = {of: how for of, how in by_id.items() if how != LATEST}
     if other:
         released = col(SingleRow.release_id).in_(listed(session, other, String))
-        singles = sql_select(SingleRow.decision_id, SingleRow.release_id).where(released)
-        other |= {decision_id: other[release] for decision_id, release in session.exec(singles)}
+        named = sql_select(SingleRow.decision_id, SingleRow.release_id).where(released)
+        if singles is not None:
+            named = named.where(col(SingleRow.decision_id).in_(listed(session, singles, String)))
+        other |= {decision_id: other[release] for decision_id, release in session.exec(named)}
     return other
+
+
+def outcome_of(outcomes: Sequence[int], aggregation: str) -> int:
+    """The outcome of a decision whose events have these, by time: as `outcomes.sql` says."""
+    return {"first": outcomes[0], LATEST: outcomes[-1]}.get(aggregation, max(outcomes))
 
 
 def _events(store: Store, query: Select[Any]) -> "pa.Table":

@@ -6,6 +6,7 @@ from typing import Any, final
 
 from sqlalchemy import Row
 
+from warehouse.decision_outcomes import LATEST, counting, outcome_of
 from warehouse.feedback_log import EventLog, tallies
 from warehouse.holds import Place, settle_holds, spent_by, watched
 from warehouse.store import Store
@@ -26,7 +27,8 @@ class Settling:
     """Goes through the decisions that hold something, in the order in which they are due, and begins again.
 
     A success spends all that is held; a failure, or silence until the decision is due, what is sure. Until then
-    corrections count as well. After a whole round it rests until there is new feedback, or `rest` seconds are over.
+    corrections count as well. Which of several events counts is the campaign's `[feedback] aggregation`, as in
+    learning. After a whole round it rests until there is new feedback, or `rest` seconds are over.
 
     Args:
         store: the operational database.
@@ -51,7 +53,11 @@ class Settling:
         with self._store.transaction(write=False) as session:
             holds = watched(session, self._place, now, _AT_ONCE)
             events = EventLog(session).events_of(holds) if holds else {}
-        outcomes = {decision: bool(known[-1][1]) for decision, known in events.items()}
+            other = counting(session, events) if events else {}
+        outcomes = {
+            decision: bool(outcome_of([outcome for _, outcome, _ in known], other.get(decision, LATEST)))
+            for decision, known in events.items()
+        }
         changed = [name for name, of in holds.items() if any(self._changes(x, outcomes, now) for x in of)]
         short = {}
         if changed:

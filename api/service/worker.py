@@ -19,7 +19,7 @@ from typing import Any, Self, TypeAlias, final
 
 import structlog
 
-from allot import AllotError, LockedError
+from allot import AllotError, LockedError, WorkspaceError
 from api.service import logs
 from api.service.jobs import LEASE, Clock, Kind, Runner
 from api.service.kinds import READING, WRITING
@@ -161,7 +161,7 @@ def run(
         lease: how long a worker may be silent before another takes its job over.
 
     Raises:
-        WorkspaceError: the home or one of its tenants cannot be opened.
+        WorkspaceError: the home cannot be opened, or a lane met a defect: better no worker than half of one.
     """
     name, metrics = f"worker-{slot}-{os.getpid()}", Metrics()
     threads = [
@@ -175,12 +175,17 @@ def run(
             lane.start()
         _log.info("worker begins", worker=name)
         looked = time.monotonic()
-        while not stopping.wait(_NOTICE_SECONDS):
+        while not stopping.wait(_NOTICE_SECONDS) and all(lane.is_alive() for lane in threads):
             if time.monotonic() >= looked + _TENANTS_SECONDS:
                 tenants.look()
                 looked = time.monotonic()
+        ended = [lane.name for lane in threads if not lane.is_alive() and not stopping.is_set()]
+        stopping.set()
         for lane in threads:
             lane.join()
+    if ended:
+        what = f"{', '.join(ended)} ended by a defect."
+        raise WorkspaceError(what, where="worker", remedy="The lines above say more; it is started again.")
     _log.info("worker ends", worker=name)
 
 

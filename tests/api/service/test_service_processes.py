@@ -16,15 +16,16 @@ import pytest
 
 from warehouse import Keys, Workspace
 
-SAID = re.compile(r"Allot serves .+ at (http://\S+) \(1 web process\)")
+SAID = re.compile(r"Allot serves .+ at (http://\S+) \((\d) web process(?:es)?\)")
 
 
 @contextmanager
-def running(home: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def running(home: Path, tmp_path: Path, workers: int = 1) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """The command on a free port, and its address once it has said it."""
     said = tmp_path / "said"
     with said.open("wb") as out:
         command = [sys.executable, "-m", "api.start", "serve", "--port", "0", "--workspace", str(home)]
+        command += ["--workers", str(workers)]
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 60
@@ -38,9 +39,9 @@ def running(home: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes
         process.wait()
 
 
-def _key(home: Path) -> str:
+def _key(home: Path, role: str = "analyst") -> str:
     with Keys.open(Workspace.open(home)) as keys:
-        return keys.create("main", ["analyst"], actor="test", at=datetime.now(UTC)).text
+        return keys.create("main", [role], actor="test", at=datetime.now(UTC)).text
 
 
 def _web(supervisor: int) -> list[int]:
@@ -80,6 +81,39 @@ def test_a_web_process_that_dies_is_started_again_and_the_command_ends_in_order(
         assert process.wait(40) == 0
         assert _gone(second)
         assert not (home / "tmp-metrics").exists()
+
+
+def test_several_web_processes_answer_as_one_also_when_one_dies(home: Path, tmp_path: Path) -> None:
+    """They share a PostgreSQL: the same decision is the same whichever process is asked."""
+    if "ALLOT_DATABASE_URL" not in os.environ:
+        pytest.skip("several web processes need PostgreSQL")
+    headers = {"Authorization": f"Bearer {_key(home, 'ingest')}"}
+    said: dict[str, set[str]] = {}
+    with running(home, tmp_path, workers=3) as (process, url):
+        before = _web(process.pid)
+        assert len(before) == 3
+        for turn in range(120):
+            if turn == 60:
+                os.kill(before[0], signal.SIGKILL)
+            one = {"campaign": "spring", "customer_id": f"c{turn % 30:03}", "decision_id": f"d{turn % 30}"}
+            answer = _asked(f"{url}/v1/decisions", one, headers)
+            said.setdefault(answer["decision_id"], set()).add(str(answer))
+        assert len(said) == 30
+        assert {len(answers) for answers in said.values()} == {1}
+        _until(lambda: len(_web(process.pid)) == 3)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
+
+
+def _asked(url: str, body: dict[str, str], headers: dict[str, str]) -> dict[str, str]:
+    """The answer, on a connection of its own; asked again where the process that had it died."""
+    for _ in range(3):
+        with suppress(httpx.TransportError):
+            answer = httpx.post(url, json=body, headers=headers, timeout=30.0, verify=False)
+            assert answer.status_code == 200, answer.text
+            found: dict[str, str] = answer.json()
+            return found
+    raise AssertionError("nobody answers")
 
 
 def test_the_processes_end_when_the_supervisor_is_killed(home: Path, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from allot import DataError, LockedError
+from allot import DataError, LockedError, WorkspaceError
 from api.service.jobs import LEASE, Runner
 from api.service.metrics import Metrics
 from api.service.pulse import Pulse
 from api.service.worker import Every, Lane
+from api.service.worker import run as run_worker
 from warehouse import Jobs, Workspace, make_store, open_store
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -69,6 +70,18 @@ def test_the_worker_times_its_chores_and_counts_its_cpu(place):
     lane.run()
     assert metrics.registry.get_sample_value("allot_stage_seconds_count", {"stage": "tidy"}) == 1
     assert metrics.registry.get_sample_value("allot_cpu_seconds_total", {"process": "worker"}) > 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_worker_ends_whole_where_a_lane_meets_a_defect(place):
+    def defect(*_):
+        raise KeyError("a defect")
+
+    lanes = {"calm": ({}, ()), "spoilt": ({}, (Every("defect", 60.0, defect),))}
+    stopping = threading.Event()
+    with pytest.raises(WorkspaceError, match="spoilt ended by a defect"):
+        run_worker(place[0].root, 0, stopping=stopping, now=lambda: NOW, lanes=lanes)
+    assert stopping.is_set()
 
 
 def test_within_a_stage_progress_is_kept_twice_a_second_at_most(place):

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import warehouse.settling
-from warehouse import Ledger, feedback_items, take_feedback
+from warehouse import Ledger, StoredAllocation, feedback_items, outcomes, take_feedback
 from warehouse.settling import Settling
+from warehouse.single_tables import SingleRow
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DUE = NOW + timedelta(days=7)
@@ -70,6 +71,21 @@ def test_a_correction_before_it_is_due_settles_again(ledger, store):
     say(store, ("b", 1), first=4)
     assert settling.turn(NOW).decisions == 1
     assert spent(ledger)["budget"] == (200, 0)
+
+
+@pytest.mark.parametrize(("aggregation", "left"), [("latest", 30), ("first", 100), ("sum", 100), ("max", 100)])
+def test_the_event_that_counts_in_learning_is_the_one_that_spends(ledger, store, aggregation, left):
+    store.put_campaign("spring", {"feedback": {"aggregation": aggregation}}, digest="d", at=NOW)
+    store.put_allocation(StoredAllocation("alloc-1", "spring", "d", "released", NOW, {}, {}, NOW))
+    with store.transaction() as session:
+        facts = {"campaign": "spring", "release_id": "alloc-1", "customer_id": "c", "customer_key": 1}
+        made = {"decided_at": NOW, "digest": "d", "prior": "p", "posterior": "q", "answer": {}, "numbers": b""}
+        session.add(SingleRow(decision_id="a", **facts, **made))
+    hold(ledger, "a")
+    say(store, ("a", 1), ("a", 0))
+    Settling(store).turn(NOW)
+    assert outcomes(store)["outcome"].to_pylist() == [int(left == 100)]
+    assert spent(ledger)["budget"] == (left, 0)
 
 
 def test_what_was_freed_and_taken_since_is_said_to_be_short(ledger, store):
