@@ -21,7 +21,7 @@ from api.service.settings import Settings
 from warehouse import Keys, Workspace
 
 if TYPE_CHECKING:
-    from conftest import Running
+    from service_running import Running
 
 MANAGER = Principal("k", "main", frozenset({"manager"}), "key")
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Running
+    from service_running import Running
 
 NDJSON, PARQUET, CSV = "application/x-ndjson", "application/vnd.apache.parquet", "text/csv"
 EVENTS = [{"customer_id": f"c{i:03}", "at": f"2026-03-0{1 + i % 9}T10:00:00Z", "kind": "visit"} for i in range(50)]

@@ -18,7 +18,7 @@ from api.cli import app
 from api.client import Client
 
 if TYPE_CHECKING:
-    from conftest import Running
+    from service_running import Running
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from api.service.roles import ROLES
 from warehouse import Keys, Workspace, make_tenant
 
 if TYPE_CHECKING:
-    from conftest import Running
+    from service_running import Running
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = schemathesis.openapi.from_dict(contract())
@@ -118,7 +118,7 @@ def shared(copies: Any, trained: Path, tmp_path_factory: pytest.TempPathFactory)
     """One service for all the generated cases."""
     import shutil
 
-    from conftest import serving
+    from service_running import serving
 
     from api.service.settings import Settings
 

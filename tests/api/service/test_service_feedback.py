@@ -121,7 +121,7 @@ def open_service(trained, tmp_path_factory):
     """One service for tests that leave nothing behind that another would mind."""
     import shutil
 
-    from conftest import serving  # the fixtures' own module
+    from service_running import serving
 
     from api.service.settings import Settings
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Running
+    from service_running import Running
 
 
 def test_a_running_service_is_alive_and_ready_with_its_database_and_model(service: "Running") -> None:

@@ -11,7 +11,7 @@ import pytest
 from api.service.contract import _calls, routes
 
 if TYPE_CHECKING:
-    from conftest import Running
+    from service_running import Running
 
 UNSOUND = {
     "nan": b'{"name": NaN}',
