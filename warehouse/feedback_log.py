@@ -29,6 +29,7 @@ from warehouse.columns import compact
 from warehouse.database import insert_into
 from warehouse.feedback_records import Body
 from warehouse.feedback_tables import TallyRow
+from warehouse.prepared import text_of
 from warehouse.statements import statement
 from warehouse.tables import DeadLetterRow, FeedbackRow
 
@@ -37,10 +38,6 @@ Kind: TypeAlias = type[String] | type[BigInteger]
 JOINED = ("accepted", "corrected")
 _LOG = FeedbackRow.__table__.c  # type: ignore[attr-defined]  # SQLModel makes it
 _TALLY = TallyRow.__table__  # type: ignore[attr-defined]
-_DIALECTS: dict[str, Any] = {
-    "sqlite": sqlite.dialect(paramstyle="named"),
-    "postgresql": postgresql.dialect(paramstyle="pyformat"),  # type: ignore[no-untyped-call]
-}
 _WRITERS = 64  # rows of the tally, each for one process at a time
 
 
@@ -83,7 +80,7 @@ def _as_one(dialect: str, values: Iterable[Any]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """The statements that every event passes, as texts: to build them costs more than to run them."""
+    """The statements that every event passes."""
 
     kept: str
     answered: str
@@ -102,7 +99,7 @@ def _texts(dialect: str) -> _Texts:
     new = made.values(writer=bindparam("writer"), changes=bindparam("changes"))
     total = _TALLY.c.changes + new.excluded.changes
     tally = new.on_conflict_do_update(index_elements=["writer"], set_={"changes": total})
-    return _Texts(*(str(each.compile(dialect=_DIALECTS[dialect])) for each in (kept, answered, tally)))
+    return _Texts(*(text_of(each, dialect) for each in (kept, answered, tally)))
 
 
 @final

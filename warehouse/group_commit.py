@@ -64,10 +64,11 @@ class GroupCommit:
     def submit(self, work: Work[T]) -> Future[T]:
         """Have something written.
 
-        Works run in the order in which they came, each in a savepoint: one that fails leaves no trace and fails alone.
+        Works run in the order in which they came. One that fails leaves no trace and fails alone: what shared its
+        savepoint is rolled back and done again, each in a savepoint of its own.
 
         Args:
-            work: called with the session, on the writer's thread. It may be called again after a transaction that was
+            work: called with the session, on the writer's thread. It may be called again after what it did was
                 rolled back, so it changes nothing but the database. What it returns must not need the session.
 
         Returns:
@@ -123,7 +124,7 @@ class GroupCommit:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._store.transaction() as session:
-                    done = [_alone(session, one.work) for one in group]
+                    done = _together(session, [one.work for one in group])
             except Exception as error:  # noqa: BLE001 - handed to everybody who shared the commit
                 if attempt < _ATTEMPTS and _lost_a_race(error):
                     continue
@@ -133,12 +134,26 @@ class GroupCommit:
         raise AssertionError("the last attempt answers")
 
 
+def _together(session: Session, works: Sequence[Work[Any]]) -> list[_Done]:
+    """All works in one savepoint; each in its own where one of them fails, for that is rare and savepoints are dear."""
+    done = _alone(session, lambda session: [_flushed(session, work) for work in works])
+    if done.error is None:
+        return [_Done(value) for value in done.value]
+    return [done] if len(works) == 1 else [_alone(session, work) for work in works]
+
+
+def _flushed(session: Session, work: Work[T]) -> T:
+    """What a work returns; the next one sees all that it wrote."""
+    value = work(session)
+    session.flush()
+    return value
+
+
 def _alone(session: Session, work: Work[Any]) -> _Done:
     """A work in its savepoint. What goes wrong with the savepoint itself is raised: the transaction is gone."""
     savepoint = session.begin_nested()
     try:
-        value = work(session)
-        session.flush()
+        value = _flushed(session, work)
     except Exception as error:  # handed to the one who waits for this work
         savepoint.rollback()
         if _lost_a_race(error):

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Row, Table, bindparam, func, insert, literal, or_, select, tuple_, update
 from sqlmodel import Session
 
 from warehouse.accounts import LEASES, Account, lock, read_accounts, save_accounts
-from warehouse.columns import UtcTime
+from warehouse.columns import UtcTime, micros
 from warehouse.ledger_tables import HoldRow
+from warehouse.prepared import text_of
 
 HOLDS: Table = HoldRow.__table__  # type: ignore[attr-defined]
 
@@ -22,6 +24,11 @@ _SETTLE = (
     .where(_hold.decision_id == bindparam("decision"), _hold.limit_name == bindparam("limit"))
     .values(spent_micros=bindparam("spent"))
 )
+
+
+@cache
+def _adding(dialect: str) -> str:
+    return text_of(insert(HOLDS).values({column.name: bindparam(column.name) for column in _hold}), dialect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +51,15 @@ class Place:
 
 def add_holds(session: Session, who: Holder, amounts: Mapping[str, int], sure: Mapping[str, int]) -> None:
     """Hold amounts, micros by limit; `sure` of them are spent whatever the outcome."""
-    common = {"decision_id": who.decision_id, "campaign": who.campaign, "fence": who.fence, "due_at": who.due_at}
+    due = None if who.due_at is None else micros(who.due_at)
+    common = {"decision_id": who.decision_id, "campaign": who.campaign, "fence": who.fence, "due_at": due}
     rows = [
         common | {"limit_name": limit, "amount_micros": amount, "sure_micros": sure.get(limit, 0), "spent_micros": None}
         for limit, amount in amounts.items()
     ]
     if rows:
-        session.connection().execute(insert(HOLDS), rows)
+        connection = session.connection()
+        connection.exec_driver_sql(_adding(connection.dialect.name), rows)
 
 
 def holds_of(session: Session, ids: Sequence[str]) -> list[Row[Any]]:

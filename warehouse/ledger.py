@@ -9,9 +9,10 @@ dead worker had borrowed can be lent again.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, final
 
-from sqlalchemy import Row, bindparam, case, delete, insert, select, update
+from sqlalchemy import bindparam, case, delete, insert, literal_column, select, update
 from sqlmodel import Session
 
 from allot import CampaignError, LeaseLostError, NotFoundError
@@ -28,7 +29,9 @@ from warehouse.accounts import (
     save_accounts,
     wanted,
 )
+from warehouse.columns import micros
 from warehouse.holds import HOLDS, Holder, add_holds, holds_of, settle_holds, spent_by, sums_of
+from warehouse.prepared import text_of
 from warehouse.store import Store
 
 _PATIENCE = timedelta(days=30)
@@ -37,7 +40,7 @@ _account, _lease, _hold = ACCOUNTS.c, LEASES.c, HOLDS.c
 _LEFT = (
     select(
         _lease.limit_name,
-        case((_account.frozen, 0), else_=_lease.granted_micros - _lease.used_micros).label("left"),
+        case((_account.frozen, literal_column("0")), else_=_lease.granted_micros - _lease.used_micros).label("left"),
         _account.asked_micros,
         _account.frozen,
         _lease.expires_at,
@@ -58,6 +61,34 @@ _TAKE = (
     )
     .values(used_micros=_lease.used_micros + bindparam("amount"))
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The statements that every decision passes."""
+
+    left: str
+    take: str
+
+
+@cache
+def _texts(dialect: str) -> _Texts:
+    return _Texts(text_of(_LEFT, dialect), text_of(_TAKE, dialect))
+
+
+@dataclass(slots=True)
+class _Left:
+    """What is left of a worker's lease, of an account with a cap that was asked for."""
+
+    limit: str
+    left: int
+    asked: int
+    frozen: bool
+    expires_us: int
+
+    def is_short(self, need: Mapping[str, int] | None) -> bool:
+        """Whether it has less than is needed, and may be lent more."""
+        return self.left < wanted(self.limit, self.asked, need) and not self.frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,19 +194,19 @@ class Ledger:
             by limit; one that is missing has no account, and nothing can be held of it.
         """
         now, fence = self._clock(), self._fences.get(campaign, 0)
-        asked = {"of": campaign, "who": self._worker}
-        rows = session.execute(_LEFT, asked | {"number": fence}).all()
-        if not rows or any(self._wants_more(row, need, now) for row in rows):
+        rows = self._left(session, campaign, fence)
+        soon = micros(now + self._term / 2)
+        if not rows or any(row.is_short(need) or row.expires_us < soon for row in rows):
             who = Borrower(campaign, self._worker, fence)
             fence = lend(session, who, need, now=now, term=self._term)
             self._fences[campaign] = fence
-            rows = session.execute(_LEFT, asked | {"number": fence}).all()
-        return {row.limit_name: int(row.left) for row in rows}
+            rows = self._left(session, campaign, fence)
+        return {row.limit: row.left for row in rows}
 
-    def _wants_more(self, row: Row[Any], need: Mapping[str, int] | None, now: datetime) -> bool:
-        """Whether a lease is short of what is needed, or more than half over."""
-        short = bool(row.left < wanted(row.limit_name, row.asked_micros, need)) and not row.frozen
-        return short or bool(row.expires_at < now + self._term / 2)
+    def _left(self, session: Session, campaign: str, fence: int) -> "list[_Left]":
+        connection = session.connection()
+        asked = {"of": campaign, "number": fence, "who": self._worker}
+        return [_Left(*row) for row in connection.exec_driver_sql(_texts(connection.dialect.name).left, asked)]
 
     def hold(
         self,
@@ -206,10 +237,10 @@ class Ledger:
         taken = {limit: amount for limit, amount in amounts.items() if amount}
         if not taken:
             return
-        common = {"of": campaign, "number": fence, "who": self._worker, "now": now}
-        found = session.connection().execute(
-            _TAKE, [common | {"limit": limit, "amount": amount} for limit, amount in taken.items()]
-        )
+        connection = session.connection()
+        common = {"of": campaign, "number": fence, "who": self._worker, "now": micros(now)}
+        rows = [common | {"limit": limit, "amount": amount} for limit, amount in taken.items()]
+        found = connection.exec_driver_sql(_texts(connection.dialect.name).take, rows)
         if found.rowcount != len(taken):
             remedy = "Ask for the room again and decide again."
             raise LeaseLostError(

@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, bindparam, insert, type_coerce, update
+from sqlalchemy import BigInteger, bindparam, type_coerce, update
 from sqlalchemy import select as columns_of
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from allot import ShapeError
-from warehouse.columns import moment
+from warehouse.columns import compact, micros, moment
 from warehouse.feedback_log import JOINED, EventLog
+from warehouse.prepared import text_of
 from warehouse.single_tables import SingleRow
 from warehouse.tables import FeedbackRow
 
@@ -88,7 +91,6 @@ class Single:
 
 
 _COLUMNS = tuple(_TABLE.c[name] for name in Single.__dataclass_fields__)
-_ADD = insert(SingleRow)
 _BY_ID = columns_of(*_COLUMNS).where(_TABLE.c.decision_id == bindparam("of"))
 _CONTACTS = columns_of(_TABLE.c.decision_id, _TABLE.c.decided_at, _TABLE.c.sealed_in).where(
     _TABLE.c.customer_key == bindparam("key"), _TABLE.c.decided_at > bindparam("after"), _TABLE.c.offer_id.is_not(None)
@@ -100,13 +102,20 @@ def signed(key: int) -> int:
     return key - (1 << 64) if key >> 63 else key
 
 
-def add_single(session: Session, single: Single) -> None:
-    """Keep a decision; it is durable with the transaction.
+@cache
+def _adding(dialect: str) -> str:
+    made = (sqlite if dialect == "sqlite" else postgresql).insert(_TABLE)
+    new = made.values({column.name: bindparam(column.name) for column in _COLUMNS})
+    return text_of(new.on_conflict_do_nothing(index_elements=["decision_id"]), dialect)
 
-    Raises:
-        IntegrityError: its id is taken.
-    """
-    session.connection().execute(_ADD, {name: getattr(single, name) for name in Single.__dataclass_fields__})
+
+def add_single(session: Session, single: Single) -> bool:
+    """Keep a decision, durable with the transaction; False where its id is taken, and then nothing changes."""
+    connection = session.connection()
+    row = {name: getattr(single, name) for name in Single.__dataclass_fields__}
+    row["decided_at"], row["answer"] = micros(single.decided_at), compact(single.answer)
+    row["features"] = None if single.features is None else compact(single.features)
+    return connection.exec_driver_sql(_adding(connection.dialect.name), row).rowcount > 0
 
 
 def single_of(session: Session, decision_id: str) -> Single | None:

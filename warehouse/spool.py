@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, final
 
-from sqlmodel import Session
-
 from allot import WorkspaceError
 from warehouse.columns import compact, micros, moment
-from warehouse.singles import Single, add_single, single_of
+from warehouse.singles import Single, add_single
 from warehouse.store import Store
 from warehouse.workspace import is_full, sync
 
@@ -109,14 +107,7 @@ def drain_orphans(store: Store, folder: Path) -> int:
 
 def _hand_over(store: Store, singles: list[Single]) -> int:
     with store.transaction() as session:
-        return sum(_added(session, single) for single in singles)
-
-
-def _added(session: Session, single: Single) -> bool:
-    if single_of(session, single.decision_id) is not None:
-        return False
-    add_single(session, single)
-    return True
+        return sum(add_single(session, single) for single in singles)
 
 
 def _line(single: Single) -> bytes:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import final
 
 import structlog
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from allot import LeaseLostError, WorkspaceError
@@ -102,7 +102,7 @@ class Deciding:
             try:
                 work = partial(self._decided, decider, request, one, budgeted)
                 return await asyncio.wrap_future(self._tenant.writer.submit(work))
-            except (LeaseLostError, IntegrityError):  # somebody else took what was left, or the id: look again
+            except LeaseLostError:  # somebody else took what was left: look again
                 if not budgeted:
                     raise
         raise AssertionError("the last attempt answers or raises")

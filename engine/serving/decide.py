@@ -184,18 +184,16 @@ class Decider:
             LeaseLostError: what was left has been taken meanwhile; decide again, in a new transaction.
             WorkspaceError: the ledger or the database cannot be used; nothing was kept.
         """
-        before = single_of(session, request.decision_id)
-        if before is not None:
-            return answered(before, request)
         reasons = as_of_now(self.snapshot.book, one.customer, request.at, session)
         if not budgeted:
             one = _free(one)
         room = self._room(session, one, reasons) if budgeted else None
         found = chances(self.snapshot, one, self.prices, reasons, room)
         decision, single, played = self._settled(request, one, found)
+        if not add_single(session, single):
+            return _said_before(session, request)
         if played is not None:
             self._hold(session, request, one, played)
-        add_single(session, single)
         return decision
 
     def without_store(self, request: Request, one: Weighed) -> Single:
@@ -282,6 +280,14 @@ class Decider:
             numbers=numbers.pack(),
             features=None if request.features is None else dict(request.features),
         )
+
+
+def _said_before(session: Session, request: Request) -> Decision | Refusal:
+    """The answer to a request whose decision id is taken."""
+    before = single_of(session, request.decision_id)
+    if before is None:
+        raise AssertionError("an id that is taken has a decision")
+    return answered(before, request)
 
 
 def answered(before: Single, request: Request) -> Decision | Refusal:

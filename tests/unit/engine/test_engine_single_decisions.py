@@ -75,6 +75,14 @@ def test_the_same_decision_is_answered_once_and_another_body_is_refused(house):
         assert len(desk.purse.held) <= 1
 
 
+def test_a_decision_that_is_asked_for_twice_in_one_transaction_is_made_and_held_once(house):
+    with counter(house) as desk:
+        requests = [desk.request(f"d-{i}", customer) for i, customer in enumerate(desk.customers[:20])]
+        said = desk.decide(*(request for request in requests for _ in range(2)))
+        assert said[::2] == said[1::2]
+        assert set(desk.purse.held) == {d.decision_id for d in said if d.status == "chosen"} != set()
+
+
 def test_what_is_kept_says_what_was_drawn(house):
     with counter(house) as desk:
         said = [desk.one(f"d-{i}", c) for i, c in enumerate(desk.customers[:20])]

@@ -82,6 +82,22 @@ def test_a_work_that_fails_fails_alone_and_leaves_no_trace(store, writer):
     assert names(store) == ["a", "b"]
 
 
+def test_works_are_done_once_unless_one_that_shares_their_transaction_fails(store, writer):
+    done = []
+
+    def counted(name):
+        return lambda session: done.append(name) or adds(name)(session)
+
+    for future in together(writer, *[counted(name) for name in "abc"]):
+        future.result(WAIT)
+    assert done == list("abc")
+    first, bad, last = together(writer, counted("d"), refuse, counted("e"))
+    with pytest.raises(ZeroDivisionError):
+        bad.result(WAIT)
+    assert (first.result(WAIT), last.result(WAIT), names(store)) == ("d", "e", list("abcde"))
+    assert done == [*"abc", "d", "d", "e"]
+
+
 def test_what_waits_shares_one_transaction(store, writer):
     def number(session):
         return session.connection().connection.dbapi_connection, session
