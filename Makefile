@@ -54,6 +54,9 @@ bench: install .venv-bench/.installed ## comparisons, written to docs/benchmarks
 	$(BIN)/python -m benchmarks.evaluation_sets
 	$(BIN)/python -m benchmarks.service_feedback
 	$(BIN)/python -m benchmarks.service_feedback --postgres
+	$(BIN)/python -m benchmarks.service_decisions
+	$(BIN)/python -m benchmarks.service_decisions --postgres
+	$(BIN)/python -m benchmarks.service_fold
 
 .venv-bench/.installed: requirements/bench.txt
 	$(PYTHON) -m venv .venv-bench
