@@ -114,7 +114,7 @@ def _told(workspace: "Workspace", stored: StoredAllocation, customer_id: str) ->
         "propensity": row["propensity"],
         "segment": meta["cells"][row["cell"]],
         "outcome": kind.name,
-        "sentence": _sentence(row),
+        "sentence": sentence_of(row),
         "offers": offers,
         "no_offer": nothing,
         "versions": stored.versions,
@@ -166,7 +166,12 @@ def _why(value: float, price: float, behind: float) -> str:
     return "worth most; chance decided" if behind <= 0 else f"{behind:.3g} behind the best"
 
 
-def _sentence(row: dict[str, Any]) -> str:
+def sentence_of(row: Mapping[str, Any]) -> str:
+    """A decision in a few words.
+
+    Args:
+        row: of the decision: status, offer_id and propensity.
+    """
     if row["status"] == "held_out":
         return "held out: in the control group, which is never addressed"
     if row["status"] == "no_eligible":

@@ -21,7 +21,7 @@ from warehouse.home import tenant_names, tenant_workspace
 from warehouse.revisions import CONTROL, OPERATIONAL, Revisions, migrate, revision_of
 from warehouse.workspace import Workspace, full_disk_in_words, publish
 
-_NOT_COPIED = ("tmp", "staging", "tenants", ".lock")
+_NOT_COPIED = ("tmp", "tmp-metrics", "staging", "tenants", ".lock", ".serving")
 _DATABASES = ("allot.db", "control.db")
 _FIRST = ("data/current.json", "data/versions")
 _ROWS_AT_ONCE = 2_000

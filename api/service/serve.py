@@ -1,6 +1,7 @@
 """`allot serve`: what must be in place before it starts, then the processes."""
 
 import errno
+import fcntl
 import os
 import shutil
 import socket
@@ -26,12 +27,13 @@ def serve(home: Path, *, host: str | None, port: int | None, workers: int | None
     """Run the service until it is told to end.
 
     Raises:
-        WorkspaceError: no workspace, no key, a weak secret, a port that is taken: before anything has started.
+        WorkspaceError: no workspace, no key, a weak secret, a port that is taken, a workspace that is
+            served already: before anything has started.
     """
     named = {"home": home.absolute(), "host": host, "port": port, "workers": workers}
     settings = read_settings({name: value for name, value in named.items() if value is not None})
     _check(settings)
-    with _listener(settings) as listener, _shared_metrics(settings) as metrics:
+    with _alone(settings.home), _listener(settings) as listener, _shared_metrics(settings) as metrics:
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         supervisor = Supervisor(_environment(settings, metrics))
@@ -56,6 +58,21 @@ def _check(settings: Settings) -> None:
     if not usable:
         remedy = "Run `allot keys create --role admin` first, or set ALLOT_JWT_ISSUER."
         raise WorkspaceError("nobody could call the service: there is no key.", where="allot serve", remedy=remedy)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Serve a workspace once: two services would count into one folder, and their workers would have one name."""
+    handle = os.open(home / ".serving", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            remedy = "End the other `allot serve`; for more processes there is --workers."
+            raise WorkspaceError("the workspace is served already.", where=str(home), remedy=remedy) from error
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

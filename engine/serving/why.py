@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from bandit import kind_named
-from engine.explain import weighed_offers, with_reasons
+from engine.explain import sentence_of, weighed_offers, with_reasons
 from engine.serving.features import Asked, columns_of
 from engine.serving.snapshot import BUDGET, UNKNOWN
 from engine.stamp import Stamp
@@ -42,6 +42,7 @@ def why(workspace: Workspace, store: Store, single: Single) -> dict[str, Any]:
         "held_out": single.answer["status"] == "held_out",
         "segment": _segment(release.summary, numbers),
         "outcome": kind.name,
+        "sentence": sentence_of(single.answer),
         "offers": offers,
         "no_offer": {"offer_id": None, "probability": float(numbers.probability[-1]), "behind": best},
     }

@@ -25,6 +25,7 @@ router = APIRouter(tags=["decisions"])
 _LONGEST = 200  # characters of an id
 _OURS = ("alloc-", "single-")
 Name = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Given = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST, pattern=r"^[^\x00-\x1f\x7f/]*$")]
 Known = Annotated[str, Path(min_length=1, max_length=_LONGEST)]
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such thing."}}
 
@@ -39,8 +40,10 @@ class DecisionRequest(BaseModel):
     features: dict[Name, str | float | int | bool | None] | None = Field(
         None, max_length=1_000, description="Customer columns as they are now; they take the place of what is loaded."
     )
-    decision_id: Name | None = Field(
-        None, description="Yours, for ever: the same request under it has the same answer. Made up where it is missing."
+    decision_id: Given | None = Field(
+        None,
+        description="Yours, for ever, without a slash: the same request under it has the same answer. Made up where it "
+        "is missing.",
     )
 
     @model_validator(mode="after")

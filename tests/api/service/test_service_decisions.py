@@ -138,6 +138,7 @@ def test_explaining_writes_nothing(funded):
         ({"campaign": "spring", "customer_id": "nobody"}, 404),
         ({"campaign": "autumn", "customer_id": "c001"}, 404),
         ({"campaign": "spring", "customer_id": "c001", "decision_id": "alloc-1-2"}, 422),
+        ({"campaign": "spring", "customer_id": "c001", "decision_id": "visit/8842"}, 422),
         ({"campaign": "spring", "customer_id": "c001", "features": {"age": "old"}}, 422),
         ({"campaign": "spring", "customer_id": "c001", "features": {"shoe": 43}}, 422),
         ({"campaign": "spring", "customer_id": "c001", "features": {"age": True}}, 422),

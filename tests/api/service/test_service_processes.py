@@ -116,6 +116,18 @@ def _asked(url: str, body: dict[str, str], headers: dict[str, str]) -> dict[str,
     raise AssertionError("nobody answers")
 
 
+def test_a_workspace_is_served_once(home: Path, tmp_path: Path) -> None:
+    from allot import WorkspaceError
+    from api.service.serve import serve
+
+    _key(home)
+    with running(home, tmp_path) as (_, url):
+        with pytest.raises(WorkspaceError, match="served already"):
+            serve(home, host=None, port=0, workers=None)
+        assert (home / "tmp-metrics").exists()
+        assert _alive(url)
+
+
 def test_the_processes_end_when_the_supervisor_is_killed(home: Path, tmp_path: Path) -> None:
     _key(home)
     with running(home, tmp_path) as (process, _):
@@ -139,6 +151,8 @@ def test_what_is_missing_is_said_in_one_line_before_anything_starts(what: str, h
         "a weak secret": "ALLOT_METRICS_TOKEN",
         "more workers": "ALLOT_DATABASE_URL",
     }
+    if what == "more workers" and "ALLOT_DATABASE_URL" in os.environ:
+        pytest.skip("PostgreSQL takes several web processes")
     if what != "no key":
         _key(home)
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as taken:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from engine_singles import counter
 
+from api import tables
 from engine.evaluate import Question, evaluate
 from engine.explain import explain
 from engine.fold import RowReader
@@ -72,7 +73,7 @@ def names(count, letter="d"):
     return [f"{letter}{i:04}" for i in range(count)]
 
 
-def test_decide_hear_seal_learn_evaluate_explain(house):
+def test_decide_hear_seal_learn_evaluate_explain(house, capsys):
     said = ask(house, names(300), hours=(0, 5))
     hear(house, said)
     made = close(house)
@@ -90,6 +91,8 @@ def test_decide_hear_seal_learn_evaluate_explain(house):
     told = explain(house.workspace, chosen.customer_id, made[0])
     assert told["chosen"] in {d.offer_id for d in said if d.customer_id == chosen.customer_id}
     assert told["without_reasons"] == ""
+    tables.explained(told)
+    assert told["sentence"] in " ".join(capsys.readouterr().out.split())
 
 
 def test_every_decision_is_in_exactly_one_file(house):
