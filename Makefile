@@ -22,7 +22,7 @@ demo: install ## from nothing to an allocation, two rounds of learning, an evalu
 	$(BIN)/allot demo
 
 test: install ## the tests, under ten minutes on two cores
-	$(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadfile
 
 check: lint test ## what must be green before a commit
 
