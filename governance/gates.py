@@ -1,7 +1,7 @@
 """The last look before decisions go out: a list of gates, each of which may find something and so stop the release."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -41,6 +41,11 @@ class Books:
     no_offer: int
     no_eligible: int
     held_out: int
+
+    def told(self) -> dict[str, int]:
+        """For an allocation's summary, which calls its customers the audience."""
+        counted = asdict(self)
+        return {"audience": counted.pop("customers"), **counted}
 
 
 @dataclass(frozen=True, slots=True)

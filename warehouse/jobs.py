@@ -128,11 +128,12 @@ class Jobs:
             raise NotFoundError(f"there is no job {job_id!r}.", remedy="Check the id.")
         return _job(row)
 
-    def list(self, *, kind: str, before: datetime | None = None, most: int = 100) -> tuple[Job, ...]:
-        """Jobs of a kind, newest first, those asked for before a moment where one is given."""
+    def list(self, *, kind: str, before: Job | None = None, most: int = 100) -> tuple[Job, ...]:
+        """Jobs of a kind, newest first, those that come after some job in this order where one is given."""
         query = select(JobRow).where(JobRow.kind == kind)
         if before is not None:
-            query = query.where(col(JobRow.created_at) < before)
+            same = and_(col(JobRow.created_at) == before.created_at, col(JobRow.job_id) > before.job_id)
+            query = query.where(or_(col(JobRow.created_at) < before.created_at, same))
         query = query.order_by(col(JobRow.created_at).desc(), col(JobRow.job_id)).limit(most)
         with self._store.transaction(write=False) as session:
             return tuple(_job(row) for row in session.exec(query))

@@ -94,10 +94,14 @@ async def cancel(here: Here, job: Job) -> Answer:
 
 
 async def listed(here: Here, kind: str, before: str | None, most: int) -> dict[str, Any]:
-    """Jobs of a kind, newest first; `next` is the `before` of the following page."""
-    moment = None if before is None else moment_of(before, "/before")
-    jobs = await asyncio.to_thread(lambda: Jobs(here.store).list(kind=kind, before=moment, most=most))
-    following = jobs[-1].created_at.isoformat() if len(jobs) == most else None
+    """Jobs of a kind, newest first; `next` is the `before` of the following page: the last job of this one.
+
+    Raises:
+        Problem: 404: `before` is no job of this kind.
+    """
+    last = None if before is None else await job_of(here, before, kind)
+    jobs = await asyncio.to_thread(lambda: Jobs(here.store).list(kind=kind, before=last, most=most))
+    following = jobs[-1].job_id if len(jobs) == most else None
     return {"items": [{k: v for k, v in told(job).items() if k != "result"} for job in jobs], "next": following}
 
 

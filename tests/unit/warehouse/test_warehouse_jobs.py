@@ -172,11 +172,18 @@ def test_what_happened_to_a_job_is_told_in_order_and_without_gaps(jobs):
     assert jobs.events("job-0") == ()
 
 
+def test_jobs_of_one_moment_are_all_found_page_by_page(jobs):
+    for i in range(4):
+        ask(jobs, f"job-{i}")
+    first = jobs.list(kind="sum", most=2)
+    rest = jobs.list(kind="sum", before=first[-1])
+    assert [job.job_id for job in (*first, *rest)] == ["job-0", "job-1", "job-2", "job-3"]
+
+
 def test_jobs_are_listed_by_kind_newest_first(jobs):
     for i in range(5):
         ask(jobs, f"job-{i}", at=NOW + timedelta(seconds=i))
     ask(jobs, "other", kind="product")
     assert [job.job_id for job in jobs.list(kind="sum", most=2)] == ["job-4", "job-3"]
-    before = jobs.get("job-3").created_at
-    assert [job.job_id for job in jobs.list(kind="sum", before=before)] == ["job-2", "job-1", "job-0"]
+    assert [job.job_id for job in jobs.list(kind="sum", before=jobs.get("job-3"))] == ["job-2", "job-1", "job-0"]
     assert jobs.waiting() == 6
