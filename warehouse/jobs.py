@@ -193,6 +193,21 @@ class Jobs:
         with self._store.transaction(write=lock) as session:
             return session.exec(query.with_for_update(skip_locked=True) if lock else query).first()
 
+    def give_up(self, workers: str, *, now: datetime) -> int:
+        """Let the jobs of workers that are known to be gone be claimed at once, and not when their leases have run out.
+
+        Args:
+            workers: how their names begin. One that lives after all has lost its jobs; its work no longer counts.
+            now: the clock.
+
+        Returns:
+            How many jobs that were.
+        """
+        theirs = (col(JobRow.state) == "running", col(JobRow.worker).startswith(workers, autoescape=True))
+        ended = update(JobRow).where(*theirs).values(lease_until=now - timedelta(microseconds=1))
+        with self._store.transaction() as session:
+            return session.connection().execute(ended).rowcount
+
     def beat(self, job: Job, *, now: datetime, lease: timedelta) -> None:
         """Say that a claimed job is still being worked on.
 

@@ -31,7 +31,7 @@ from api.service.settings import read_settings
 from api.service.settling import SettlingBudgets
 from api.service.webhooks import deliver_due
 from engine.serving.seal import seal
-from warehouse import Store, Workspace, open_store, tenant_names, tenant_workspace
+from warehouse import Jobs, Store, Workspace, open_store, tenant_names, tenant_workspace
 from warehouse.home import MAIN
 
 _IDLE_SECONDS = 0.5
@@ -163,13 +163,14 @@ def run(
     Raises:
         WorkspaceError: the home cannot be opened, or a lane met a defect: better no worker than half of one.
     """
-    name, metrics = f"worker-{slot}-{os.getpid()}", Metrics()
+    place, metrics = f"worker-{slot}-", Metrics()
+    name = f"{place}{os.getpid()}"
     threads = [
         Lane(f"{name}-{lane}", work, now=now, lease=lease, stopping=stopping, metrics=metrics)
         for lane, work in lanes.items()
     ]
     pulse = Pulse(metrics, "worker", read_settings().cpu_hour_price)
-    with closing(pulse), _Tenants(Workspace.open(home), threads) as tenants:
+    with closing(pulse), _Tenants(Workspace.open(home), threads, place, now) as tenants:
         tenants.look()
         for lane in threads:
             lane.start()
@@ -191,10 +192,13 @@ def run(
 
 @final
 class _Tenants:
-    """The tenants of a home, each opened once and given to every lane; those that are made meanwhile as well."""
+    """The tenants of a home, each opened once and given to every lane; those that are made meanwhile as well.
 
-    def __init__(self, home: Workspace, lanes: Sequence[Lane]) -> None:
-        self._home, self._lanes = home, lanes
+    Who had this worker's place before is gone: its jobs are taken up at once, long before their leases run out.
+    """
+
+    def __init__(self, home: Workspace, lanes: Sequence[Lane], place: str, now: Clock) -> None:
+        self._home, self._lanes, self._place, self._now = home, lanes, place, now
         self._open: dict[str, Store] = {}
 
     def __enter__(self) -> Self:
@@ -221,8 +225,15 @@ class _Tenants:
                     raise
                 _log.error("tenant cannot be opened", tenant=name, error=str(error))
                 continue
+            self._take_over(store)
             for lane in self._lanes:
                 lane.add(workspace, store)
+
+    def _take_over(self, store: Store) -> None:
+        try:
+            Jobs(store).give_up(self._place, now=self._now())
+        except AllotError as error:  # then their leases run out
+            _log.warning("jobs of the worker before wait", error=str(error))
 
 
 def main() -> None:

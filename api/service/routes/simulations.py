@@ -2,24 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import StreamingResponse
 
 from api.service.answers import Answer
 from api.service.dependencies import Caller, Here, needs
-from api.service.job_answers import (
-    EventId,
-    RequestKey,
-    ask,
-    cancel,
-    job_of,
-    listed,
-    streamed,
-    told_with_progress,
-)
+from api.service.job_answers import RequestKey, ask
 from api.service.problems import wrong_field
-from api.service.roles import READERS
+from api.service.routes.watching import watch
 from api.service.strict_json import model_body
 
 router = APIRouter(tags=["simulations"])
@@ -55,29 +45,4 @@ async def post_simulation(
     return await ask(here, caller, _KIND, body.model_dump(), key, _PATH)
 
 
-@router.get(_PATH, dependencies=[needs(*READERS)])
-async def get_simulations(
-    here: Here,
-    before: Annotated[str | None, Query(max_length=40)] = None,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-) -> Answer:
-    """Simulations, newest first."""
-    return Answer(await listed(here, _KIND, before, limit))
-
-
-@router.get(_PATH + "/{job_id}", dependencies=[needs(*READERS)])
-async def get_simulation(here: Here, job_id: str) -> Answer:
-    """How far it is; once done, its result."""
-    return Answer(await told_with_progress(here, await job_of(here, job_id, _KIND)))
-
-
-@router.get(_PATH + "/{job_id}/events", dependencies=[needs(*READERS)])
-async def get_simulation_events(here: Here, job_id: str, last: EventId = None) -> StreamingResponse:
-    """Progress as server-sent events; the last one is `end`."""
-    return streamed(here, await job_of(here, job_id, _KIND), last)
-
-
-@router.post(_PATH + "/{job_id}/cancel", dependencies=[needs("analyst", "manager")])
-async def cancel_simulation(here: Here, job_id: str) -> Answer:
-    """Stop it."""
-    return await cancel(here, await job_of(here, job_id, _KIND))
+watch(router, _PATH, _KIND, "analyst", "manager")

@@ -33,7 +33,7 @@ from api.service.kinds import WRITING
 from api.service.worker import run
 
 run(Path(sys.argv[1]), 0, stopping=threading.Event(), now=lambda: datetime.now(UTC),
-    lanes={"writing": (WRITING, ())}, lease=timedelta(seconds=1))
+    lanes={"writing": (WRITING, ())}, lease=timedelta(hours=1))
 """
 
 

@@ -172,6 +172,19 @@ def test_what_happened_to_a_job_is_told_in_order_and_without_gaps(jobs):
     assert jobs.events("job-0") == ()
 
 
+def test_the_jobs_of_a_worker_that_is_known_to_be_gone_are_claimed_at_once_and_those_of_others_are_not(jobs):
+    for i in range(3):
+        ask(jobs, f"job-{i}")
+    lost, kept = claim(jobs, "worker-1-77-writing"), claim(jobs, "worker-11-78-writing")
+    assert jobs.give_up("worker-1-", now=NOW) == 1
+    again = claim(jobs, "worker-1-99-writing")
+    assert (again.job_id, again.attempt) == (lost.job_id, 2)
+    assert claim(jobs, "worker-1-99-writing").job_id == "job-2"
+    with pytest.raises(JobLostError):
+        jobs.beat(lost, now=NOW, lease=LEASE)
+    jobs.beat(kept, now=NOW, lease=LEASE)
+
+
 def test_jobs_of_one_moment_are_all_found_page_by_page(jobs):
     for i in range(4):
         ask(jobs, f"job-{i}")
