@@ -174,7 +174,7 @@ def read_campaign(document: Mapping[str, Any], *, where: str = "campaign") -> Ca
     """
     r = Reader(document, where)
     campaign = Campaign(
-        name=r.text("name"),
+        name=r.name("name"),
         as_of=r.moment("as_of"),
         seed=r.whole("seed", 0),
         audience=r.text("audience", "true"),

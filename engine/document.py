@@ -4,6 +4,7 @@ import difflib
 import json
 import math
 import tomllib
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any, Final
 from allot import CampaignError
 
 _REQUIRED: Final = object()
+
+LONGEST_NAME = 200
+"""Characters of a name that people and addresses repeat."""
 
 
 def is_number(value: Any) -> bool:
@@ -65,6 +69,18 @@ class Reader:
             raise self._wrong(key, value, "a text that is not empty")
         if choices and value not in choices:
             raise self._wrong(key, value, "one of " + ", ".join(choices))
+        return value
+
+    def name(self, key: str) -> str:
+        """A text that can be repeated in an address and on one line: not too long, no control characters."""
+        value = self.text(key)
+        if len(value) > LONGEST_NAME:
+            what = f"{key} = {value[:20]!r}... has {len(value):,} characters."
+            raise CampaignError(what, where=self.where, remedy=f"Give at most {LONGEST_NAME}.")
+        for place, character in enumerate(value, 1):
+            if unicodedata.category(character) == "Cc":
+                what = f"{key} has a control character ({character!a}) at place {place}."
+                raise CampaignError(what, where=self.where, remedy="Take it out.")
         return value
 
     def number(

@@ -28,7 +28,7 @@ CAMPAIGN: dict[str, Any] = {
     **_object(
         ["name", "as_of"],
         {
-            "name": {"type": "string", "minLength": 1},
+            "name": {"type": "string", "minLength": 1, "maxLength": 200},
             "as_of": {"type": "string", "format": "date-time"},
             "seed": {"type": "integer", "minimum": 0},
             "audience": {"type": "string", "description": "A rule over customer columns."},

@@ -128,12 +128,19 @@ def test_a_time_is_utc_unless_it_says_otherwise(given):
         ({"limits": [{**CAP, "penalty": 1, "single_share": 0.5}], "single_decisions": {}}, "nothing can be kept of it"),
         ({"limits": [{**CAP, "single_share": 2}], "single_decisions": {}}, "single_share = 2 is not between 0 and 1"),
         ({"budget": 5}, "field 'budget' is unknown"),
+        ({"name": "ä" * 201}, "has 201 characters"),
+        ({"name": "spring\n2026"}, r"name has a control character ('\n') at place 7"),
+        ({"name": "spring\x85"}, r"name has a control character ('\x85') at place 7"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_told_with_its_place_and_what_was_expected(change, said):
     with pytest.raises(CampaignError) as error:
         read_campaign({**PLAIN, **change})
     assert said in str(error.value)
+
+
+def test_a_name_is_as_long_as_every_request_about_it_may_say():
+    assert read_campaign({**PLAIN, "name": "ä" * 200}).name == "ä" * 200
 
 
 def test_files_that_cannot_be_read_are_told_by_name(tmp_path):
