@@ -6,7 +6,7 @@ SOURCES := $(ROOMS) benchmarks tests examples
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo test check lint openapi examples bench soak lock clean
+.PHONY: install demo test check lint openapi examples bench soak soak-service lock clean
 
 install: .venv/.installed ## make .venv from the lock, install allot, compile its kernels once
 
@@ -63,8 +63,11 @@ bench: install .venv-bench/.installed ## comparisons, written to docs/benchmarks
 	.venv-bench/bin/python -m pip install --quiet --require-hashes --requirement requirements/bench.txt
 	touch $@
 
-soak: install ## long statistical runs; the output is docs/soak.md
+soak: install ## the long runs, some two hours; the output is docs/soak.md and docs/soak-service.md
 	$(BIN)/python -m tests.soak
+
+soak-service: install ## those of the service alone, on one core; the output is docs/soak-service.md
+	$(BIN)/python -m tests.soak --part service
 
 lock: ## refresh the locks; needs uv in PATH
 	$(LOCK) --extra dev pyproject.toml --output-file requirements/dev.txt
