@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -16,6 +17,7 @@ from api.service.routes import allocations, catalogue, decisions, evaluations, f
 from api.service.settings import Settings
 from api.service.shell import Shell, note
 from api.service.state import Service
+from api.service.straight import Straight
 from warehouse.home import MAIN
 
 ROUTERS = (
@@ -30,6 +32,7 @@ ROUTERS = (
 )
 """Each subject's routes. A path that is fixed stands before one with a parameter in its place."""
 
+_BUSY = (feedback.post_feedback, decisions.decide)  # carry the load: they are answered straight
 _CAUSE = 500  # characters of what a library said, in the log
 _TITLES = {404: ("not-found", "There is no such thing"), 405: ("method", "This method is not taken here")}
 
@@ -53,6 +56,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.service = service
     for router in ROUTERS:
         app.router.routes.extend(router.routes)  # as they are: a router in between costs every request a look
+    busy = [route for route in app.router.routes if isinstance(route, APIRoute) and route.endpoint in _BUSY]
+    app.add_middleware(Straight, routes=busy, problem=_problem, ours=_ours)
     app.add_middleware(Shell, service=service)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(AllotError, _ours)

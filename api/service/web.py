@@ -4,16 +4,14 @@ import gc
 import socket
 import sys
 
-import uvicorn
-
 from allot import AllotError
 from api.service import logs
 from api.service.app import create_app
 from api.service.lifeline import end_with_parent
+from api.service.protocol import server_of
 from api.service.settings import read_settings
 
 _GRACE_SECONDS = 20
-_CONNECTIONS = 2_000
 _COLLECT_AFTER = 50_000  # objects; by default the collector would look every 700
 
 
@@ -31,16 +29,7 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
     listener = socket.socket(fileno=int(sys.argv[1]))
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        lifespan="on",
-        server_header=False,
-        limit_concurrency=_CONNECTIONS,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-    )
-    uvicorn.Server(config).run([listener])
+    server_of(app, patience=_GRACE_SECONDS).run([listener])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """A real service on loopback, in a thread of its own, and clients with a key for each role."""
 
-import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.service.app import create_app
+from api.service.protocol import server_of
 from api.service.roles import ROLES
 from api.service.settings import Settings
 from warehouse import Keys, Workspace
@@ -45,9 +45,8 @@ def serving(settings: Settings) -> Iterator[Running]:
     app = create_app(settings)
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # asyncio answers without delay only on such
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
+        server = server_of(app)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         running = Running(f"http://127.0.0.1:{listener.getsockname()[1]}", app, settings.home, keys)
         try:

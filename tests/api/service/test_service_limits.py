@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from api.service.contract import _calls, routes
+from api.service.protocol import LONGEST_HEAD
 
 if TYPE_CHECKING:
     from service_running import Running
@@ -82,6 +83,9 @@ def test_only_json_in_utf_8_is_taken_for_json(service: "Running", headers: dict[
     assert service.client().post("/v1/rules", content=b"{}", headers=headers).status_code == status
 
 
+_CHUNKED = b"Host: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0"
+
+
 def _raw(running: "Running", head: str, *, wait: float = 10.0) -> bytes:
     """What a hand-written request is answered with."""
     host, port = running.url.removeprefix("http://").split(":")
@@ -114,9 +118,27 @@ def test_addresses_and_headers_of_a_megabyte_are_refused(service: "Running") -> 
     for head in (*heads, f"GET /v1/rules HTTP/1.1\r\nX-Request-Id: {long}"):
         with suppress(ConnectionError):  # it may be cut before all of it was sent
             assert _raw(service, head).split(b" ")[1][:1] in (b"4", b"")
+    assert _raw(service, f"GET /v1/rules HTTP/1.1\r\nX-Much: {'x' * LONGEST_HEAD}").startswith(b"HTTP/1.1 400 ")
+    assert b" 200 " in _raw(service, f"GET /v1/rules HTTP/1.1\r\nX-Much: {'x' * (LONGEST_HEAD - 1_000)}")
     assert client.get("/v1/offers", params={"version": "x" * 1_000}).status_code == 422
     assert client.get("/v1/rules/%00").status_code == 404
     assert client.get("/v1/rules/%ff%ed%a0%80").status_code == 404
+
+
+def test_a_head_that_never_ends_and_a_tail_that_never_ends_are_cut(service: "Running") -> None:
+    for begun in (
+        b"GET /v1/rules HTTP/1.1\r\nX-Endless: ",
+        b"POST /v1/rules HTTP/1.1\r\n" + _CHUNKED + b"\r\nX-Tail: ",
+    ):
+        host, port = service.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10.0) as connection:
+            sent = 0
+            with suppress(ConnectionError):
+                connection.sendall(begun)
+                while sent < 64 * 2**20:
+                    sent += connection.send(b"x" * 65_536)
+        assert sent < 32 * 2**20  # what the sockets hold, and no more
+    assert service.client().get("/v1/rules").status_code == 200
 
 
 def test_above_the_rate_there_is_429_with_a_time_to_come_again(serve: Callable[..., "Running"]) -> None:
