@@ -15,7 +15,8 @@ _MICROSECOND = timedelta(microseconds=1)
 def micros(at: datetime) -> int:
     """Microseconds since 1970 in UTC; a time without zone is taken as UTC."""
     aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // _MICROSECOND
+    since = aware - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def moment(at_micros: int) -> datetime:

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from sqlmodel import Session
 
 from warehouse.columns import micros, moment
 from warehouse.dead_letters import expire, join, waiting
-from warehouse.feedback_log import EventLog, NewEvent
+from warehouse.feedback_log import EventLog, NewEvent, decision_key
 from warehouse.feedback_records import Body, Item
 from warehouse.store import Store
 
@@ -37,8 +37,7 @@ class Batch:
     received_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What became of one record.
 
     accepted: joined to a decision that had no outcome. corrected: joined to one that had. pending: no such decision
@@ -142,10 +141,10 @@ def write_feedback(
     bodies = [(batch, item.body) for batch in batches for item in batch.items if item.body is not None]
     unknown = {body.decision_id for batch, body in bodies if body.decision_id not in batch.decided}
     decided = also_decided(session, unknown) if unknown else {}
-    known = {b.decision_id for batch, b in bodies if b.decision_id in batch.decided or b.decision_id in decided}
+    known = {body.decision_id for _, body in bodies}.difference(unknown) | decided.keys()
     kept = log.kept({body.event_id for _, body in bodies}) if bodies else {}
     sorting = _Sorting(kept, log.answered(known) if known else set(), decided)
-    answers = [[sorting.told(item, batch) for item in batch.items] for batch in batches]
+    answers = [sorting.told(batch) for batch in batches]
     added = log.add(list(sorting.new.values())) if sorting.new else set()
     lost = sorting.new.keys() - added
     if lost:  # another process was quicker
@@ -156,7 +155,7 @@ def write_feedback(
         ]
     log.mark(sorting.again, was="dead", at=batches[-1].received_at)
     log.keep_conflicts(sorting.conflicts, TAKEN)
-    log.tally(len(added) + len(sorting.again))
+    log.tally(len(sorting.again))
     return answers
 
 
@@ -176,27 +175,32 @@ class _Sorting:
     again: dict[str, str] = field(default_factory=dict)
     conflicts: list[tuple[Body, str, datetime]] = field(default_factory=list)
 
-    def told(self, item: Item, batch: Batch) -> Answer:
-        """What becomes of a record."""
+    def told(self, batch: Batch) -> list[Answer]:
+        """What becomes of the records of a batch."""
+        received = micros(batch.received_at)
+        return [self._told(item, batch, received) for item in batch.items]
+
+    def _told(self, item: Item, batch: Batch, received: int) -> Answer:
         body = item.body
         if body is None:
             return Answer(item.line, item.event_id, "rejected", reason=item.reason)
-        decided = batch.decided.get(body.decision_id)
+        event_id, decision_id, _, _, occurred = body
+        decided = batch.decided.get(decision_id)
         if decided is None:
-            decided = self.decided.get(body.decision_id)
-        if decided is not None and body.occurred_us < decided:
-            return Answer(item.line, item.event_id, "rejected", reason=_early(body, decided))
+            decided = self.decided.get(decision_id)
+        if decided is not None and occurred < decided:
+            return Answer(item.line, event_id, "rejected", reason=_early(body, decided))
         digest = body.digest
-        before, status = self.kept.get(body.event_id, ("", ""))
-        if (before and status != "dead") or before not in ("", digest):
+        before = self.kept.get(event_id)
+        if before is not None and before != (digest, "dead"):
             return self.repeated(item, body, digest, batch.received_at)
-        result = self._result(body.decision_id, known=decided is not None)
-        self.kept[body.event_id] = (digest, result)
-        if before:
-            self.again[body.event_id] = result
+        result = self._result(decision_id, known=decided is not None)
+        self.kept[event_id] = (digest, result)
+        if before is None:
+            self.new[event_id] = NewEvent(*body, received, digest, result, decision_key(decision_id))
         else:
-            self.new[body.event_id] = NewEvent(body, digest, result, micros(batch.received_at))
-        return Answer(item.line, item.event_id, result, digest)
+            self.again[event_id] = result
+        return Answer(item.line, event_id, result, digest)
 
     def repeated(self, item: Item, body: Body, digest: str, received_at: datetime) -> Answer:
         """What becomes of a record whose event id is in the log."""

@@ -3,29 +3,26 @@
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any, TypeAlias, final
+from typing import Any, NamedTuple, TypeAlias, final
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    ColumnElement,
     Select,
     String,
     bindparam,
     cast,
     func,
     literal,
-    literal_column,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
-from warehouse.columns import compact
+from warehouse.columns import compact, moment
 from warehouse.database import insert_into
 from warehouse.feedback_records import Body
 from warehouse.feedback_tables import TallyRow
@@ -41,14 +38,18 @@ _TALLY = TallyRow.__table__  # type: ignore[attr-defined]
 _WRITERS = 64  # rows of the tally, each for one process at a time
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """An event to be added, with what became of it."""
+class NewEvent(NamedTuple):
+    """An event to be added, in the order of the columns of `feedback_add_*.sql`; times in microseconds."""
 
-    body: Body
+    event_id: str
+    decision_id: str
+    outcome: int
+    reward_micros: int
+    occurred_us: int
+    received_us: int
     digest: str
     status: str
-    received_us: int
+    decision_key: int
 
 
 @lru_cache(16_384)  # asked for twice within a moment
@@ -59,47 +60,26 @@ def decision_key(decision_id: str) -> int:
 
 def listed(session: Session, values: Iterable[Any], kind: Kind) -> Select[Any]:
     """Some values as one column of a query, whatever their number."""
-    dialect = session.get_bind().dialect.name
-    return _column(dialect, literal(_as_one(dialect, values), _one(dialect, kind)), kind)
+    if session.get_bind().dialect.name == "sqlite":
+        return select(func.json_each(compact(list(values))).table_valued("value").c.value)
+    return select(func.unnest(cast(literal(list(values), ARRAY(kind)), ARRAY(kind))).column_valued())
 
 
-def _column(dialect: str, one: ColumnElement[Any], kind: Kind) -> Select[Any]:
-    """The values that are in one value: JSON on SQLite, an array on PostgreSQL."""
-    if dialect == "sqlite":
-        return select(func.json_each(one).table_valued("value").c.value)
-    return select(func.unnest(cast(one, _one(dialect, kind))).column_valued())
+def _packed(dialect: str, values: Iterable[Any]) -> str:
+    """Texts without control characters, or numbers, as one value for the driver: JSON, or an array of PostgreSQL.
 
-
-def _one(dialect: str, kind: Kind) -> Any:
-    return String() if dialect == "sqlite" else ARRAY(kind)
-
-
-def _as_one(dialect: str, values: Iterable[Any]) -> Any:
-    return compact(list(values)) if dialect == "sqlite" else list(values)
-
-
-@dataclass(frozen=True, slots=True)
-class _Texts:
-    """The statements that every event passes."""
-
-    kept: str
-    answered: str
-    tally: str
+    Between braces, JSON of such values is an array of PostgreSQL; the driver takes ten times as long to write one.
+    """
+    text = compact(list(values))
+    return text if dialect == "sqlite" else f"{{{text[1:-1]}}}"
 
 
 @cache
-def _texts(dialect: str) -> _Texts:
-    def given(kind: Kind) -> Select[Any]:
-        return _column(dialect, bindparam("given", type_=_one(dialect, kind)), kind)
-
-    kept = select(_LOG.event_id, _LOG.digest, _LOG.status).where(_LOG.event_id.in_(given(String)))
-    joined = _LOG.status.in_([literal_column(f"'{status}'") for status in JOINED])
-    answered = select(_LOG.decision_id).where(_LOG.decision_key.in_(given(BigInteger)), joined)
+def _tally(dialect: str) -> str:
     made = (sqlite if dialect == "sqlite" else postgresql).insert(_TALLY)
     new = made.values(writer=bindparam("writer"), changes=bindparam("changes"))
     total = _TALLY.c.changes + new.excluded.changes
-    tally = new.on_conflict_do_update(index_elements=["writer"], set_={"changes": total})
-    return _Texts(*(text_of(each, dialect) for each in (kept, answered, tally)))
+    return text_of(new.on_conflict_do_update(index_elements=["writer"], set_={"changes": total}), dialect)
 
 
 @final
@@ -110,43 +90,41 @@ class EventLog:
         self._session = session
         self._connection = session.connection()
         self._dialect = self._connection.dialect.name
-        self._texts = _texts(self._dialect)
 
     def kept(self, event_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
         """{event id: (digest, status)} of those that are in the log."""
-        given = {"given": _as_one(self._dialect, event_ids)}
-        rows = self._connection.exec_driver_sql(self._texts.kept, given)
-        return {event_id: (digest, status) for event_id, digest, status in rows}
+        return {event_id: (digest, status) for event_id, digest, status in self._found("feedback_kept", event_ids)}
 
     def answered(self, decision_ids: Iterable[str]) -> set[str]:
         """Those of some decisions that have an event already, and perhaps a few others."""
-        given = {"given": _as_one(self._dialect, {decision_key(decision_id) for decision_id in decision_ids})}
-        return set(self._connection.exec_driver_sql(self._texts.answered, given).scalars())
+        return {found[0] for found in self._found("feedback_answered", map(decision_key, decision_ids))}
 
     def events_of(self, decision_ids: Iterable[str]) -> dict[str, list[tuple[datetime, int, int]]]:
         """{decision id: its events that count as (occurred_at, outcome, reward_micros), by time, ties by event id}."""
-        wanted = list(decision_ids)
-        among = (self._of(wanted), _LOG.decision_id.in_(listed(self._session, wanted, String)))
-        query = select(_LOG.decision_id, _LOG.occurred_at, _LOG.outcome, _LOG.reward_micros).where(*among)
-        query = query.where(_LOG.status.in_(JOINED)).order_by(_LOG.occurred_at, _LOG.event_id)
+        wanted = set(decision_ids)
         out: dict[str, list[tuple[datetime, int, int]]] = {}
-        for decision_id, at, outcome, reward in self._connection.execute(query):
-            out.setdefault(decision_id, []).append((at, outcome, reward))
+        for decision_id, at, outcome, reward in self._found("feedback_events", map(decision_key, wanted)):
+            if decision_id in wanted:
+                out.setdefault(decision_id, []).append((moment(at), outcome, reward))
         return out
 
     def add(self, events: Sequence[NewEvent]) -> set[str]:
-        """Add events to the log.
+        """Add events to the log, and say so in the tally.
 
         Returns:
             The ids of those that were added; the others have been taken in the meantime.
         """
-        rows = sorted(_row(event) for event in events)  # in one order, so that two transactions never wait crosswise
+        everyone = {event.event_id for event in events}
+        rows = sorted(events)  # in one order, so that two transactions never wait crosswise
         if self._dialect == "sqlite":  # it has one writer at a time: nothing happens in the meantime
             self._connection.exec_driver_sql(statement("feedback_add_sqlite.sql", {}), rows)
-            return {event.body.event_id for event in events}
-        columns = tuple(map(list, zip(*rows, strict=True)))
-        added = self._connection.exec_driver_sql(statement("feedback_add_postgresql.sql", {}), columns)
-        return set(added.scalars())
+            self.tally(len(rows))
+            return everyone
+        columns = tuple(_packed(self._dialect, column) for column in zip(*rows, strict=True))
+        given = (*columns, _writer(), len(rows))
+        told = self._connection.exec_driver_sql(statement("feedback_add_postgresql.sql", {}), given)
+        [(count, ids)] = told.cursor.fetchall()
+        return everyone if count == len(rows) else set(ids or ())
 
     def mark(self, statuses: Mapping[str, str], *, was: str, reason: str = "", at: datetime | None = None) -> int:
         """Give events that still have a status another one; with `at`, they count as received then. How many did."""
@@ -177,31 +155,24 @@ class EventLog:
     def tally(self, changes: int) -> None:
         """Say that something has changed; see `TallyRow`."""
         if changes:
-            counted = {"writer": os.getpid() % _WRITERS, "changes": changes}
-            self._connection.exec_driver_sql(self._texts.tally, counted)
+            counted = {"writer": _writer(), "changes": changes}
+            self._connection.exec_driver_sql(_tally(self._dialect), counted)
 
-    def _of(self, decision_ids: Iterable[str]) -> ColumnElement[bool]:
-        keys = {decision_key(decision_id) for decision_id in decision_ids}
-        among: ColumnElement[bool] = _LOG.decision_key.in_(listed(self._session, keys, BigInteger))
-        return among
+    def _found(self, name: str, values: Iterable[Any]) -> Sequence[Any]:
+        """The rows of a statement that looks many values up, each by an index, as the driver has them."""
+        sql = statement(f"{name}_{self._dialect}.sql", {})
+        found: Sequence[Any] = self._connection.exec_driver_sql(
+            sql, (_packed(self._dialect, values),)
+        ).cursor.fetchall()
+        return found
+
+
+def _writer() -> int:
+    """The row of the tally for this process."""
+    return os.getpid() % _WRITERS
 
 
 def tallies(session: Session) -> dict[str, int]:
     """What every writer has changed so far."""
     rows = session.connection().execute(select(TallyRow.writer, TallyRow.changes))  # type: ignore[call-overload]
     return {str(writer): changes for writer, changes in rows}
-
-
-def _row(event: NewEvent) -> tuple[Any, ...]:
-    body = event.body
-    return (
-        body.event_id,
-        body.decision_id,
-        body.outcome,
-        body.reward_micros,
-        body.occurred_us,
-        event.received_us,
-        event.digest,
-        event.status,
-        decision_key(body.decision_id),
-    )

@@ -1,9 +1,10 @@
 """Which decisions exist? Answered from memory, for what a service is asked a thousand times a second."""
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import final
 
 import numpy as np
@@ -20,6 +21,7 @@ from warehouse.workspace import Workspace
 
 _MOST_BYTES = 256 * 2**20
 _DIGITS = 16  # of a customer's key, at the end of a decision's id
+_KEY, _HYPHEN = -_DIGITS - 1, -_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class KnownDecisions:
 
     def missing(self, decision_ids: Iterable[str]) -> set[str]:
         """The allocations that some decision ids name and that are not in memory."""
-        return {source for source in map(source_of, decision_ids) if source and source not in self._loaded}
+        named = {source_of(decision_id) for decision_id in decision_ids}
+        return {source for source in named if source and source not in self._loaded}
 
     def load(self, allocation_ids: Collection[str]) -> None:
         """Bring those allocations into memory that are in the store; this may read files.
@@ -68,9 +71,9 @@ class KnownDecisions:
 
     def known(self, decision_ids: Iterable[str]) -> dict[str, int]:
         """Of some decisions, those of allocations in memory that exist, with their microseconds. Reads nothing."""
-        by_source: dict[str, list[str]] = {}
+        by_source: dict[str, list[str]] = defaultdict(list)
         for decision_id in decision_ids:
-            by_source.setdefault(source_of(decision_id), []).append(decision_id)
+            by_source[source_of(decision_id)].append(decision_id)
         out: dict[str, int] = {}
         for source, ids in by_source.items():
             with self._lock:
@@ -107,8 +110,7 @@ def known_singles(session: Session, decision_ids: Collection[str]) -> dict[str, 
 
 def source_of(decision_id: str) -> str:
     """The allocation that a decision's id names: what stands before a hyphen and sixteen digits; else empty."""
-    source, hyphen, key = decision_id[: -_DIGITS - 1], decision_id[-_DIGITS - 1 : -_DIGITS], decision_id[-_DIGITS:]
-    return source if hyphen == "-" and len(key) == _DIGITS else ""
+    return decision_id[:_KEY] if decision_id[_KEY:_HYPHEN] == "-" else ""
 
 
 def _keys_in(workspace: Workspace, decisions_path: str) -> NDArray[np.uint64]:
@@ -120,15 +122,20 @@ def _keys_in(workspace: Workspace, decisions_path: str) -> NDArray[np.uint64]:
 
 def _found(keys: NDArray[np.uint64], ids: Sequence[str]) -> list[str]:
     """Those of some decision ids whose key is among sorted ones."""
+    asked = _keys_of(ids)
+    if asked is None:  # some of them are no allocation's ids
+        return [] if len(ids) == 1 else [one for decision_id in ids for one in _found(keys, [decision_id])]
+    if not len(keys):
+        return []
+    place = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
+    return list(compress(ids, (keys[place] == asked).tolist()))
+
+
+def _keys_of(ids: Sequence[str]) -> NDArray[np.uint64] | None:
+    """The keys at the end of decision ids; None where one of them has not sixteen small digits there."""
+    digits = "".join([decision_id[-_DIGITS:] for decision_id in ids])
     try:
-        asked = np.array([int(decision_id[-_DIGITS:], 16) for decision_id in ids], np.uint64)
-    except (ValueError, OverflowError):
-        return [one for decision_id in ids if _is_key(decision_id) for one in _found(keys, [decision_id])]
-    place = np.searchsorted(keys, asked)
-    place[place == len(keys)] = 0
-    hits = keys[place] == asked if len(keys) else np.zeros(len(ids), np.bool_)
-    return [ids[at] for at in np.flatnonzero(hits).tolist() if ids[at][-_DIGITS:] == f"{asked[at]:016x}"]
-
-
-def _is_key(decision_id: str) -> bool:
-    return all(letter in "0123456789abcdef" for letter in decision_id[-_DIGITS:])
+        keys = np.frombuffer(bytes.fromhex(digits), ">u8").astype(np.uint64)
+    except ValueError:
+        return None
+    return keys if len(keys) == len(ids) and digits == digits.lower() else None  # blanks between digits are left out

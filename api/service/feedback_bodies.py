@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.service.problems import Problem, echo
-from api.service.strict_json import Unsound, parse_records
+from api.service.strict_json import Unsound, parse_alike, parse_records
 from warehouse import Item
-from warehouse.feedback_records import parse_item
+from warehouse.feedback_records import COLUMNS, parse_item, plain_bodies
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 EVENT, EVENTS = "application/cloudevents+json", "application/cloudevents-batch+json"
@@ -34,6 +34,9 @@ def records_of(raw: bytes, kind: str) -> Records:
     Raises:
         Problem: 400: no JSON at all; 415: another media type; 422: not what the media type says, or no record.
     """
+    plain = _plain(raw, kind)
+    if plain:
+        return Records(plain, single=kind not in NDJSON and raw.lstrip()[:1] == b"{")
     if kind in NDJSON:
         return _some(tuple(_lines(raw)), single=False)
     if kind not in KINDS:
@@ -46,6 +49,15 @@ def records_of(raw: bytes, kind: str) -> Records:
         return _some(((_of_event if kind == EVENT else _of_record)(1, document),), single=True)
     wanted = {EVENT: "an object", EVENTS: "an array of objects"}.get(kind, "an object or an array of objects")
     raise Problem(422, "body", "The body is wrong", f"{kind} must be {wanted}.")
+
+
+def _plain(raw: bytes, kind: str) -> tuple[Item, ...]:
+    """The records of an ordinary body; empty where each takes a look of its own."""
+    if kind != KINDS[0] and kind not in NDJSON:
+        return ()
+    rows = parse_alike(raw, COLUMNS, lines=kind in NDJSON)
+    bodies = plain_bodies(rows) if rows else None
+    return tuple(Item(line, body, body.event_id) for line, body in enumerate(bodies or (), start=1))
 
 
 def _some(items: tuple[Item, ...], *, single: bool) -> Records:

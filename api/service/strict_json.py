@@ -3,7 +3,9 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Annotated, Any, NoReturn, TypeVar
 
 from fastapi import Depends, Request
@@ -62,7 +64,7 @@ def _decoder(*, strict: bool) -> json.JSONDecoder:
     return json.JSONDecoder(object_pairs_hook=pairs, parse_float=number, parse_int=whole, parse_constant=constant)
 
 
-_STRICT, _BY_ITEM = _decoder(strict=True), _decoder(strict=False)
+_STRICT, _BY_ITEM, _PLAIN = _decoder(strict=True), _decoder(strict=False), json.JSONDecoder()
 
 
 def parse(raw: bytes, *, by_item: bool = False) -> Any:
@@ -88,6 +90,35 @@ def parse_records(raw: bytes) -> Any:
         Problem: 400: not UTF-8 or JSON.
     """
     return _decoded(raw, _BY_ITEM)
+
+
+def parse_alike(raw: bytes, names: Sequence[str], *, lines: bool = False) -> list[tuple[Any, ...]] | None:
+    """Objects that all have the same keys, read as fast as the plain decoder goes.
+
+    Without escapes a text cannot hold a quoted name, so a key that occurs twice is seen by counting: a name then stands
+    in the body more often than there are objects.
+
+    Args:
+        raw: one object, an array of objects, or with `lines` an object on each line.
+        names: of the keys.
+        lines: NDJSON.
+
+    Returns:
+        The values of each object in the order of the names; the caller looks at them, for NaN and 1e400 are let
+        through. None where it takes a closer look: at any escape, and at whatever is not of that form.
+    """
+    if b"\\" in raw:
+        return None
+    try:
+        text = raw.decode()
+        found = list(map(_PLAIN.decode, text.rstrip(" \t\r\n").split("\n"))) if lines else _PLAIN.decode(text)
+        objects = [found] if type(found) is dict else found
+        rows = list(map(itemgetter(*names), objects))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    if set(map(type, objects)) != {dict} or set(map(len, objects)) != {len(names)}:
+        return None
+    return rows if all(raw.count(f'"{name}"'.encode()) == len(objects) for name in names) else None
 
 
 def _decoded(raw: bytes, decoder: json.JSONDecoder) -> Any:

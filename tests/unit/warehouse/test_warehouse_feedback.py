@@ -1,6 +1,7 @@
 """Feedback: an event counts once, one bad record leaves the others, and nothing is dropped silently."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from warehouse.dead_letters import dead_letters
 from warehouse.feedback import rejoin
 from warehouse.feedback_records import parse_item
 from warehouse.single_tables import SingleRow
+from warehouse.statements import statement
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -52,6 +54,44 @@ def test_an_event_counts_once_however_often_it_comes(store):
     assert found["reward"].to_pylist() == [2.5, 2.5]
     assert found["occurred_at"].to_pylist() == [datetime(2026, 2, 1, tzinfo=UTC)] * 2
     assert found["received_at"].to_pylist() == [NOW] * 2
+
+
+HOSTILE = [
+    'quo"te',
+    "back\\slash",
+    "{curly}",
+    "NULL",
+    "null",
+    "a,b",
+    "' OR 1=1 --",
+    "%s",
+    "äöü",
+    "日本",
+    "😀",
+    " ",
+    "\\",
+    '"',
+]
+
+
+def test_ids_of_any_printable_text_are_kept_as_they_are(store):
+    records = [event(name, f"A-{name}") for name in HOSTILE]
+    assert counts(take(store, *records)) == {"accepted": len(HOSTILE)}
+    assert counts(take(store, *records)) == {"duplicate": len(HOSTILE)}
+    assert counts(take(store, *(event(f"{name}2", f"A-{name}") for name in HOSTILE))) == {"corrected": len(HOSTILE)}
+    assert sorted(outcomes(store)["decision_id"].to_pylist()) == sorted(f"A-{name}" for name in HOSTILE)
+
+
+@pytest.mark.parametrize("name", ["feedback_kept", "feedback_answered", "feedback_events"])
+def test_events_are_looked_up_by_an_index_also_by_a_plan_of_when_there_were_none(store, name):
+    if store.dialect == "sqlite":
+        explained = f"EXPLAIN QUERY PLAN {statement(f'{name}_sqlite.sql', {})}".replace("?", "'[]'")
+    else:
+        explained = f"EXPLAIN (GENERIC_PLAN) {statement(f'{name}_postgresql.sql', {})}".replace("%s", "$1")
+    with store.transaction() as session:
+        plan = "\n".join(str(row[-1]) for row in session.connection().exec_driver_sql(explained))
+    assert re.search("(?i)one_event_per_id|events_by_decision|search feedback_event", plan)
+    assert not re.search("(?i)seq scan|scan feedback_event", plan)
 
 
 def test_the_same_body_in_other_words_is_a_duplicate(store):

@@ -1,0 +1,125 @@
+"""Bodies of feedback are read fast where they are ordinary; what is said of a record is the same either way."""
+
+import json
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from api.service import feedback_bodies
+from api.service.feedback_bodies import records_of
+from api.service.problems import Problem
+
+ORDINARY = {
+    "event_id": "e1",
+    "decision_id": "A-00000000000000ff",
+    "outcome": 1,
+    "reward": 2.5,
+    "occurred_at": "2026-04-02T10:00:00.25+02:00",
+}
+IDS = [
+    "e1",
+    "e2",
+    "\u00e9\u4e16",
+    "x" * 200,
+    "x" * 201,
+    "",
+    " ",
+    "tab\t",
+    "nul\0",
+    "\ud800",
+    "\x7f",
+    'quo"te',
+    1,
+    None,
+    ["e"],
+    {},
+]
+NUMBERS = [
+    0,
+    1,
+    2,
+    True,
+    1.0,
+    2.5,
+    -3,
+    9e12,
+    9.1e12,
+    2**53 + 1,
+    2**70,
+    "1",
+    None,
+    float("nan"),
+    float("inf"),
+    [],
+    1e-9,
+    5e-7,
+]
+TIMES = [
+    "2026-04-02",
+    "2026-04-02T10:00:00Z",
+    "0001-01-01T00:00:00+09:00",
+    "9999-12-31T23:59:59-09:00",
+    "noon",
+    3,
+    None,
+]
+RAW = [
+    b'{"event_id":"e1","event_id":"e2","decision_id":"d","outcome":1,"reward":1,"occurred_at":"2026-04-02"}',
+    b'{"event_id":"e1","event\\u005fid":"e2","decision_id":"d","outcome":1,"reward":1,"occurred_at":"2026-04-02"}',
+    b'{"event_id":"e1","decision_id":"d","outcome":1,"reward":1e400,"occurred_at":"2026-04-02"}',
+    b'{"event_id":"e1","decision_id":"d","outcome":1,"reward":-Infinity,"occurred_at":"2026-04-02"}',
+    b'{"event_id":"e1","decision_id":"reward","outcome":1,"reward":1,"occurred_at":"2026-04-02"}',
+    b"[" * 40_000,
+    b"{}",
+    b"7",
+    b"",
+    b"\xff",
+]
+
+
+def ids():
+    return st.sampled_from(["e1", "A-00000000000000ff"]) | st.sampled_from(IDS)
+
+
+@st.composite
+def records(draw):
+    fields = {"event_id": ids(), "decision_id": ids(), "outcome": st.sampled_from(NUMBERS)}
+    fields |= {"reward": st.sampled_from(NUMBERS), "occurred_at": st.sampled_from(TIMES), "more": st.just(1)}
+    changed = draw(st.sets(st.sampled_from(sorted(fields)), max_size=2))
+    record = ORDINARY | {name: draw(fields[name]) for name in sorted(changed)}
+    if draw(st.integers(0, 9)) == 0:
+        del record[draw(st.sampled_from(sorted(record)))]
+    return json.dumps(record, ensure_ascii=draw(st.booleans())).encode(errors="surrogatepass")
+
+
+def told(raw, kind):
+    """What is said of a body: its records, or the problem that it is."""
+    try:
+        return records_of(raw, kind)
+    except Problem as problem:
+        return problem.status, problem.detail
+
+
+@settings(max_examples=50, deadline=None)
+@example(parts=[RAW[0]], form=2)
+@example(parts=[json.dumps(ORDINARY).encode(), RAW[1]], form=1)
+@example(parts=[RAW[2], RAW[3]], form=2)
+@example(parts=[json.dumps(ORDINARY).encode()] * 3, form=1)
+@given(parts=st.lists(records() | st.sampled_from(RAW), min_size=1, max_size=4), form=st.integers(0, 2))
+def test_the_fast_way_says_what_the_closer_look_says(parts, form):
+    raw = [parts[0], b"[" + b",".join(parts) + b"]", b"\n".join([*parts, b""])][form]
+    kind = "application/x-ndjson" if form == 2 else "application/json"
+    fast = told(raw, kind)
+    ordinary = feedback_bodies._plain
+    try:
+        feedback_bodies._plain = lambda _raw, _kind: ()
+        assert fast == told(raw, kind)
+    finally:
+        feedback_bodies._plain = ordinary
+
+
+def test_an_ordinary_body_goes_the_fast_way():
+    one, other = json.dumps(ORDINARY), json.dumps(dict(reversed(ORDINARY.items())), indent=1)
+    assert len(feedback_bodies._plain(f" [{one},{other}]".encode(), "application/json")) == 2
+    assert len(feedback_bodies._plain(one.encode(), "application/json")) == 1
+    assert len(feedback_bodies._plain(f"{one}\r\n{one}\n".encode(), "application/x-ndjson")) == 2
