@@ -60,6 +60,9 @@ def shown(d: Document) -> None:
     """The accounts of a campaign."""
     columns = ("cap", "spent", "held", "left")
     table(d["account"], ["limit", *columns], [[x["limit"], *(f"{x[c]:,.2f}" for c in columns)] for x in d["limits"]])
+    for x in d["limits"]:
+        if x["unfunded"]:
+            say(f"{x['limit']}: outcomes that came late cost {x['unfunded']:,.2f} for which no room is left.")
     if any(x["frozen"] for x in d["limits"]):
         say("Frozen: nothing more is taken.")
     wrong = [x["limit"] for x in d["limits"] if not x["right"]]

@@ -11,15 +11,18 @@ from warehouse.accounts import read_accounts
 from warehouse.heads import release_heads
 
 
-def budget(store: Store, campaign: str, *, now: datetime) -> dict[str, Any]:
-    """The accounts of a campaign's newest release, recounted, in currency units (contacts for counts).
+def budget(store: Store, campaign: str, *, now: datetime, recounted: bool = True) -> dict[str, Any]:
+    """The accounts of a campaign's newest release, in currency units (contacts for counts).
+
+    `unfunded` is what outcomes that came late have cost beyond what was left; it goes before everything else.
+    `recounted` adds whether each account is the sum of its decisions (`right`); nobody is lent anything meanwhile.
 
     Raises:
         NotFoundError: nothing of the campaign was released, or it keeps nothing for single decisions.
     """
     account = _account(store, campaign)
     ledger = _ledger(store, now)
-    right = {one.limit: one.right for one in ledger.recount(account)}
+    right = {one.limit: {"right": one.right} for one in ledger.recount(account)} if recounted else {}
     rows = [
         {
             "limit": x.limit,
@@ -27,9 +30,10 @@ def budget(store: Store, campaign: str, *, now: datetime) -> dict[str, Any]:
             "spent": x.spent / MICROS,
             "held": (x.held - x.lent) / MICROS,
             "left": (x.free + x.lent) / MICROS,
+            "unfunded": x.unfunded / MICROS,
             "frozen": x.frozen,
-            "right": right[x.limit],
         }
+        | right.get(x.limit, {})
         for x in ledger.balances(account)
     ]
     return {"campaign": campaign, "account": account, "limits": rows}

@@ -107,7 +107,7 @@ def set_aside(store: "Store", campaign: Campaign, replaced: Iterable[str], *, no
         ours = {name: sum(one.get(name, 0) for one in had) for name in parts}
         room = {}
         for balance in (x for x in ledger.balances(account) if x.limit in parts):
-            name, taken = balance.limit, balance.held + balance.spent
+            name, taken = balance.limit, balance.held + balance.spent + balance.unfunded
             within = ours[name] if balance.frozen else caps[name] - (taken - ours[name])
             room[name] = max(0, min(parts[name], within))
         missing = {name: max(0, room[name] - ours[name]) for name in room}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, insert, select, update
+from sqlalchemy import Table, bindparam, delete, func, insert, select, update
 from sqlmodel import Session
 
 from warehouse.database import alone
@@ -18,7 +18,7 @@ _PART = 16  # a worker is lent this part of what is free, so that leases shrink 
 _USUAL = 1_000  # where nobody says what a decision may take: this part of the cap
 
 _account, _lease = ACCOUNTS.c, LEASES.c
-_AMOUNTS = ("asked", "cap", "held", "spent")
+_AMOUNTS = ("asked", "cap", "held", "spent", "unfunded")
 _SAVE = (
     update(ACCOUNTS)
     .where(_account.campaign == bindparam("of"), _account.limit_name == bindparam("limit"))
@@ -68,13 +68,19 @@ class Account:
     cap: int
     held: int
     spent: int
+    unfunded: int
     fence: int
     frozen: bool
 
     @property
     def free(self) -> int:
         """What may still be lent or set aside."""
-        return 0 if self.frozen else max(0, self.asked - self.held - self.spent)
+        return 0 if self.frozen else max(0, self.room - self.unfunded)
+
+    @property
+    def room(self) -> int:
+        """What is neither held nor spent; below 0 where the cap was lowered."""
+        return self.asked - self.held - self.spent
 
     def ask(self, cap: int) -> None:
         """Another cap. What is taken already stays taken: such an account is exhausted, and the cap follows down."""
@@ -116,6 +122,11 @@ def read_accounts(session: Session, campaign: str) -> dict[str, Account]:
     return {row.limit_name: Account(*row) for row in rows}
 
 
+def most_unfunded(session: Session) -> int:
+    """The largest overrun of any account, micros: what was spent when there was no room left for it."""
+    return int(session.execute(select(func.max(_account.unfunded_micros))).scalar() or 0)
+
+
 def save_accounts(session: Session, accounts: Iterable[Account]) -> None:
     """Write accounts back."""
     values = [
@@ -131,6 +142,15 @@ def read_leases(session: Session, campaign: str) -> list[Lease]:
     """The leases of a campaign, except those that another transaction is about to hold something of."""
     found = select(LEASES).where(_lease.campaign == campaign).order_by(_lease.fence, _lease.limit_name)
     return [Lease(*row) for row in session.execute(found.with_for_update(skip_locked=True))]
+
+
+def recall(session: Session, account: Account) -> None:
+    """Call in what leases of one account do not use; they go on, and are filled up when there is room again."""
+    found = [x for x in read_leases(session, account.campaign) if x.limit == account.limit and x.left > 0]
+    for lease in found:
+        account.call_in(lease)
+    if found:
+        session.connection().execute(_CHANGE, [_changed(lease) for lease in found])
 
 
 def end_leases(session: Session, accounts: dict[str, Account], over: Sequence[Lease]) -> None:
@@ -195,11 +215,7 @@ def lend(session: Session, who: Borrower, need: Mapping[str, int] | None, *, now
 def _save_leases(session: Session, leases: dict[tuple[str, int], Lease], before: dict[tuple[str, int], Lease]) -> None:
     """Write the leases that are new or not what they were before."""
     begun = [_row(x) for key, x in leases.items() if key not in before]
-    changed = [
-        {**_key(x), "granted": x.granted, "until": x.expires_at}
-        for key, x in leases.items()
-        if key in before and x != before[key]
-    ]
+    changed = [_changed(x) for key, x in leases.items() if key in before and x != before[key]]
     if begun:
         session.connection().execute(insert(LEASES), begun)
     if changed:
@@ -208,6 +224,10 @@ def _save_leases(session: Session, leases: dict[tuple[str, int], Lease], before:
 
 def _key(lease: Lease) -> dict[str, Any]:
     return {"of": lease.campaign, "limit": lease.limit, "number": lease.fence}
+
+
+def _changed(lease: Lease) -> dict[str, Any]:
+    return {**_key(lease), "granted": lease.granted, "until": lease.expires_at}
 
 
 def _row(lease: Lease) -> dict[str, Any]:

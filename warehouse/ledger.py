@@ -30,7 +30,7 @@ from warehouse.accounts import (
     wanted,
 )
 from warehouse.columns import micros
-from warehouse.holds import HOLDS, Holder, add_holds, holds_of, settle_holds, spent_by, sums_of
+from warehouse.holds import HOLDS, Holder, add_holds, holds_of, lent_of, settle_holds, spent_by, sums_of
 from warehouse.prepared import text_of
 from warehouse.store import Store
 
@@ -93,7 +93,10 @@ class _Left:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """One account, in micros: cap >= held + spent. `free` may still be lent, `lent` is the unused part of leases."""
+    """One account, in micros: cap >= held + spent. `free` may still be lent, `lent` is the unused part of leases.
+
+    `unfunded` was spent outside when there was no room left for it; it goes before what is free.
+    """
 
     limit: str
     cap: int
@@ -101,6 +104,7 @@ class Balance:
     spent: int
     free: int
     lent: int
+    unfunded: int
     frozen: bool
 
 
@@ -111,13 +115,16 @@ class Recount:
     limit: str
     held: int
     spent: int
+    unfunded: int
     counted_held: int
     counted_spent: int
+    counted_unfunded: int
 
     @property
     def right(self) -> bool:
         """Whether the account says what its parts add up to."""
-        return (self.held, self.spent) == (self.counted_held, self.counted_spent)
+        counted = (self.counted_held, self.counted_spent, self.counted_unfunded)
+        return (self.held, self.spent, self.unfunded) == counted
 
 
 @final
@@ -286,16 +293,17 @@ class Ledger:
     def settle(self, session: Session, decision_id: str, amounts: Mapping[str, int]) -> dict[str, int]:
         """Spend these of what a decision holds and free the rest; a limit that is not named is freed whole.
 
-        A decision may be settled again, as a corrected outcome demands. What was freed before may be gone by then.
+        A decision may be settled again, as a corrected outcome demands. What was freed before may be gone by then; it
+        is kept beside the account as unfunded, until there is room.
 
         Returns:
             by limit, what could not be spent: beyond what was held, or freed before and taken by others since.
         """
-        return settle_holds(session, [decision_id], lambda hold: amounts.get(hold.limit_name, 0))
+        return settle_holds(session, [decision_id], lambda hold: amounts.get(hold.limit_name, 0)).short
 
     def settle_outcomes(self, session: Session, succeeded: Mapping[str, bool]) -> dict[str, int]:
         """Settle many decisions: a success spends all that it holds, a failure what is sure. Returns as `settle`."""
-        return settle_holds(session, list(succeeded), lambda hold: spent_by(hold, succeeded[hold.decision_id]))
+        return settle_holds(session, list(succeeded), lambda hold: spent_by(hold, succeeded[hold.decision_id])).short
 
     def cancel(self, session: Session, holder: str) -> None:
         """Free all that a batch, or a decision that was never played, holds or has spent, as if it had not been."""
@@ -324,9 +332,10 @@ class Ledger:
         """The accounts of a campaign, by limit."""
         with self.store.transaction(write=False) as session:
             accounts = read_accounts(session, campaign)
-            lent = sums_of(session, campaign)[0]
+            lent = lent_of(session, campaign)
         return tuple(
-            Balance(a.limit, a.cap, a.held, a.spent, a.free, lent.get(a.limit, 0), a.frozen) for a in accounts.values()
+            Balance(a.limit, a.cap, a.held, a.spent, a.free, lent.get(a.limit, 0), a.unfunded, a.frozen)
+            for a in accounts.values()
         )
 
     def recount(self, campaign: str) -> tuple[Recount, ...]:
@@ -334,9 +343,17 @@ class Ledger:
         with self.store.transaction() as session:  # as a writer, so that nothing changes between the questions
             lock(session)
             accounts = read_accounts(session, campaign)
-            lent, held, spent = sums_of(session, campaign)
+            parts = sums_of(session, campaign)
         return tuple(
-            Recount(name, a.held, a.spent, lent.get(name, 0) + held.get(name, 0), spent.get(name, 0))
+            Recount(
+                name,
+                a.held,
+                a.spent,
+                a.unfunded,
+                parts.lent.get(name, 0) + parts.held.get(name, 0),
+                parts.spent.get(name, 0),
+                parts.unfunded.get(name, 0),
+            )
             for name, a in accounts.items()
         )
 
@@ -347,7 +364,7 @@ class Ledger:
 
 
 def _new_account(campaign: str, limit: str, cap: int) -> dict[str, Any]:
-    amounts = {"asked_micros": cap, "cap_micros": cap, "held_micros": 0, "spent_micros": 0}
+    amounts = {"asked_micros": cap, "cap_micros": cap, "held_micros": 0, "spent_micros": 0, "unfunded_micros": 0}
     return {"campaign": campaign, "limit_name": limit, "fence": 0, "frozen": False, **amounts}
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from allot import AllotError, __version__
 from api.service import health
 from api.service.problems import Problem, pointer, problem_of, response_of
-from api.service.routes import allocations, catalogue, decisions, evaluations, feedback, simulations, webhooks
+from api.service.routes import allocations, budgets, catalogue, decisions, evaluations, feedback, simulations, webhooks
 from api.service.settings import Settings
 from api.service.shell import Shell, note
 from api.service.state import Service
@@ -23,6 +23,7 @@ from warehouse.home import MAIN
 ROUTERS = (
     health.router,
     catalogue.router,
+    budgets.router,
     feedback.router,
     decisions.router,
     allocations.router,

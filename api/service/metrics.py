@@ -32,6 +32,9 @@ class Metrics:
         self.lag = Gauge(
             "allot_lag_seconds", "Age of what is not learnt", ("tenant",), multiprocess_mode="livemax", registry=r
         )
+        self.unfunded = Gauge(
+            "allot_unfunded", "Largest overrun of a budget", ("tenant",), multiprocess_mode="livemax", registry=r
+        )
         self._cpu_before = 0.0
 
     @contextmanager

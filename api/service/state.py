@@ -92,11 +92,15 @@ class Service:
 
     def _observe(self) -> None:
         from api.service.lag import Lag
+        from engine.budgets import MICROS
+        from warehouse.accounts import most_unfunded
 
         for tenant in tuple(self._tenants.values()):
             self.metrics.queue.labels(tenant.name).set(tenant.writer.waiting)
             with suppress(WorkspaceError):  # out of reach: /readyz says so
                 self.metrics.lag.labels(tenant.name).set(tenant.one(Lag).look(time.monotonic()))
+                with tenant.store.transaction(write=False) as session:
+                    self.metrics.unfunded.labels(tenant.name).set(most_unfunded(session) / MICROS)
 
     def close(self) -> None:
         """Close every tenant; what waits to be written is written first."""

@@ -68,3 +68,20 @@ def test_another_cap_holds_at_once(allot, store):
     ledger.open(released(store), {"spend": 5_000_000})
     (spend,) = allot("cap", "spring", "spend", "2.5")["limits"]
     assert (spend["cap"], spend["left"], spend["right"]) == (2.5, 2.5, True)
+
+
+def test_what_late_outcomes_cost_without_room_is_shown(allot, store, database):
+    account = released(store)
+    ledger = Ledger(store, worker="web", clock=lambda: NOW)
+    ledger.open(account, {"spend": 5_000_000})
+    with store.transaction() as session:
+        ledger.room(session, account, {"spend": 3_000_000})
+        ledger.hold(session, account, "d1", {"spend": 3_000_000}, sure={"spend": 1_000_000})
+    for succeeded, cap in ((False, 2_500_000), (True, 2_500_000)):
+        ledger.open(account, {"spend": cap})
+        with store.transaction() as session:
+            ledger.settle_outcomes(session, {"d1": succeeded})
+    (shown,) = allot("show", "spring")["limits"]
+    assert (shown["spent"], shown["left"], shown["unfunded"], shown["right"]) == (2.5, 0.0, 0.5, True)
+    words = CliRunner().invoke(app, ["budget", "show", "spring", "--workspace", str(database.root)]).stdout
+    assert "spend: outcomes that came late cost 0.50 for which no room is left." in words

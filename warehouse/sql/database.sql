@@ -225,10 +225,12 @@ CREATE TABLE budget_account (
     cap_micros BIGINT NOT NULL,
     held_micros BIGINT NOT NULL,
     spent_micros BIGINT NOT NULL,
+    unfunded_micros BIGINT DEFAULT 0 NOT NULL,
     fence BIGINT NOT NULL,
     frozen BOOLEAN NOT NULL,
     PRIMARY KEY (campaign, limit_name),
     CONSTRAINT nothing_negative CHECK (held_micros >= 0 AND spent_micros >= 0),
+    CONSTRAINT unfunded_not_negative CHECK (unfunded_micros >= 0),
     CONSTRAINT never_over_the_cap CHECK (held_micros + spent_micros <= cap_micros),
     CONSTRAINT cap_keeps_what_is_taken CHECK (0 <= asked_micros AND asked_micros <= cap_micros)
 );
@@ -254,13 +256,17 @@ CREATE TABLE budget_hold (
     amount_micros BIGINT NOT NULL,
     sure_micros BIGINT NOT NULL,
     spent_micros BIGINT,
+    unfunded_micros BIGINT DEFAULT 0 NOT NULL,
     due_at BIGINT,
     PRIMARY KEY (decision_id, limit_name),
     CONSTRAINT sure_within_amount CHECK (0 <= sure_micros AND sure_micros <= amount_micros),
-    CONSTRAINT spent_within_amount CHECK (0 <= spent_micros AND spent_micros <= amount_micros)
+    CONSTRAINT spent_within_amount CHECK (0 <= spent_micros AND spent_micros <= amount_micros),
+    CONSTRAINT unfunded_within_amount CHECK (unfunded_micros = 0 OR (unfunded_micros > 0 AND spent_micros IS NOT NULL AND spent_micros + unfunded_micros <= amount_micros))
 );
 
 CREATE INDEX holds_by_due ON budget_hold (due_at, decision_id);
+
+CREATE INDEX holds_unfunded ON budget_hold (decision_id) WHERE unfunded_micros > 0;
 
 -- Single decisions, and the versions of their prices: one row per decision; and version.
 

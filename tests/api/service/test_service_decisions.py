@@ -90,6 +90,18 @@ def test_the_ledger_says_what_decisions_hold_and_is_never_overdrawn(home, serve)
     assert 0 < taken <= 12_000_000
 
 
+def test_what_is_left_of_a_budget_is_told_to_whoever_may_read(funded):
+    taken = [d["offer_id"] is not None for d in everybody(funded.client(), 40)]
+    answer = funded.client("analyst").get("/v1/campaigns/spring/budget")
+    (limit,) = answer.json()["limits"]
+    assert any(taken)
+    assert limit["held"] > 0
+    assert limit["cap"] == pytest.approx(limit["spent"] + limit["held"] + limit["left"])
+    assert (limit["unfunded"], limit["frozen"]) == (0.0, False)
+    assert funded.client("ingest").get("/v1/campaigns/spring/budget").status_code == 403
+    assert funded.client("analyst").get("/v1/campaigns/autumn/budget").status_code == 404
+
+
 def test_without_an_account_only_what_costs_nothing_can_be_had(service):
     client = service.client()
     said = everybody(client, 20)

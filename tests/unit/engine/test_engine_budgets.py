@@ -103,6 +103,20 @@ def test_an_allocation_in_the_place_of_another_has_what_that_one_used(ledger, ca
     assert free(ledger, campaign) == {"budget": 50_100_000, "letters": 320_000_000}
 
 
+def test_an_allocation_has_nothing_of_what_late_outcomes_have_cost(ledger, campaign):
+    account, store = account_of(campaign), ledger.store
+    set_aside(store, campaign, [], now=NOW)
+    give_back(store, campaign, now=NOW)
+    with store.transaction() as session:
+        ledger.room(session, account, {"budget": 500_000_000})
+        ledger.hold(session, account, "late", {"budget": 500_000_000})
+        ledger.settle_outcomes(session, {"late": False})
+        ledger.set_aside(session, account, "d1", {"budget": 900_000_000})
+        assert ledger.settle_outcomes(session, {"late": True}) == {"budget": 399_900_000}
+        ledger.cancel(session, "d1")
+    assert set_aside(store, campaign, [], now=NOW) == {"budget": 500_100_000}
+
+
 def test_a_release_that_there_is_no_room_for_any_more_is_refused(ledger, campaign):
     set_aside(ledger.store, campaign, [], now=NOW)
     give_back(ledger.store, campaign, now=NOW)

@@ -6,6 +6,7 @@ import pytest
 
 import warehouse.settling
 from warehouse import Ledger, StoredAllocation, feedback_items, outcomes, take_feedback
+from warehouse.feedback import rejoin
 from warehouse.settling import Settling
 from warehouse.single_tables import SingleRow
 
@@ -88,7 +89,12 @@ def test_the_event_that_counts_in_learning_is_the_one_that_spends(ledger, store,
     assert spent(ledger)["budget"] == (left, 0)
 
 
-def test_what_was_freed_and_taken_since_is_said_to_be_short(ledger, store):
+def unfunded(ledger):
+    assert all(x.right for x in ledger.recount("spring"))
+    return {b.limit: b.unfunded for b in ledger.balances("spring")}
+
+
+def test_what_was_freed_and_taken_since_stands_beside_the_account(ledger, store):
     hold(ledger, "a")
     say(store, ("a", 0))
     settling = Settling(store)
@@ -96,7 +102,71 @@ def test_what_was_freed_and_taken_since_is_said_to_be_short(ledger, store):
     ledger.open("spring", {"budget": 50})
     say(store, ("a", 1), first=1)
     assert settling.turn(NOW).short == {"budget": 50}
-    assert spent(ledger)["budget"] == (50, 0)
+    assert (spent(ledger)["budget"], unfunded(ledger)) == ((50, 0), {"budget": 50, "letters": 0})
+
+
+def test_a_success_after_it_was_due_is_spent_once_and_a_correction_frees_it_again(ledger, store):
+    hold(ledger, "a", "b")
+    settling, later = Settling(store), DUE + timedelta(days=3)
+    settling.turn(later)
+    assert spent(ledger)["budget"] == (60, 0)
+    say(store, ("a", 1))
+    assert settling.turn(later).decisions == 1
+    assert spent(ledger)["budget"] == (130, 0)
+    say(store, ("b", 0), first=1)
+    assert settling.turn(later).decisions == 0
+    assert Settling(store).turn(later).decisions == 0  # nor does a worker that begins anew
+    say(store, ("a", 0), first=2)
+    assert settling.turn(later + timedelta(days=400)).decisions == 1
+    assert (spent(ledger), unfunded(ledger)) == ({"budget": (60, 0), "letters": (20, 0)}, {"budget": 0, "letters": 0})
+
+
+def test_what_came_too_late_for_the_budget_goes_before_everything_else_that_is_freed(ledger, store):
+    settling, later = Settling(store), DUE + timedelta(days=1)
+    hold(ledger, "a")
+    settling.turn(later)
+    ledger.open("spring", {"budget": 130})  # 30 of them are spent
+    hold(ledger, "b", due=later + timedelta(days=1))
+    say(store, ("a", 1))
+    assert settling.turn(later).short == {"budget": 70}
+    assert (spent(ledger)["budget"], unfunded(ledger)["budget"]) == ((30, 100), 70)
+    assert settling.turn(later + timedelta(minutes=2)).decisions == 0
+    say(store, ("b", 0), first=1)  # frees 70
+    with store.transaction() as session:
+        assert ledger.room(session, "spring", {"budget": 1})["budget"] == 0
+    settling.turn(later + timedelta(minutes=4))
+    with store.transaction() as session:
+        assert ledger.room(session, "spring", {"budget": 1})["budget"] == 0
+    settling.turn(later + timedelta(minutes=6))
+    assert (spent(ledger)["budget"], unfunded(ledger)["budget"]) == ((130, 0), 0)
+
+
+def test_what_workers_were_lent_and_do_not_use_pays_for_what_came_late(ledger, store):
+    hold(ledger, "a")
+    later = DUE + timedelta(days=1)
+    Settling(store).turn(later)
+    ledger.open("spring", {"budget": 130})
+    with store.transaction() as session:
+        assert ledger.room(session, "spring", {"budget": 100})["budget"] == 100
+    say(store, ("a", 1))
+    assert Settling(store).turn(later).short == {}
+    assert (spent(ledger)["budget"], unfunded(ledger)["budget"]) == ((100, 0), 0)
+    with store.transaction() as session:
+        assert ledger.room(session, "spring", {"budget": 30})["budget"] == 30
+
+
+def test_an_event_that_found_its_decision_after_later_ones_were_read_is_posted_within_a_day(ledger, store):
+    hold(ledger, "a")
+    settling, later = Settling(store), DUE + timedelta(days=1)
+    at = NOW.isoformat()
+    event = {"event_id": "slow", "decision_id": "a", "outcome": 1, "reward": 0.0, "occurred_at": at}
+    take_feedback(store, feedback_items([event]), lambda _: (), received_at=later)
+    settling.turn(later)
+    rejoin(store, set, now=later)
+    settling.turn(later)
+    assert spent(ledger)["budget"] == (30, 0)
+    settling.turn(later + timedelta(days=1))
+    assert spent(ledger)["budget"] == (100, 0)
 
 
 def test_many_are_settled_a_page_at_a_time_whatever_is_due_at_one_moment(ledger, store, monkeypatch):

@@ -16,6 +16,7 @@ _EVENT = [
     *("occurred_at", "received_at", "digest", "status", "reason"),
 ]
 _ACCOUNT = ("asked", "cap", "held", "spent")
+_OWED = "unfunded_micros > 0 AND spent_micros IS NOT NULL AND spent_micros + unfunded_micros <= amount_micros"
 _LEDGER = ("budget_hold", "budget_lease", "budget_account")
 
 
@@ -118,10 +119,12 @@ def _ledger() -> None:
         sa.Column("campaign", sa.String(), nullable=False),
         sa.Column("limit_name", sa.String(), nullable=False),
         *(sa.Column(f"{name}_micros", sa.BigInteger(), nullable=False) for name in _ACCOUNT),
+        sa.Column("unfunded_micros", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("frozen", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("campaign", "limit_name"),
         sa.CheckConstraint("held_micros >= 0 AND spent_micros >= 0", name="nothing_negative"),
+        sa.CheckConstraint("unfunded_micros >= 0", name="unfunded_not_negative"),
         sa.CheckConstraint("held_micros + spent_micros <= cap_micros", name="never_over_the_cap"),
         sa.CheckConstraint("0 <= asked_micros AND asked_micros <= cap_micros", name="cap_keeps_what_is_taken"),
     )
@@ -149,12 +152,16 @@ def _ledger() -> None:
         sa.Column("amount_micros", sa.BigInteger(), nullable=False),
         sa.Column("sure_micros", sa.BigInteger(), nullable=False),
         sa.Column("spent_micros", sa.BigInteger(), nullable=True),
+        sa.Column("unfunded_micros", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("decision_id", "limit_name"),
         sa.CheckConstraint("0 <= sure_micros AND sure_micros <= amount_micros", name="sure_within_amount"),
         sa.CheckConstraint("0 <= spent_micros AND spent_micros <= amount_micros", name="spent_within_amount"),
+        sa.CheckConstraint(f"unfunded_micros = 0 OR ({_OWED})", name="unfunded_within_amount"),
     )
     op.create_index("holds_by_due", "budget_hold", ["due_at", "decision_id"])
+    unfunded = sa.text("unfunded_micros > 0")
+    op.create_index("holds_unfunded", "budget_hold", ["decision_id"], sqlite_where=unfunded, postgresql_where=unfunded)
 
 
 def _singles() -> None:
