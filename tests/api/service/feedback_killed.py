@@ -53,6 +53,13 @@ def folds(home: Path, at: datetime, acknowledge: int) -> None:
     learn(Workspace.open(home), as_of=at)
 
 
+def warm_up(home: Path, decision_id: str) -> None:
+    """Prepare statements once, so that children need not: their short lives go into feedback."""
+    workspace = Workspace.open(home)
+    with open_store(workspace) as store:
+        KnownDecisions(workspace, store)([decision_id])
+
+
 def one_life(work, life: float) -> tuple[set[str], bool]:
     """Let a child work and kill it after a time; what it has acknowledged, and whether it came to its end."""
     reads, writes = os.pipe()
@@ -84,6 +91,7 @@ def main() -> None:
     home, cycles, events, seed = Path(sys.argv[1]), *map(int, sys.argv[2:5])
     draw = random.Random(seed)
     pool = feedback_stream.stream(home, events, seed)
+    warm_up(home, pool[0]["decision_id"])
     acknowledged: set[str] = set()
     killed = {"taking": 0, "folding": 0}
     for cycle in range(cycles):

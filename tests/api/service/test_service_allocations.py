@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from whole_home import everything
 
 from api.service.worker import run
+from sims import WORLDS
 
 PATIENCE_SECONDS = 60.0
 CAMPAIGN = {
@@ -240,7 +242,8 @@ def test_a_release_is_delivered_signed_and_under_one_id_however_often_it_is_sent
     assert document["allocation_id"] == found["allocation_id"]
 
 
-def test_evaluations_and_simulations_are_jobs_too(service, worker):
+def test_evaluations_and_simulations_are_jobs_too(service, worker, monkeypatch):
+    monkeypatch.setitem(WORLDS, "nbo", replace(WORLDS["nbo"], days=8, history=3_000))
     analyst = service.client("analyst")
     played = {"world": "nbo", "policies": ["best-static"], "seeds": "1000", "customers": 50}
     asked = analyst.post("/v1/simulations", json=played)

@@ -70,9 +70,17 @@ def _alive(url: str) -> bool:
 
 
 def test_a_web_process_that_dies_is_started_again_and_the_command_ends_in_order(home: Path, tmp_path: Path) -> None:
+    """Meanwhile the workspace is served once: a second command is refused, and harms nothing."""
+    from allot import WorkspaceError
+    from api.service.serve import serve
+
     _key(home)
     with running(home, tmp_path) as (process, url):
         [first] = _web(process.pid)
+        with pytest.raises(WorkspaceError, match="served already"):
+            serve(home, host=None, port=0, workers=None)
+        assert (home / "tmp-metrics").exists()
+        assert _alive(url)
         os.kill(first, signal.SIGKILL)
         _until(lambda: _web(process.pid) not in ([], [first]))
         _until(lambda: _alive(url))
@@ -114,18 +122,6 @@ def _asked(url: str, body: dict[str, str], headers: dict[str, str]) -> dict[str,
             found: dict[str, str] = answer.json()
             return found
     raise AssertionError("nobody answers")
-
-
-def test_a_workspace_is_served_once(home: Path, tmp_path: Path) -> None:
-    from allot import WorkspaceError
-    from api.service.serve import serve
-
-    _key(home)
-    with running(home, tmp_path) as (_, url):
-        with pytest.raises(WorkspaceError, match="served already"):
-            serve(home, host=None, port=0, workers=None)
-        assert (home / "tmp-metrics").exists()
-        assert _alive(url)
 
 
 def test_the_processes_end_when_the_supervisor_is_killed(home: Path, tmp_path: Path) -> None:
