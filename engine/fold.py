@@ -15,7 +15,7 @@ from bandit import Kind, Learnt, Rows, arrival_share, learnt_from_arrays
 from engine.catalogue import catalogue
 from engine.kin import kin_keys
 from engine.models import Foundation
-from engine.rows import column_keys, days, learnt_of
+from engine.rows import chosen, column_keys, days, learnt_of
 from engine.served import served_columns
 from engine.stamp import Stamp
 from warehouse import (
@@ -63,7 +63,7 @@ def untrained(log: pa.Table, foundation: Foundation, allocations: Mapping[str, S
     prior_id = foundation.id
     own = [name for name, a in allocations.items() if a.versions["prior"] == prior_id]
     known = _among(log["offer_id"], [*foundation.offer_ids, None])
-    return log.filter(pa.array(~trained & (known | _among(log["allocation_id"], own))))
+    return chosen(log, ~trained & (known | _among(log["allocation_id"], own)))
 
 
 def _among(column: pa.ChunkedArray, values: list[Any]) -> NDArray[np.bool_]:
@@ -72,19 +72,25 @@ def _among(column: pa.ChunkedArray, values: list[Any]) -> NDArray[np.bool_]:
 
 def windows_of(log: pa.Table, versions: dict[str, dict[str, Any]], kind: Kind) -> list[Window]:
     """Matured rows that say something, by day; digests name decisions, outcomes and the data they were made from."""
-    rows = log.filter(pa.array(np.asarray(log["matured"], bool) & _says(log)))
+    rows = chosen(log, np.asarray(log["matured"], bool) & _says(log))
     day = np.floor(days(rows["decided_at"])).astype(np.int64)
     out = []
     for one in np.unique(day).tolist():
-        part = rows.filter(pa.array(day == one))
+        part = chosen(rows, day == one)
         digest = sha256()
-        for allocation in sorted(set(part["allocation_id"].to_pylist())):
+        for allocation in sorted(part["allocation_id"].unique().to_pylist()):
             digest.update(repr((allocation, versions[allocation]["data"])).encode())
-        digest.update("\n".join(part["decision_id"].to_pylist()).encode())
+        digest.update(_lines(part["decision_id"]))
         digest.update(learnt_of(part, kind).tobytes())
         digest.update(np.asarray(part["answered"], bool).tobytes())
         out.append(Window(one, part, digest.hexdigest()))
     return out
+
+
+def _lines(column: pa.ChunkedArray) -> pa.Buffer:
+    """The texts of a column, one on each line."""
+    everything = pa.ListArray.from_arrays([0, len(column)], column.combine_chunks())
+    return pc.binary_join(everything, "\n")[0].as_buffer()
 
 
 def _says(log: pa.Table) -> NDArray[np.bool_]:
@@ -102,29 +108,27 @@ class RowReader:
     allocations: dict[str, StoredAllocation]
 
     def __call__(self, rows: pa.Table, weight: Floats | None = None) -> Rows:
-        """Rows in the order of their decision ids.
+        """Rows in their order.
 
         Args:
-            rows: r decisions with their outcomes, about offers that the foundation has (see `meeting`).
+            rows: r decisions with their outcomes, by decision id, about offers that the foundation has (see `meeting`).
             weight: (r,) or None.
         """
-        k = len(self.foundation.offer_ids)
-        arms = {offer_id: arm for arm, offer_id in enumerate(self.foundation.offer_ids)} | {None: k}
+        offers = pa.array([*self.foundation.offer_ids, None], pa.string())
         given = np.ones(rows.num_rows) if weight is None else weight
-        allocation = np.array(rows["allocation_id"].to_pylist(), str)
         parts: list[Rows] = []
-        names: list[NDArray[np.str_]] = []
-        for allocation_id in np.unique(allocation).tolist():
-            here = allocation == allocation_id
-            part, mine = rows.filter(pa.array(here)), given[here]
-            arm = np.array([arms[offer] for offer in part["offer_id"].to_pylist()])
+        places: list[NDArray[np.int64]] = []
+        for allocation_id in sorted(rows["allocation_id"].unique().to_pylist()):
+            here = np.asarray(pc.equal(rows["allocation_id"], allocation_id), np.bool_)
+            part, mine = chosen(rows, here), given[here]
+            arm = np.asarray(pc.index_in(part["offer_id"].cast(pa.string()), offers))
             served = served_columns(self.workspace, self.store, self.allocations[allocation_id], part)
             customers = self.foundation.features.encode(served)
             logit = self.foundation.prior.logits(customers)[np.arange(len(arm)), arm]
             outcome = learnt_of(part, self.foundation.prior.kind).astype(np.float64)
             parts.append(Rows(self.foundation.basis(customers), logit, arm, outcome, mine))
-            names.append(np.array(part["decision_id"].to_pylist(), str))
-        order = np.argsort(np.concatenate(names), kind="stable")
+            places.append(np.flatnonzero(here))
+        order = np.argsort(np.concatenate(places))
 
         def joined(column: str) -> NDArray[Any]:
             return np.asarray(np.concatenate([getattr(part, column) for part in parts])[order])
@@ -206,12 +210,12 @@ def overlaid(folded: Folded, log: pa.Table, as_of: datetime) -> tuple[tuple[Foun
     delays = np.concatenate([reader.foundation.delays, _delays(log)])
     if not young.any() or len(delays) < _FEWEST_DELAYS:
         return (reader.foundation, state), 0
-    rows, age = log.filter(pa.array(young)), age[young]
+    rows, age = chosen(log, young), age[young]
     answered = np.asarray(rows["answered"], bool)
     weight = np.where(answered, 1.0, 0.0)
-    for allocation_id in set(rows["allocation_id"].to_pylist()):
+    for allocation_id in rows["allocation_id"].unique().to_pylist():
         horizon = float(reader.allocations[allocation_id].summary["document"]["outcome_days"])
-        here = (np.array(rows["allocation_id"].to_pylist()) == allocation_id) & ~answered
+        here = np.asarray(pc.equal(rows["allocation_id"], allocation_id), np.bool_) & ~answered
         weight[here] = arrival_share(delays[delays <= horizon], horizon)(age[here])
     reader = reader.meeting(rows)
     return (reader.foundation, reader.fitting(state, rows).overlay(reader(rows, weight))), rows.num_rows

@@ -139,7 +139,7 @@ def _silent(log: pa.Table) -> list[str]:
     """Allocations of which nothing at all was heard, although silence would count as failure."""
     counts = np.asarray(log["matured"], bool) & np.asarray(log["silence_counts"], bool)
     mute = counts & ~np.asarray(log["silence_is_failure"], bool)
-    names = sorted(set(log.filter(pa.array(mute))["allocation_id"].to_pylist()))
+    names = sorted(log["allocation_id"].filter(pa.array(mute)).unique().to_pylist())
     return [
         f"no feedback at all has come for {name}: it is not learnt from, as if it had not been sent" for name in names
     ]

@@ -60,6 +60,11 @@ def column_keys(column: pa.ChunkedArray | pa.Array) -> NDArray[np.uint64]:
     return text_keys(place, np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8))
 
 
+def chosen(rows: pa.Table, which: NDArray[np.bool_]) -> pa.Table:
+    """Some of the rows; all of them without a copy, as is usual."""
+    return rows if which.all() else rows.filter(pa.array(which))
+
+
 def days(column: pa.ChunkedArray | pa.Array) -> Floats:
     """Days since 1970 of a time column."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import reduce
+from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, Select, String, Text, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, String, Text, cast, func, select, type_coerce
 from sqlmodel import Session, col
 from sqlmodel import select as sql_select
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 LATEST = "latest"
 _LOG = FeedbackRow.__table__.c  # type: ignore[attr-defined]  # SQLModel makes it
 _AT_ONCE = 65_536  # rows
+_BETWEEN = "\x1f"
 
 
 def outcomes(
@@ -47,18 +49,16 @@ def outcomes(
     import duckdb
     import pyarrow as pa
 
-    times = (type_coerce(_LOG.occurred_at, BigInteger), type_coerce(_LOG.received_at, BigInteger))
-    query = select(_LOG.decision_id, _LOG.event_id, _LOG.outcome, _LOG.reward_micros, *times)
-    query = query.where(_LOG.status.in_(JOINED))
+    counts = [_LOG.status.in_(JOINED)]
     if up_to is not None:
-        query = query.where(_LOG.occurred_at <= up_to)
+        counts.append(_LOG.occurred_at <= up_to)
     if received_until is not None:
-        query = query.where(_LOG.received_at <= received_until)
+        counts.append(_LOG.received_at <= received_until)
     with store.transaction(write=False) as session:
         other = counting(session)
     with duckdb.connect(":memory:", config={"threads": 2}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.register("events", _events(store, query))
+        connection.register("events", _events(store, counts))
         texts = (pa.array(list(values), pa.string()) for values in (other, other.values()))
         connection.register("counting", pa.table(list(texts), names=["source", "aggregation"]))
         sql = statement("outcomes.sql", {"events": "events", "counting": "counting"})
@@ -94,17 +94,40 @@ def outcome_of(outcomes: Sequence[int], aggregation: str) -> int:
     return {"first": outcomes[0], LATEST: outcomes[-1]}.get(aggregation, max(outcomes))
 
 
-def _events(store: Store, query: Select[Any]) -> "pa.Table":
-    """The rows of a query for events, as the columns that `outcomes.sql` reads."""
+def _events(store: Store, counts: Sequence[ColumnElement[bool]]) -> "pa.Table":
+    """Events of the log, as the columns that `outcomes.sql` reads.
+
+    The database puts many rows into one text, which Arrow reads: a million rows as objects of their own would take most
+    of the time of learning. Ids are printable, so the two separators occur in none.
+    """
     import pyarrow as pa
 
-    names = ("decision_id", "event_id", "outcome", "reward_micros", "occurred_at", "received_at")
-    kinds = (pa.string(), pa.string(), pa.int8(), pa.int64(), pa.int64(), pa.int64())
-    schema = pa.schema(list(zip(names, kinds, strict=True)))
-    batches = []
+    texts = (_LOG.decision_id, _LOG.event_id)
+    numbers = (_LOG.outcome, _LOG.reward_micros, _LOG.occurred_at, _LOG.received_at)
+    fields = [*texts, *(cast(type_coerce(column, BigInteger), String) for column in numbers)]
+    rows = func.aggregate_strings(reduce(lambda row, field: row + _BETWEEN + field, fields), "\n")
+    parts = []
     with store.transaction(write=False) as session:
-        rows = session.connection().execute(query)
-        while part := rows.cursor.fetchmany(_AT_ONCE):  # the driver's own: with a million, that counts
-            arrays = [pa.array(values, kind) for values, kind in zip(zip(*part, strict=True), kinds, strict=True)]
-            batches.append(pa.record_batch(arrays, schema=schema))
-    return pa.Table.from_batches(batches, schema=schema)
+        connection = session.connection()
+        last = connection.execute(select(func.max(_LOG.sequence))).scalar() or 0
+        for after in range(0, last, _AT_ONCE):
+            among = (_LOG.sequence > after, _LOG.sequence <= after + _AT_ONCE, *counts)
+            text = connection.execute(select(rows).where(*among)).scalar()
+            parts += [_read(text, [column.name for column in (*texts, *numbers)])] if text else []
+    return pa.concat_tables(parts) if parts else _read("", [column.name for column in (*texts, *numbers)])
+
+
+def _read(text: str, names: Sequence[str]) -> "pa.Table":
+    """Lines of two texts and four numbers each as a table."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    types = dict(zip(names, [pa.string()] * 2 + [pa.int64()] * 4, strict=True))
+    if not text:
+        return pa.schema(types).empty_table()
+    return csv.read_csv(
+        pa.py_buffer(text.encode()),
+        csv.ReadOptions(column_names=names, use_threads=False),
+        csv.ParseOptions(delimiter=_BETWEEN, quote_char=False),
+        csv.ConvertOptions(column_types=types),
+    )
