@@ -111,8 +111,10 @@ def affordable_policy(
     return policy_of(scores, problem, setting or Setting())
 
 
-def policy_of(scores: Scores, problem: Problem, setting: Setting) -> Policy:
+def policy_of(scores: Scores, problem: Problem, setting: Setting, rows: Rows | None = None) -> Policy:
     """`affordable_policy` of what the draw sees; what is eligible, the problem says.
+
+    `rows` take the place of the problem's limits, where these are not all that is to be kept.
 
     Raises:
         LimitError, ConvergenceError: as `affordable_policy`.
@@ -122,7 +124,8 @@ def policy_of(scores: Scores, problem: Problem, setting: Setting) -> Policy:
             "a random policy gives each customer at most one offer.",
             remedy="Ask for several offers with temperature 0, or set most = 1.",
         )
-    rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
+    if rows is None:
+        rows = compile_rows(problem.limits, problem.n_cells, problem.value.shape[1])
     even, even_use = even_policy(problem, rows, setting.share) if setting.share > 0 else (None, 0.0)
     lowered = _lowered(rows, setting, even_use)
     n, k = problem.value.shape

@@ -4,7 +4,7 @@ Some customers of the last release's audience stand for everybody who is still e
 them as for an allocation, against what is left of every limit; they hold until enough is spent or an hour is over.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from allot import ConvergenceError, LimitError
 from engine.exploration import even_scale
 from engine.policy import Setting, policy_of
-from portfolio import Limit, Problem, Share, compile_rows
+from engine.serving.holding import NOTHING, Tied
+from portfolio import Limit, Problem, Rows, Share, compile_rows
 
 if TYPE_CHECKING:
     from bandit import Scores
@@ -102,12 +103,16 @@ class Crowd:
         problem: what each pair is worth and costs, in posterior means, under the campaign's limits.
         share: of exploration.
         audience: how many customers the release was made for.
+        most: (3, k) what one decision holds of a limit at most, by measure; currency units.
+        least: (3, k) of these, what is spent whatever the outcome.
     """
 
     scores: "Scores"
     problem: Problem
     share: float
     audience: int
+    most: Floats
+    least: Floats
 
 
 def due(last: PriceVersion, now: datetime, remaining: Mapping[str, int], caps: Mapping[str, int]) -> bool:
@@ -136,9 +141,13 @@ def resolve_prices(
     demand: Demand,
     *,
     now: datetime,
+    tied: Tied = NOTHING,
     start: Mapping[str, float] | None = None,
 ) -> PriceVersion | None:
     """Prices at which those who are expected use up what is left, in expectation, and no more.
+
+    Of a decision counts what it is expected to use, and of what it holds beyond that the part that is still held at the
+    end. What is held now is to be had again as far as it will have come back by then.
 
     Args:
         crowd: stands for those who are expected.
@@ -146,52 +155,85 @@ def resolve_prices(
         remaining: micros left of each limit; its maximum from now on.
         demand: how many are expected.
         now: kept with the prices.
+        tied: what decisions tie up until the end.
         start: prices by limit to begin with, such as those before.
 
     Returns:
         None where there are no such prices (shares that nobody can keep any more, say): those before hold on.
     """
-    per_head = len(crowd.problem.eligible) / demand.expected
-    problem = _from_now_on(crowd, remaining, per_head)
-    rows = compile_rows(problem.limits, problem.n_cells, problem.eligible.shape[1])
-    first = None if start is None else np.array([start.get(name, 0.0) for name in rows.names])
+    problem = _who_can_get_what(crowd, remaining)
+    per_head = len(problem.eligible) / demand.expected
+    prices: Mapping[str, float] = start or {}
+    lost: Mapping[str, float] = {}
     try:
-        policy = policy_of(crowd.scores, problem, Setting(crowd.share, None, first))
+        for _ in range(2 if any(tied.back.values()) else 1):  # what comes back, a policy like that which held it tells
+            rows = _rows_from_now_on(crowd, remaining, tied, per_head, lost)
+            begin = np.array([prices.get(name, 0.0) for name in rows.names])
+            policy = policy_of(crowd.scores, problem, Setting(crowd.share, None, begin), rows)
+            prices, lost = policy.prices, _lost(crowd, policy.use)
     except (LimitError, ConvergenceError):
         return None
     even = even_scale(problem, rows, crowd.share)[0]
     charges = policy.charges
     named = sha256(f"{account} {now.isoformat()} {sorted(remaining.items())} {demand}".encode())
     named.update(charges.tobytes() + even.tobytes())
-    return PriceVersion(
-        f"price-{named.hexdigest()[:16]}", account, charges, even, policy.prices, now, dict(remaining), demand
-    )
+    return PriceVersion(f"price-{named.hexdigest()[:16]}", account, charges, even, prices, now, dict(remaining), demand)
 
 
-def _from_now_on(crowd: Crowd, remaining: Mapping[str, int], per_head: float) -> Problem:
-    """The crowd under the limits of those it stands for, brought to its own number.
+def _rows_from_now_on(
+    crowd: Crowd, remaining: Mapping[str, int], tied: Tied, per_head: float, lost: Mapping[str, float]
+) -> Rows:
+    """The limits of those whom the crowd stands for, brought to its own number.
 
-    A limit with an account has what is left of it. Shares stay as they are. A maximum with a penalty goes on at the
-    pace of the allocation, whose minimums are its own affair.
+    A limit with an account has what is left of it, and what comes back. Shares stay as they are. A maximum with a
+    penalty goes on at the pace of the allocation, whose minimums are its own affair.
+
+    Args:
+        per_head: customers of the crowd for each that is expected.
+        lost: by limit, the part of what may come back that successes spend; of others, all.
     """
     limits: list[Limit | Share] = []
-    eligible = crowd.problem.eligible
-    size = len(eligible)
     for limit in crowd.problem.limits:
+        left = remaining.get(limit.name)
         if isinstance(limit, Share):
             limits.append(limit)
-        elif limit.name in remaining:
-            if remaining[limit.name] <= 0:
-                eligible = eligible & ~_draws_on(limit, crowd.problem)
-                continue
-            limits.append(replace(limit, minimum=None, maximum=remaining[limit.name] / 1e6 * per_head))
+        elif left is not None:
+            back = tied.back.get(limit.name, 0.0) * (1.0 - lost.get(limit.name, 1.0))
+            if left > 0:
+                limits.append(replace(limit, minimum=None, maximum=(left + back) / 1e6 * per_head))
         elif limit.maximum is not None:
-            limits.append(replace(limit, minimum=None, maximum=limit.maximum * size / crowd.audience))
-    return replace(crowd.problem, eligible=eligible, limits=tuple(limits))
+            part = len(crowd.problem.eligible) / crowd.audience
+            limits.append(replace(limit, minimum=None, maximum=limit.maximum * part))
+    rows = _compiled(crowd, limits)
+    for r, name in enumerate(rows.names):
+        if name in remaining:
+            most = (rows.coefficient[r] * crowd.most[:, None]).sum(0)  # every limit has one measure
+            rows.coefficient[r] *= 1.0 - tied.part
+            rows.coefficient[r, 0] += tied.part * most
+    return rows
 
 
-def _draws_on(limit: Limit, problem: Problem) -> NDArray[np.bool_]:
-    """Pairs (n, k) that use anything of a limit."""
-    rows = compile_rows((limit,), problem.n_cells, problem.eligible.shape[1])
-    use: NDArray[np.bool_] = (rows.coefficient[0] != 0).any(0)[problem.cell]
-    return use
+def _lost(crowd: Crowd, use: Floats) -> dict[str, float]:
+    """By limit, which part of what decisions hold beyond what is spent in any case successes spend, in expectation.
+
+    Args:
+        use: (3, g, k) of a policy like that which made them.
+    """
+    rows = _compiled(crowd, [limit for limit in crowd.problem.limits if isinstance(limit, Limit)])
+    sure, most = (rows.consumption(use[0] * each[:, None]) for each in (crowd.least, crowd.most))
+    part = np.clip((rows.consumption(use) - sure) / np.maximum(most - sure, 1e-12), 0.0, 1.0)
+    return dict(zip(rows.names, part.tolist(), strict=True))
+
+
+def _compiled(crowd: Crowd, limits: Sequence[Limit | Share]) -> Rows:
+    return compile_rows(limits, crowd.problem.n_cells, crowd.problem.eligible.shape[1])
+
+
+def _who_can_get_what(crowd: Crowd, remaining: Mapping[str, int]) -> Problem:
+    """The crowd without the offers that draw on what is used up."""
+    eligible = crowd.problem.eligible
+    for limit in crowd.problem.limits:
+        if remaining.get(limit.name, 1) <= 0:
+            table = _compiled(crowd, [limit]).coefficient[0]
+            eligible = eligible & ~(table != 0).any(0)[crowd.problem.cell]
+    return replace(crowd.problem, eligible=eligible, limits=())

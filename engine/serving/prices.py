@@ -9,17 +9,20 @@ from numpy.typing import NDArray
 from engine.budgets import account_of
 from engine.models import Scored
 from engine.objective import worth_of
-from engine.serving.budget import Prices
+from engine.serving.budget import Prices, most_value
+from engine.serving.holding import Tied, how_soon, tied_up
 from engine.serving.pacing import Crowd, Demand, PriceVersion, due, expected_demand, resolve_prices
 from engine.serving.snapshot import Snapshot
 from portfolio import Problem
 from warehouse import Ledger, Store
 from warehouse.prices import StoredPrices, add_prices, decisions_so_far, latest_prices
+from warehouse.waiting import waiting_holds
 
 CROWD = 4_000
 """Customers of the audience who stand for those who will ask."""
 
 _DAY = 86_400.0
+_AGES = 64  # of decisions that wait for their outcome
 
 
 def newest_prices(store: Store, ledger: Ledger, snapshot: Snapshot, now: datetime) -> Prices | None:
@@ -51,13 +54,26 @@ def newest_prices(store: Store, ledger: Ledger, snapshot: Snapshot, now: datetim
     until = said.until or campaign.as_of + timedelta(days=campaign.outcome_days)
     gone, left = ((b - a).total_seconds() / _DAY for a, b in ((campaign.as_of, now), (now, until)))
     demand = expected_demand(said.expected_per_day, days_gone=gone, days_left=max(left, 0.0), observed=observed)
+    held = _tied_up(store, snapshot, now, max(left, 0.0))
     start = None if last is None else last.prices
-    solved = resolve_prices(crowd_of(snapshot), account, remaining, demand, now=now, start=start)
+    solved = resolve_prices(crowd_of(snapshot), account, remaining, demand, now=now, tied=held, start=start)
     if solved is None:
         return None if last is None else _prices(last)
     with store.transaction() as session:
         add_prices(session, _stored(solved))
     return _prices(solved)
+
+
+def _tied_up(store: Store, snapshot: Snapshot, now: datetime, days_left: float) -> Tied:
+    """What the campaign's decisions hold until the end, by how soon outcomes have come so far."""
+    campaign = snapshot.book.campaign
+    outcome = timedelta(days=campaign.outcome_days)
+    width = max(min(outcome, now - campaign.as_of), timedelta(seconds=_AGES)) / _AGES
+    with store.transaction(write=False) as session:
+        held = waiting_holds(session, account_of(campaign), outcome=outcome, now=now, width=width)
+    days = width.total_seconds() / _DAY
+    outcomes = how_soon(held.made, held.open, width=days, longest=campaign.outcome_days)
+    return tied_up(outcomes, held.back, days_left)
 
 
 def crowd_of(snapshot: Snapshot, size: int = CROWD) -> Crowd:
@@ -75,7 +91,13 @@ def crowd_of(snapshot: Snapshot, size: int = CROWD) -> Crowd:
     terms, played = replace(book.terms, relative=relative), scoring.played * explore.temperature
     worth = worth_of(book.campaign.objective, beliefs, eligible, terms, played)
     problem = Problem(worth.value, worth.cost, eligible, book.cell[rows], book.limits, n_cells=len(book.labels))
-    return Crowd(worth.scores, problem, explore.share, len(active))
+    most = most_value(book.campaign.objective, terms)
+    nothing, one = np.zeros(len(book.offer_ids)), np.ones(len(book.offer_ids))
+    earned = nothing if most is None else np.maximum(most, 0.0).reshape(-1, len(one)).mean(0)
+    largest = np.stack([one, terms.contact_cost + terms.redemption_cost, earned])
+    return Crowd(
+        worth.scores, problem, explore.share, len(active), largest, np.stack([one, terms.contact_cost, nothing])
+    )
 
 
 def _prices(version: PriceVersion) -> Prices:

@@ -1,4 +1,7 @@
-"""A day with twice the traffic that was foreseen: the budget lasts, brings nearly what hindsight would, and is kept."""
+"""A day with twice the traffic that was foreseen: the budget lasts, brings nearly what hindsight would, and is kept.
+
+Also where a decision holds ten times what it is expected to cost, until its outcome is known hours later.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -11,12 +14,14 @@ from bandit import Beliefs, choice_probabilities
 from engine.objective import Terms, worth_of
 from engine.oracle import some_scores
 from engine.policy import Setting, policy_of
+from engine.serving.holding import NOTHING, how_soon, tied_up
 from engine.serving.pacing import Crowd, due, expected_demand, resolve_prices
-from portfolio import Limit, Problem
+from portfolio import Limit, Problem, Rows
 
 N, K, CROWD = 6_000, 6, 600
 FORESEEN, CAME = 3_000, 6_000
-EARLIER = 100  # requests until an outcome is known
+EARLIER, HOURS = 100, 600  # requests until an outcome is known; where a redemption is dear
+AGES = 64
 SHARE = 0.01
 MORNING = datetime(2026, 4, 1, tzinfo=UTC)
 
@@ -27,6 +32,8 @@ class Town:
 
     worth: object
     problem: Problem
+    terms: Terms
+    on: np.ndarray  # (m, 2, K): whether an offer in a cell draws on a limit
     need: np.ndarray  # (m, K) micros that an offer takes of each limit at most
     sure: np.ndarray
     chance: np.ndarray  # (N, K) of success
@@ -50,35 +57,54 @@ def town(seed):
     most, least = terms.contact_cost + terms.redemption_cost, terms.contact_cost
     need = np.round(np.stack([most, np.ones(K), most]) * 1e6).astype(np.int64)
     sure = np.round(np.stack([least, np.ones(K), least]) * 1e6).astype(np.int64)
-    caps = {x.name: round(x.maximum * 1e6) for x in limits}
-    return Town(worth, replace(free, limits=limits), need, sure, worth.expected.astype(float), caps)
+    on = np.zeros((3, 2, K), bool)
+    on[0] = True
+    on[1, :, :3] = True
+    on[2, 1, 2:] = True
+    return made(worth, replace(free, limits=limits), terms, on, need, sure)
+
+
+def dear_town(seed):
+    """One success in twenty costs a redemption of 15 to 30; one budget."""
+    r = np.random.default_rng(seed)
+    mean = (r.normal(-3.1, 0.6, (N, 1)) + r.normal(0, 0.6, (N, K + 1))).astype(np.float32)
+    sd = (0.4 * np.exp(r.normal(0, 0.3, (N, K + 1)))).astype(np.float32)
+    redemption = np.round(r.uniform(15, 30, K), 2)
+    terms = Terms(redemption + r.uniform(40, 90, K), np.round(r.uniform(0.05, 0.2, K), 2), redemption, 0.0)
+    eligible = r.random((N, K)) < 0.8
+    worth = worth_of("profit", Beliefs(mean, sd), eligible, terms, np.ones(K + 1))
+    free = Problem(worth.value, worth.cost, eligible, r.integers(0, 2, N).astype(np.int32))
+    cost = policy_of(worth.scores, free, Setting(0.0)).use[1]
+    problem = replace(free, limits=(Limit("budget", "cost", maximum=round(0.25 * cost.sum(), 2)),))
+    need, sure = (
+        np.round(x[None] * 1e6).astype(np.int64) for x in (terms.contact_cost + redemption, terms.contact_cost)
+    )
+    return made(worth, problem, terms, np.ones((1, 2, K), bool), need, sure)
+
+
+def made(worth, problem, terms, on, need, sure):
+    caps = {x.name: round(x.maximum * 1e6) for x in problem.limits}
+    return Town(worth, problem, terms, on, need, sure, worth.expected.astype(float), caps)
 
 
 def crowd_of(t):
     rows = np.arange(0, N, N // CROWD)
     p = t.problem
     few = Problem(p.value[rows], p.cost[rows], p.eligible[rows], p.cell[rows], p.limits, n_cells=2)
-    return Crowd(some_scores(t.worth.scores, rows), few, SHARE, N)
-
-
-def drawing_on(t):
-    """(m, 2, K): whether an offer in a cell draws on a limit."""
-    on = np.zeros((3, 2, K), bool)
-    on[0] = True
-    on[1, :, :3] = True
-    on[2, 1, 2:] = True
-    return on
+    one, contact = np.ones(K), t.terms.contact_cost
+    most, least = (np.stack([one, cost, 0 * one]) for cost in (contact + t.terms.redemption_cost, contact))
+    return Crowd(some_scores(t.worth.scores, rows), few, SHARE, N, most, least)
 
 
 class Day:
-    """One day of single decisions; `resolving` and `honest` are what mutants leave out."""
+    """One day of single decisions; `resolving`, `honest` and `tying` are what mutants leave out."""
 
-    def __init__(self, t, seed, *, resolving=True, honest=True):
-        self.t, self.r = t, np.random.default_rng(seed)
-        self.resolving, self.honest = resolving, honest
+    def __init__(self, t, seed, *, wait=EARLIER, resolving=True, honest=True, tying=True):
+        self.t, self.r, self.wait = t, np.random.default_rng(seed), wait
+        self.resolving, self.honest, self.tying = resolving, honest, tying
         self.left = np.array(list(t.caps.values()))
         self.held, self.stated, self.played, self.late = [], [], [], []
-        self.value, self.versions = 0.0, []
+        self.value, self.versions, self.chosen, self.refused = 0.0, [], [], 0
         self.lowest = self.left.copy()
 
     def remaining(self):
@@ -92,13 +118,25 @@ class Day:
         gone = i / CAME
         demand = expected_demand(FORESEEN, days_gone=gone, days_left=1.0 - gone, observed=i)
         start = None if last is None else last.prices
-        found = resolve_prices(crowd_of(self.t), "day", self.remaining(), demand, now=now, start=start)
+        held = self.tied(i) if self.tying else NOTHING
+        found = resolve_prices(crowd_of(self.t), "day", self.remaining(), demand, now=now, tied=held, start=start)
         if found is not None:
             self.versions.append(found)
         return found is not None
 
+    def tied(self, i):
+        """What is held now, by age, and how soon outcomes came so far."""
+        width = max(min(i, self.wait) / AGES, 1e-3)
+        every, waiting = (np.array([i - row for row, *_ in rows]) / width for rows in (self.chosen, self.held))
+        of_age = [np.bincount(x.astype(int), minlength=AGES)[:AGES].tolist() for x in (every, waiting)]
+        amounts = np.array([x - self.t.sure[:, a] * (x > 0) for _, a, x in self.held]).reshape(-1, len(self.t.caps))
+        ages = np.minimum(waiting.astype(int), AGES - 1)
+        back = {name: np.bincount(ages, x, AGES).tolist() for name, x in zip(self.t.caps, amounts.T, strict=True)}
+        soon = how_soon(*of_age, width=width / CAME, longest=self.wait / CAME)
+        return tied_up(soon, back, 1.0 - i / CAME)
+
     def run(self):
-        on, i = drawing_on(self.t), 0
+        on, i = self.t.on, 0
         while i < CAME:
             self.reprice(i)
             block = slice(i, min(i + 20, CAME))
@@ -108,6 +146,7 @@ class Day:
                 need = self.t.need * on[:, self.t.problem.cell[row]]
                 can = (need <= self.left[:, None]).all(0) & self.t.problem.eligible[row]
                 dropped = bool((self.t.problem.eligible[row] & ~can).any())
+                self.refused += dropped
                 chances = p[row - i]
                 if dropped and self.honest:
                     chances = self.probabilities(slice(row, row + 1), can[None])[0]
@@ -135,9 +174,10 @@ class Day:
             self.left = self.left - need[:, chosen]
             self.lowest = np.minimum(self.lowest, self.left)
             self.held.append((row, chosen, need[:, chosen]))
+            self.chosen.append((row, chosen))
 
     def settle(self, row):
-        while self.held and self.held[0][0] <= row - EARLIER:
+        while self.held and self.held[0][0] <= row - self.wait:
             earlier, offer, amounts = self.held.pop(0)
             if self.r.random() >= self.t.chance[earlier, offer]:
                 self.left = self.left + amounts - np.where(amounts > 0, self.t.sure[:, offer], 0)
@@ -146,6 +186,21 @@ class Day:
 def in_hindsight(t):
     """What the same people would have been worth had it been known how many come."""
     policy = policy_of(t.worth.scores, t.problem, Setting(SHARE))
+    return float((policy.probability[:, :K].astype(float) * t.problem.value).sum())
+
+
+def in_hindsight_holding(t, wait, blocks=12):
+    """The same where what is held until outcomes are known must have found room at every time, too."""
+    cell = (np.arange(N) * blocks // N).astype(np.int32)
+    problem = replace(t.problem, cell=cell, limits=(), n_cells=blocks)
+    rows = np.zeros((blocks, 3, blocks, K))
+    for now in range(1, blocks + 1):
+        held = np.clip(np.arange(1, now + 1) - np.maximum(np.arange(now), now - wait / N * blocks), 0, 1)[:, None]
+        rows[now - 1, 0, :now] = held * t.need[0] / 1e6
+        rows[now - 1, 1, :now] = 1 - held
+    names, room = tuple(f"until {now}" for now in range(blocks)), np.full(blocks, t.caps["budget"] / 1e6)
+    limits = Rows(names, rows, np.full(blocks, -np.inf), room, np.full(blocks, np.inf))
+    policy = policy_of(t.worth.scores, problem, Setting(SHARE), limits)
     return float((policy.probability[:, :K].astype(float) * t.problem.value).sum())
 
 
@@ -205,3 +260,14 @@ def test_prices_rise_with_the_demand_and_fall_with_the_room():
     )
     assert 0 <= rich < busy
     assert calm < busy
+
+
+@pytest.mark.parametrize("seed", [5, pytest.param(7, marks=pytest.mark.soak)])
+def test_money_that_is_held_for_hours_is_spent_where_it_is_worth_most(seed):
+    t = dear_town(seed)
+    day, careless = (Day(t, 1, wait=HOURS, tying=tying).run() for tying in (True, False))
+    best = in_hindsight_holding(t, HOURS)
+    assert day.lowest.min() >= 0
+    assert careless.value < 0.6 * best
+    assert day.value > 0.75 * best
+    assert day.refused < 0.5 * careless.refused

@@ -40,6 +40,11 @@ def spend(desk, ledger, micros, name="spent"):
         ledger.hold(session, account, name, {"budget": micros})
 
 
+def charged(prices):
+    """What a contact that costs 1 in expectation is charged at most."""
+    return (prices.charges[0] + prices.charges[1]).max()
+
+
 def test_prices_are_kept_until_they_are_due_and_rise_as_the_budget_goes(desk):
     desk, ledger, _ = desk
     at = moment(DAY) + timedelta(minutes=1)
@@ -53,11 +58,34 @@ def test_prices_are_kept_until_they_are_due_and_rise_as_the_budget_goes(desk):
     spend(desk, ledger, int(0.8 * (balance.free + balance.lent)))
     dear = newest_prices(desk.store, ledger, desk.snapshot, at + timedelta(hours=1, seconds=1))
     assert dear.version != hourly.version
-    assert dear.charges[1].max() > hourly.charges[1].max() > 0
+    assert charged(dear) > charged(hourly) > 0
     with desk.store.transaction(write=False) as session:
         kept = latest_prices(session, account_of(desk.snapshot.book.campaign))
     assert kept.price_version == dear.version
     np.testing.assert_array_equal(kept.tables["charges"], dear.charges)
+
+
+def test_what_a_decision_holds_counts_until_outcomes_have_shown_how_soon_it_comes_back(desk):
+    desk, ledger, _ = desk
+    account, at = account_of(desk.snapshot.book.campaign), moment(DAY) + timedelta(hours=1)
+    terms, days = desk.snapshot.book.terms, desk.snapshot.book.campaign.outcome_days
+
+    def part(prices):
+        """Of what an offer can cost beyond its expectation, so much counts."""
+        ratio = prices.charges[0] / prices.charges[1] / (terms.contact_cost + terms.redemption_cost)
+        return (ratio / (1.0 + ratio)).max()
+
+    first = newest_prices(desk.store, ledger, desk.snapshot, at)
+    assert part(first) == pytest.approx(days / (10 - 1 / 24))  # nobody knows: as if all were held to the last
+    due = at + timedelta(days=desk.snapshot.book.campaign.outcome_days)
+    with desk.store.transaction() as session:
+        for i in range(400):
+            made = timedelta(minutes=i / 8)
+            ledger.room(session, account, {"budget": 40_000})
+            ledger.hold(session, account, f"h{i}", {"budget": 40_000}, sure={"budget": 1_000}, due=due - made)
+        ledger.settle_outcomes(session, {f"h{i}": False for i in range(400)})
+    later = newest_prices(desk.store, ledger, desk.snapshot, at + timedelta(hours=1))
+    assert 0 < part(later) < 0.3 * part(first)
 
 
 def test_a_decision_competes_at_the_prices_that_it_names(desk):
