@@ -11,7 +11,7 @@ from urllib.parse import quote
 from fastapi import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
-from api.service.problems import Problem
+from api.service.accepting import NDJSON, PARQUET, wanted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 MOST_ROWS = 100_000
 """Rows of a page at most."""
 
-NDJSON, PARQUET = "application/x-ndjson", "application/vnd.apache.parquet"
-_KINDS = {"*/*": NDJSON, "application/*": NDJSON, NDJSON: NDJSON, "application/jsonl": NDJSON, PARQUET: PARQUET}
 _PIECE = 2_000  # rows that are turned into text at once
 
 
@@ -40,7 +38,7 @@ async def page_of(path: Path, request: Request, after: str | None, limit: int | 
     """
     from warehouse import decisions_meta
 
-    kind = _wanted(request.headers.get("accept", "*/*"))
+    kind = wanted(request.headers, (NDJSON, PARQUET))
     await asyncio.to_thread(decisions_meta, path)  # what is missing or damaged is said before the answer begins
     headers = {"ETag": f'"{sha256}"'} if after is None and limit is None else {}
     if kind == PARQUET and after is None and limit is None:
@@ -53,14 +51,6 @@ async def page_of(path: Path, request: Request, after: str | None, limit: int | 
         last = rows["decision_id"][rows.num_rows - 1].as_py()
         headers["Link"] = f'<{request.url.path}?after={quote(last)}&limit={limit or MOST_ROWS}>; rel="next"'
     return Response(await asyncio.to_thread(_bytes, rows, kind), 200, headers, kind)
-
-
-def _wanted(accept: str) -> str:
-    for part in accept.split(","):
-        kind = _KINDS.get(part.partition(";")[0].strip().lower())
-        if kind is not None:
-            return kind
-    raise Problem(406, "accept", "No such kind of answer", f"There are {NDJSON} and {PARQUET}.")
 
 
 async def _pieces(path: Path, after: str | None) -> AsyncIterator[bytes]:

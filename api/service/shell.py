@@ -10,6 +10,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.service.accepting import check_accept
 from api.service.problems import Problem, response_of
 from api.service.settings import Settings
 from api.service.state import Service
@@ -77,6 +78,7 @@ class _Guarded:
         self._seconds = settings.upload_seconds if upload else settings.request_seconds
         self._promised = headers.get("content-length", "0")
         self._asks_first = "expect" in headers
+        self._headers = headers
         self._taken = 0
         self._whole = False
         self._until: asyncio.Timeout | None = None
@@ -86,6 +88,7 @@ class _Guarded:
         """Run the application inside the limits."""
         try:
             self._check(int(self._promised) if self._promised.isdigit() else 0)
+            check_accept(self._scope, self._headers)
             async with asyncio.timeout(self._seconds) as self._until:
                 await app(self._scope, self.receive, self.send)
         except Problem as problem:  # raised here before the application began

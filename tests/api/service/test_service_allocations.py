@@ -92,7 +92,7 @@ def test_an_allocation_is_asked_for_made_and_read(service, worker):
         page = answer.links.get("next", {}).get("url")
     assert paged == lines
     refused = analyst.get(f"/v1/allocations/{found['id']}/decisions", headers={"Accept": "text/html"})
-    assert refused.status_code == 406
+    assert (refused.status_code, refused.headers["content-type"]) == (406, "application/problem+json")
 
 
 def test_the_same_key_is_the_same_allocation_and_with_another_body_refused(service):

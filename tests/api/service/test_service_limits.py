@@ -182,3 +182,14 @@ def test_problems_are_json_without_anything_invisible(service: "Running") -> Non
     detail = json.loads(answer.content)["detail"]
     assert answer.status_code == 422
     assert detail.isprintable() or "\n" in detail
+
+
+def test_a_request_that_accepts_nothing_that_there_is_does_nothing(service: "Running") -> None:
+    client = service.client()
+    rule = {"name": "never-kept", "reason": "r", "predicate": "true"}
+    refused = [client.post("/v1/rules", json=rule, headers={"accept": "text/html"})]
+    refused += [client.get(r.path, headers={"accept": "image/*"}) for r in routes() if "GET" in (r.methods or ())]
+    for answer in refused:
+        assert (answer.status_code, answer.headers["content-type"]) == (406, "application/problem+json"), answer.url
+        assert answer.json()["type"] == "urn:allot:problem:accept"
+    assert "never-kept" not in client.get("/v1/rules", headers={"accept": "text/html, */*;q=0.1"}).text
