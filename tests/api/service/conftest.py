@@ -43,6 +43,7 @@ class Copies:
     """The operational databases of copies of one workspace: files that are copied along, or databases of a server."""
 
     def __init__(self, server: str | None) -> None:
+        self.name = "SQLite" if server is None else "PostgreSQL"
         self._server = None if server is None else urlsplit(server)
         self._numbers = count()
 

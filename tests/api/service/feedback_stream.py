@@ -4,6 +4,7 @@ import random
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from engine.learn import learn
 from warehouse import Workspace, feedback_items, open_store, outcomes, read_decisions, take_feedback
@@ -53,15 +54,11 @@ def folded(workspace: Workspace) -> tuple:
     return model.blob, model.watermark
 
 
-def copied(trained: Path, folder: Path) -> Workspace:
-    """A copy of the trained workspace."""
-    return Workspace.open(Path(shutil.copytree(trained, folder)))
-
-
-def clean_fold(trained: Path, folder: Path, events: list[dict]) -> tuple:
-    """The same of a workspace that got every event once, in order, and learnt once."""
-    workspace = copied(trained, folder)
+def clean_fold(copies: Any, trained: Path, folder: Path, events: list[dict]) -> tuple:
+    """The same of a copy of the trained workspace that got every event once, in order, and learnt once."""
     ordered = sorted(events, key=lambda one: one["event_id"])
-    with open_store(workspace) as store:
-        take_feedback(store, feedback_items(ordered), lambda ids: set(ids), received_at=LEARNT_AT)
-    return folded(workspace)
+    with copies.database():
+        workspace = Workspace.open(Path(shutil.copytree(trained, folder)))
+        with open_store(workspace) as store:
+            take_feedback(store, feedback_items(ordered), lambda ids: set(ids), received_at=LEARNT_AT)
+        return folded(workspace)

@@ -3,12 +3,10 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, settings
 
 from api.service.contract import contract, roles_of, routes, text
 from api.service.roles import ROLES
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from service_running import Running
 
 ROOT = Path(__file__).parents[3]
-SCHEMA = schemathesis.openapi.from_dict(contract())
-EXAMPLES, MANY = 5, 400
 NAMES = {"name": "spring", "table": "events", "customer_id": "c001"}
 
 
@@ -111,49 +107,3 @@ def test_a_key_of_another_tenant_finds_nothing_of_ours(service: "Running", calle
             assert "family" not in said.text, path
             assert allocation.allocation_id not in said.text, path
     assert 200 in seen
-
-
-@pytest.fixture(scope="session")
-def shared(copies: Any, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """One service for all the generated cases."""
-    import shutil
-
-    from service_running import serving
-
-    from api.service.settings import Settings
-
-    with copies.database():
-        home = Path(shutil.copytree(trained, tmp_path_factory.mktemp("generated") / "home"))
-        started = serving(Settings(home=home, port=0))
-        running = started.__enter__()
-    yield running
-    started.__exit__(None, None, None)
-
-
-def _try(case: Any, running: "Running") -> None:
-    answer = case.call(base_url=running.url, headers={"Authorization": f"Bearer {running.keys['admin']}"}, timeout=30)
-    assert answer.status_code < 500, answer.text
-    if answer.status_code >= 400:
-        assert answer.headers["content-type"] == ["application/problem+json"], answer.text
-
-
-_QUIET = {
-    "deadline": None,
-    "database": None,
-    "derandomize": True,
-    "suppress_health_check": list(HealthCheck),
-    "phases": [Phase.explicit, Phase.generate],
-}
-
-
-@SCHEMA.parametrize()
-@settings(max_examples=EXAMPLES, **_QUIET)  # type: ignore[arg-type]
-def test_nothing_that_fits_or_breaks_the_contract_makes_the_service_fail(case: Any, shared: "Running") -> None:
-    _try(case, shared)
-
-
-@pytest.mark.soak
-@SCHEMA.parametrize()
-@settings(max_examples=MANY, **_QUIET)  # type: ignore[arg-type]
-def test_twenty_thousand_cases_and_the_service_never_fails(case: Any, shared: "Running") -> None:
-    _try(case, shared)

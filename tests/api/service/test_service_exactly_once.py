@@ -13,13 +13,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import feedback_stream
 import pytest
 from sqlalchemy import func, select
 
-from warehouse import Keys, open_store
+from warehouse import Keys, Workspace, open_store
 from warehouse.tables import FeedbackRow
 
 CLIENTS = 8
@@ -106,34 +107,38 @@ def sent(served, key, batches, kills, draw):
     return killed, results
 
 
-def exactly_once(trained, tmp_path, events, size, kills):
+def exactly_once(copies, trained, home, tmp_path, events, size, kills):
     draw = random.Random(11)
-    home = feedback_stream.copied(trained, tmp_path / "home")
-    pool = feedback_stream.stream(home.root, events, 5)
+    workspace = Workspace.open(home)
+    pool = feedback_stream.stream(home, events, 5)
     everything = pool + draw.sample(pool, round(REPEATED * events))
     draw.shuffle(everything)
     batches = [everything[at : at + size] for at in range(0, len(everything), size)]
-    with Keys.open(home) as keys:
+    with Keys.open(workspace) as keys:
         key = keys.create("main", ["ingest"], actor="test", at=feedback_stream.LEARNT_AT).text
-    served = Served(home.root)
+    served = Served(home)
     try:
         killed, results = sent(served, key, batches, kills, draw)
     finally:
         served.close()
     assert killed >= kills / 2
-    assert set(results) <= {"accepted", "corrected", "duplicate"}
-    with open_store(home) as store, store.transaction(write=False) as session:
+    counts = Counter(results)
+    assert set(counts) <= {"accepted", "corrected", "duplicate"}
+    with open_store(workspace) as store, store.transaction(write=False) as session:
         assert session.execute(select(func.count()).select_from(FeedbackRow)).scalar() == events
-    assert feedback_stream.kept(home) == feedback_stream.by_hand(pool)
-    assert feedback_stream.folded(home) == feedback_stream.clean_fold(trained, tmp_path / "clean", pool)
+    assert feedback_stream.kept(workspace) == feedback_stream.by_hand(pool)
+    assert feedback_stream.folded(workspace) == feedback_stream.clean_fold(copies, trained, tmp_path / "clean", pool)
+    said = ", ".join(f"{count:,} {result}" for result, count in sorted(counts.items()))
+    return f"{len(everything):,} posts of {events:,} events, {killed} kills: {said}; posterior of the clean fold"
 
 
-def test_every_event_counts_once_whatever_happens_on_its_way(trained, monkeypatch, tmp_path):
-    monkeypatch.delenv("ALLOT_DATABASE_URL", raising=False)
-    exactly_once(trained, tmp_path, events=10_000, size=50, kills=3)
+def test_every_event_counts_once_whatever_happens_on_its_way(copies, trained, home, tmp_path):
+    exactly_once(copies, trained, home, tmp_path, events=10_000, size=50, kills=3)
 
 
 @pytest.mark.soak
-def test_of_a_million_events_each_counts_once_whatever_happens_on_its_way(trained, monkeypatch, tmp_path):
-    monkeypatch.delenv("ALLOT_DATABASE_URL", raising=False)
-    exactly_once(trained, tmp_path, events=1_000_000, size=500, kills=30)
+def test_of_a_million_events_each_counts_once_whatever_happens_on_its_way(
+    copies, trained, home, tmp_path, record_property
+):
+    found = exactly_once(copies, trained, home, tmp_path, events=1_000_000, size=500, kills=30)
+    record_property(f"exactly once, {copies.name}", found)

@@ -1,0 +1,103 @@
+"""Whatever fits or breaks the contract, the service answers it: generated requests to every operation, and no 5xx."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+
+from api.service.contract import contract
+from api.service.settings import Settings
+
+if TYPE_CHECKING:
+    from service_running import Running
+
+SCHEMA = schemathesis.openapi.from_dict(contract())
+FEW, AT_ONCE, MANY = 5, 300, 20_000
+ROUNDS = 40
+NOT_HTTP = "Invalid HTTP request received."
+QUIET: dict[str, Any] = {
+    "deadline": None,
+    "database": None,
+    "suppress_health_check": list(HealthCheck),
+    "phases": [Phase.explicit, Phase.generate],
+}
+
+
+@pytest.fixture(scope="session")
+def shared(copies: Any, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Running]":
+    """One service for all the generated cases."""
+    from service_running import serving
+
+    with copies.database():
+        home = Path(shutil.copytree(trained, tmp_path_factory.mktemp("generated") / "home"))
+        started = serving(Settings(home=home, port=0, requests_per_second=1e9, burst=1e9, failures_per_minute=1e9))
+        running = started.__enter__()
+    yield running
+    started.__exit__(None, None, None)
+
+
+def answered(case: Any, running: "Running") -> int:
+    """The status of the answer, which must not be a failure, and a problem document where it refuses.
+
+    What is not HTTP never reaches the service: uvicorn refuses it in plain words.
+    """
+    answer = case.call(base_url=running.url, headers={"Authorization": f"Bearer {running.keys['admin']}"}, timeout=30)
+    status = int(answer.status_code)
+    assert status < 500, answer.text
+    if status >= 400 and answer.text != NOT_HTTP:
+        assert answer.headers["content-type"] == ["application/problem+json"], answer.text
+    return status
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=FEW, derandomize=True, **QUIET)
+def test_nothing_that_fits_or_breaks_the_contract_makes_the_service_fail(case: Any, shared: "Running") -> None:
+    answered(case, shared)
+
+
+def generated(operation: Any, mode: GenerationMode, seed: int, running: "Running") -> list[int]:
+    """The statuses that some generated cases of an operation were answered with; none where there are no such cases."""
+    found: list[int] = []
+
+    @hypothesis.seed(seed)
+    @settings(max_examples=AT_ONCE, **QUIET)
+    @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+    def attempt(case: Any) -> None:
+        found.append(answered(case, running))
+
+    try:
+        attempt()
+    except Unsatisfiable:
+        return []
+    return found
+
+
+@pytest.mark.soak
+def test_twenty_thousand_cases_and_the_service_never_fails(
+    shared: "Running", copies: Any, record_property: Callable[[str, object], None]
+) -> None:
+    left = [(o.ok(), mode) for o in SCHEMA.get_all_operations() for mode in GenerationMode]
+    seen: Counter[int] = Counter()
+    operations = {operation.label for operation, _ in left}
+    for seed in range(ROUNDS):
+        if seen.total() >= MANY:
+            break
+        more = []
+        for operation, mode in left:
+            statuses = generated(operation, mode, seed, shared)
+            seen.update(statuses)
+            if len(statuses) >= AT_ONCE:  # fewer: there are no others
+                more.append((operation, mode))
+        left = more
+    statuses = ", ".join(f"{count:,} answered {status}" for status, count in sorted(seen.items()))
+    told = f"{seen.total():,} cases over {len(operations)} operations: {statuses}; 0 of 5xx"
+    record_property(f"generated cases, {copies.name}", told)
+    assert seen.total() >= MANY
