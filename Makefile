@@ -57,6 +57,8 @@ bench: install .venv-bench/.installed ## comparisons, written to docs/benchmarks
 	$(BIN)/python -m benchmarks.service_decisions
 	$(BIN)/python -m benchmarks.service_decisions --postgres
 	$(BIN)/python -m benchmarks.service_fold
+	$(BIN)/python -m benchmarks.service_half_load
+	$(BIN)/python -m benchmarks.service_half_load --postgres
 
 .venv-bench/.installed: requirements/bench.txt
 	$(PYTHON) -m venv .venv-bench

@@ -54,15 +54,15 @@ def fired(address: tuple[str, int], path: str, key: str, sent: list[bytes], clie
     The two cores are the server's too, so a client costs as little as it can: requests are made up beforehand, and of
     an answer only its status is looked at.
     """
-    waiting, times, refused = iter([_request(address, path, key, body) for body in sent]), [], []
+    waiting, times, refused = iter([request(address, path, key, body) for body in sent]), [], []
 
     def client() -> None:
         with socket.create_connection(address) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for request in waiting:  # an iterator over a list hands each request to one thread
+            for one in waiting:  # an iterator over a list hands each request to one thread
                 began = time.perf_counter()
-                connection.sendall(request)
-                status, said = _answer(connection)
+                connection.sendall(one)
+                status, said = answer(connection)
                 times.append(time.perf_counter() - began)
                 if status not in (200, 201):
                     refused.append(f"{status} {said.decode()[:500]}")
@@ -80,13 +80,14 @@ def fired(address: tuple[str, int], path: str, key: str, sent: list[bytes], clie
     return wall, times
 
 
-def _request(address: tuple[str, int], path: str, key: str, body: bytes) -> bytes:
+def request(address: tuple[str, int], path: str, key: str, body: bytes) -> bytes:
+    """A request as it goes over the wire."""
     lines = [f"POST {path} HTTP/1.1", f"Host: {address[0]}:{address[1]}", f"Authorization: Bearer {key}"]
     lines += ["Content-Type: application/json", f"Content-Length: {len(body)}", "", ""]
     return "\r\n".join(lines).encode() + body
 
 
-def _answer(connection: socket.socket) -> tuple[int, bytes]:
+def answer(connection: socket.socket) -> tuple[int, bytes]:
     """The status of an answer, and its body."""
     head = _more(connection)
     while (end := head.find(b"\r\n\r\n")) < 0:
