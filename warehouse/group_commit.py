@@ -13,7 +13,9 @@ from allot import BusyError, WorkspaceError
 from warehouse.store import Store
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 Work: TypeAlias = Callable[[Session], T]
+Together: TypeAlias = Callable[[Session, Sequence[Item]], Sequence[T]]
 
 _MOST_WAITING = 4_096
 _ATTEMPTS = 5
@@ -22,7 +24,10 @@ _LOST_A_RACE = ("40001", "40P01")  # PostgreSQL: serialization failure, deadlock
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    work: Work[Any]
+    """An item that `together` takes, with others of its kind if there are any."""
+
+    together: Together[Any, Any]
+    item: Any
     future: Future[Any]
 
 
@@ -65,7 +70,7 @@ class GroupCommit:
         """Have something written.
 
         Works run in the order in which they came. One that fails leaves no trace and fails alone: what shared its
-        savepoint is rolled back and done again, each in a savepoint of its own.
+        transaction is rolled back and done again, each in a savepoint of its own.
 
         Args:
             work: called with the session, on the writer's thread. It may be called again after what it did was
@@ -79,12 +84,25 @@ class GroupCommit:
             BusyError: too many wait already.
             WorkspaceError: closed.
         """
+        return self.submit_item(work, _one_work)
+
+    def submit_item(self, item: Item, together: Together[Item, T]) -> Future[T]:
+        """Have an item written with those of its kind that share its commit.
+
+        Statements cost more than rows, so a set is cheaper than its items. They are done where the first of them would
+        be. Where anything in their transaction fails, all of it is rolled back and each is done alone.
+
+        Args:
+            item: what to write.
+            together: called with the session and one or several items; it returns a value for each. Otherwise as a work
+                of `submit`, which says what is returned and raised.
+        """
         future: Future[T] = Future()
         with self._admission:
             if not self._open:
                 raise WorkspaceError("nothing is written any more.", remedy="Start the service again.")
             try:
-                self._queue.put_nowait(_Waiting(work, future))
+                self._queue.put_nowait(_Waiting(together, item, future))
             except Full:
                 what = f"{self._queue.maxsize:,} writes are waiting already."
                 raise BusyError(what, remedy="Try again in a second.") from None
@@ -120,26 +138,62 @@ class GroupCommit:
                 one.future.set_exception(done.error)
 
     def _committed(self, group: Sequence[_Waiting]) -> list[_Done]:
-        """One transaction. The loser of a race between two processes tries again, in a transaction of its own."""
-        for attempt in range(1, _ATTEMPTS + 1):
+        """All in one transaction; where one fails, which is rare, again with a savepoint for each.
+
+        The loser of a race between two processes tries again, in a transaction of its own.
+        """
+        way, races = _all_at_once, 0
+        while True:
             try:
                 with self._store.transaction() as session:
-                    done = _together(session, [one.work for one in group])
+                    done = way(session, group)
+            except _WorkError as failed:
+                if len(group) == 1:
+                    return [_Done(error=failed.error)]
+                way = _one_by_one
             except Exception as error:  # noqa: BLE001 - handed to everybody who shared the commit
-                if attempt < _ATTEMPTS and _lost_a_race(error):
-                    continue
-                return [_Done(error=error)] * len(group)
+                races += 1
+                if races == _ATTEMPTS or not _lost_a_race(error):
+                    return [_Done(error=error)] * len(group)
             else:
                 return done
-        raise AssertionError("the last attempt answers")
 
 
-def _together(session: Session, works: Sequence[Work[Any]]) -> list[_Done]:
-    """All works in one savepoint; each in its own where one of them fails, for that is rare and savepoints are dear."""
-    done = _alone(session, lambda session: [_flushed(session, work) for work in works])
-    if done.error is None:
-        return [_Done(value) for value in done.value]
-    return [done] if len(works) == 1 else [_alone(session, work) for work in works]
+class _WorkError(Exception):
+    """A work failed, not the transaction around it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _one_work(session: Session, works: Sequence[Work[T]]) -> list[T]:
+    return [_flushed(session, work) for work in works]
+
+
+def _all_at_once(session: Session, group: Sequence[_Waiting]) -> list[_Done]:
+    """What came of everything, items of a kind in one set.
+
+    Raises:
+        _WorkError: the first that failed.
+    """
+    sets: dict[Together[Any, Any], list[int]] = {}
+    for place, one in enumerate(group):
+        sets.setdefault(one.together, []).append(place)
+    done: dict[int, _Done] = {}
+    for together, places in sets.items():
+        try:
+            values = together(session, [group[place].item for place in places])
+        except Exception as error:
+            if _lost_a_race(error):
+                raise
+            raise _WorkError(error) from error
+        done |= {place: _Done(value) for place, value in zip(places, values, strict=True)}
+    return [done[place] for place in range(len(group))]
+
+
+def _one_by_one(session: Session, group: Sequence[_Waiting]) -> list[_Done]:
+    return [_alone(session, one) for one in group]
 
 
 def _flushed(session: Session, work: Work[T]) -> T:
@@ -149,11 +203,11 @@ def _flushed(session: Session, work: Work[T]) -> T:
     return value
 
 
-def _alone(session: Session, work: Work[Any]) -> _Done:
-    """A work in its savepoint. What goes wrong with the savepoint itself is raised: the transaction is gone."""
+def _alone(session: Session, one: _Waiting) -> _Done:
+    """An item in its savepoint. What goes wrong with the savepoint itself is raised: the transaction is gone."""
     savepoint = session.begin_nested()
     try:
-        value = _flushed(session, work)
+        (value,) = one.together(session, [one.item])
     except Exception as error:  # handed to the one who waits for this work
         savepoint.rollback()
         if _lost_a_race(error):

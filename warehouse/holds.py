@@ -1,7 +1,7 @@
 """What decisions hold of accounts until their outcomes settle it, and what they have spent then."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -12,7 +12,7 @@ from sqlmodel import Session
 from warehouse.accounts import LEASES, Account, lock, read_accounts, recall, save_accounts
 from warehouse.columns import UtcTime, micros
 from warehouse.ledger_tables import HoldRow
-from warehouse.prepared import text_of
+from warehouse.prepared import changed_by, text_of
 
 HOLDS: Table = HoldRow.__table__  # type: ignore[attr-defined]
 
@@ -49,18 +49,34 @@ class Place:
     decision_id: str
 
 
-def add_holds(session: Session, who: Holder, amounts: Mapping[str, int], sure: Mapping[str, int]) -> None:
-    """Hold amounts, micros by limit; `sure` of them are spent whatever the outcome."""
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a decision asks to hold.
+
+    amounts: by limit, micros, 0 or more. sure: of these, what is spent whatever the outcome; default 0. due: when
+    silence means that there was no success; default in 30 days.
+    """
+
+    decision_id: str
+    amounts: Mapping[str, int]
+    sure: Mapping[str, int] = field(default_factory=dict)
+    due: datetime | None = None
+
+
+def add_holds(session: Session, holds: Iterable[tuple[Holder, Mapping[str, int], Mapping[str, int]]]) -> None:
+    """Write down who holds which amounts, micros by limit, and what of them is spent whatever the outcome."""
+    rows = [row for hold in holds for row in _rows(*hold)]
+    if rows:
+        connection = session.connection()
+        changed_by(connection, _adding(connection.dialect.name), rows)
+
+
+def _rows(who: Holder, amounts: Mapping[str, int], sure: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     due = None if who.due_at is None else micros(who.due_at)
     common = {"decision_id": who.decision_id, "campaign": who.campaign, "fence": who.fence, "due_at": due}
     common |= {"spent_micros": None, "unfunded_micros": 0}
-    rows = [
-        common | {"limit_name": limit, "amount_micros": amount, "sure_micros": sure.get(limit, 0)}
-        for limit, amount in amounts.items()
-    ]
-    if rows:
-        connection = session.connection()
-        connection.exec_driver_sql(_adding(connection.dialect.name), rows)
+    for limit, amount in amounts.items():
+        yield common | {"limit_name": limit, "amount_micros": amount, "sure_micros": sure.get(limit, 0)}
 
 
 def holds_of(session: Session, ids: Sequence[str]) -> list[Row[Any]]:

@@ -6,13 +6,12 @@ wrong clock can take more than was lent, and nobody is lent more than a cap leav
 dead worker had borrowed can be lent again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any, final
 
-from sqlalchemy import bindparam, case, delete, insert, literal_column, select, update
+from sqlalchemy import delete, insert, select
 from sqlmodel import Session
 
 from allot import CampaignError, LeaseLostError, NotFoundError
@@ -27,68 +26,15 @@ from warehouse.accounts import (
     read_accounts,
     read_leases,
     save_accounts,
-    wanted,
 )
 from warehouse.columns import micros
-from warehouse.holds import HOLDS, Holder, add_holds, holds_of, lent_of, settle_holds, spent_by, sums_of
-from warehouse.prepared import text_of
+from warehouse.holds import HOLDS, Claim, Holder, add_holds, holds_of, lent_of, settle_holds, spent_by, sums_of
+from warehouse.leases import left_of, may_gain, take
 from warehouse.store import Store
 
 _PATIENCE = timedelta(days=30)
 
-_account, _lease, _hold = ACCOUNTS.c, LEASES.c, HOLDS.c
-_LEFT = (
-    select(
-        _lease.limit_name,
-        case((_account.frozen, literal_column("0")), else_=_lease.granted_micros - _lease.used_micros).label("left"),
-        _account.asked_micros,
-        _account.frozen,
-        _lease.expires_at,
-    )
-    .join_from(LEASES, ACCOUNTS, (_lease.campaign == _account.campaign) & (_lease.limit_name == _account.limit_name))
-    .where(_lease.campaign == bindparam("of"), _lease.fence == bindparam("number"), _lease.worker == bindparam("who"))
-    .with_for_update(of=LEASES)
-)
-_TAKE = (
-    update(LEASES)
-    .where(
-        _lease.campaign == bindparam("of"),
-        _lease.limit_name == bindparam("limit"),
-        _lease.fence == bindparam("number"),
-        _lease.worker == bindparam("who"),
-        _lease.expires_at > bindparam("now"),
-        _lease.used_micros + bindparam("amount") <= _lease.granted_micros,
-    )
-    .values(used_micros=_lease.used_micros + bindparam("amount"))
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Texts:
-    """The statements that every decision passes."""
-
-    left: str
-    take: str
-
-
-@cache
-def _texts(dialect: str) -> _Texts:
-    return _Texts(text_of(_LEFT, dialect), text_of(_TAKE, dialect))
-
-
-@dataclass(slots=True)
-class _Left:
-    """What is left of a worker's lease, of an account with a cap that was asked for."""
-
-    limit: str
-    left: int
-    asked: int
-    frozen: bool
-    expires_us: int
-
-    def is_short(self, need: Mapping[str, int] | None) -> bool:
-        """Whether it has less than is needed, and may be lent more."""
-        return self.left < wanted(self.limit, self.asked, need) and not self.frozen
+_lease, _hold = LEASES.c, HOLDS.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,19 +147,15 @@ class Ledger:
             by limit; one that is missing has no account, and nothing can be held of it.
         """
         now, fence = self._clock(), self._fences.get(campaign, 0)
-        rows = self._left(session, campaign, fence)
+        who = Borrower(campaign, self._worker, fence)
+        rows = left_of(session, who)
         soon = micros(now + self._term / 2)
-        if not rows or any(row.is_short(need) or row.expires_us < soon for row in rows):
-            who = Borrower(campaign, self._worker, fence)
-            fence = lend(session, who, need, now=now, term=self._term)
-            self._fences[campaign] = fence
-            rows = self._left(session, campaign, fence)
+        old = not rows or any(row.expires_us < soon for row in rows)
+        if old or may_gain(session, who, [row.limit for row in rows if row.is_short(need)]):
+            who = replace(who, fence=lend(session, who, need, now=now, term=self._term))
+            self._fences[campaign] = who.fence
+            rows = left_of(session, who)
         return {row.limit: row.left for row in rows}
-
-    def _left(self, session: Session, campaign: str, fence: int) -> "list[_Left]":
-        connection = session.connection()
-        asked = {"of": campaign, "number": fence, "who": self._worker}
-        return [_Left(*row) for row in connection.exec_driver_sql(_texts(connection.dialect.name).left, asked)]
 
     def hold(
         self,
@@ -240,20 +182,34 @@ class Ledger:
         Raises:
             LeaseLostError: the lease is over, or less is left of it; ask for `room` again, and decide again.
         """
+        self.hold_all(session, campaign, [Claim(decision_id, amounts, sure or {}, due)])
+
+    def hold_all(self, session: Session, campaign: str, claims: Sequence[Claim]) -> None:
+        """Hold for several decisions as `hold` does for one: for all of them, or for none.
+
+        Raises:
+            LeaseLostError: as `hold`.
+        """
         now, fence = self._clock(), self._fences.get(campaign, 0)
-        taken = {limit: amount for limit, amount in amounts.items() if amount}
-        if not taken:
+        taken: dict[str, int] = {}
+        for claim in claims:
+            for limit, amount in claim.amounts.items():
+                taken[limit] = taken.get(limit, 0) + amount
+        if not any(taken.values()):
             return
-        connection = session.connection()
-        common = {"of": campaign, "number": fence, "who": self._worker, "now": micros(now)}
-        rows = [common | {"limit": limit, "amount": amount} for limit, amount in taken.items()]
-        found = connection.exec_driver_sql(_texts(connection.dialect.name).take, rows)
-        if found.rowcount != len(taken):
+        if not take(session, Borrower(campaign, self._worker, fence), _above_zero(taken), now):
             remedy = "Ask for the room again and decide again."
             raise LeaseLostError(
                 "the lease is over or holds too little.", where=f"campaign {campaign!r}", remedy=remedy
             )
-        add_holds(session, Holder(decision_id, campaign, fence, due or now + _PATIENCE), taken, sure or {})
+        late = now + _PATIENCE
+        add_holds(
+            session,
+            (
+                (Holder(claim.decision_id, campaign, fence, claim.due or late), _above_zero(claim.amounts), claim.sure)
+                for claim in claims
+            ),
+        )
 
     def set_aside(self, session: Session, campaign: str, holder: str, amounts: Mapping[str, int]) -> dict[str, int]:
         """Hold for a whole batch, without a lease; `settle` posts what the batch uses and frees the rest.
@@ -280,7 +236,7 @@ class Ledger:
         for limit, amount in given.items():
             accounts[limit].held += amount
         save_accounts(session, accounts.values())
-        add_holds(session, Holder(holder, campaign, 0, None), given, {})
+        add_holds(session, [(Holder(holder, campaign, 0, None), given, {})])
         return given
 
     def taken(self, session: Session, holder: str) -> dict[str, int]:
@@ -366,6 +322,10 @@ class Ledger:
 def _new_account(campaign: str, limit: str, cap: int) -> dict[str, Any]:
     amounts = {"asked_micros": cap, "cap_micros": cap, "held_micros": 0, "spent_micros": 0, "unfunded_micros": 0}
     return {"campaign": campaign, "limit_name": limit, "fence": 0, "frozen": False, **amounts}
+
+
+def _above_zero(amounts: Mapping[str, int]) -> dict[str, int]:
+    return {limit: amount for limit, amount in amounts.items() if amount}
 
 
 def _known(session: Session, campaign: str, limits: Iterable[str] = ()) -> dict[str, Account]:

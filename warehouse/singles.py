@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ from sqlmodel import Session, col
 from allot import ShapeError
 from warehouse.columns import compact, micros, moment
 from warehouse.feedback_log import JOINED, EventLog
-from warehouse.prepared import text_of
+from warehouse.prepared import changed_by, rows_of, text_of
 from warehouse.single_tables import SingleRow
 from warehouse.tables import FeedbackRow
 
@@ -109,13 +110,28 @@ def _adding(dialect: str) -> str:
     return text_of(new.on_conflict_do_nothing(index_elements=["decision_id"]), dialect)
 
 
+@cache
+def _contacts(dialect: str) -> str:
+    return text_of(_CONTACTS, dialect)
+
+
 def add_single(session: Session, single: Single) -> bool:
     """Keep a decision, durable with the transaction; False where its id is taken, and then nothing changes."""
+    return add_singles(session, [single]) > 0
+
+
+def add_singles(session: Session, singles: Sequence[Single]) -> int:
+    """Keep decisions, except those whose id is taken; returns how many were kept."""
     connection = session.connection()
+    rows = sorted(map(_row, singles), key=itemgetter("decision_id"))  # so that two processes never wait crosswise
+    return changed_by(connection, _adding(connection.dialect.name), rows)
+
+
+def _row(single: Single) -> dict[str, Any]:
     row = {name: getattr(single, name) for name in Single.__dataclass_fields__}
     row["decided_at"], row["answer"] = micros(single.decided_at), compact(single.answer)
     row["features"] = None if single.features is None else compact(single.features)
-    return connection.exec_driver_sql(_adding(connection.dialect.name), row).rowcount > 0
+    return row
 
 
 def single_of(session: Session, decision_id: str) -> Single | None:
@@ -135,8 +151,10 @@ class Contact:
 
 def single_contacts(session: Session, customer_key: int, after: datetime) -> list[Contact]:
     """The contacts that single decisions made with a customer after a moment."""
-    found = session.connection().execute(_CONTACTS, {"key": signed(customer_key), "after": after})
-    return [Contact(*row) for row in found]
+    connection = session.connection()
+    given = {"key": signed(customer_key), "after": micros(after)}
+    found = rows_of(connection, _contacts(connection.dialect.name), given)
+    return [Contact(name, moment(int(at)), sealed) for name, at, sealed in found]
 
 
 def open_hours(session: Session, before: datetime) -> list[tuple[str, str, int]]:

@@ -5,8 +5,9 @@ import os
 import secrets
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import final
 
 import structlog
@@ -34,6 +35,16 @@ _AWAY = 1.0  # seconds for which a database that could not be reached is not ask
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """A customer who waits for the writer's turn, and who decides then; `budgeted` as in `Decider.decide`."""
+
+    decider: Decider
+    request: Request
+    one: Weighed
+    budgeted: bool
 
 
 @final
@@ -100,18 +111,20 @@ class Deciding:
         for attempt in range(_ATTEMPTS + 1):
             budgeted = attempt < _ATTEMPTS
             try:
-                work = partial(self._decided, decider, request, one, budgeted)
-                return await asyncio.wrap_future(self._tenant.writer.submit(work))
+                item = _Asked(decider, request, one, budgeted)
+                return await asyncio.wrap_future(self._tenant.writer.submit_item(item, self._decided))
             except LeaseLostError:  # somebody else took what was left: look again
                 if not budgeted:
                     raise
         raise AssertionError("the last attempt answers or raises")
 
-    def _decided(
-        self, decider: Decider, request: Request, one: Weighed, budgeted: bool, session: Session
-    ) -> Decision | Refusal:
+    def _decided(self, session: Session, asked: Sequence["_Asked"]) -> list[Decision | Refusal]:
+        """Decide what shares a commit: at once where the same release decides it all, else one by one."""
+        first = asked[0]
         with self._tenant.metrics.stage("decide"):
-            return decider.decide(session, request, one, budgeted=budgeted)
+            if all(each.decider is first.decider and each.budgeted for each in asked):
+                return first.decider.decide_all(session, [(each.request, each.one) for each in asked])
+            return [each.decider.decide(session, each.request, each.one, budgeted=each.budgeted) for each in asked]
 
     def _aside(self, decider: Decider, request: Request, one: Weighed) -> Decision | Refusal:
         """Into the spool, where the database is away: only what draws on no budget."""

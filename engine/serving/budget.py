@@ -1,8 +1,7 @@
 """What a single decision may cost at most, what is left for it, and at what prices it competes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -13,6 +12,7 @@ from bandit import AMOUNTS
 from engine.campaign import Objective
 from engine.objective import Terms, rate_of
 from portfolio import MEASURES, Limit, Share
+from warehouse.holds import Claim
 
 Floats: TypeAlias = NDArray[np.float64]
 Micros: TypeAlias = NDArray[np.int64]
@@ -29,19 +29,10 @@ class Budget(Protocol):
     def room(self, session: Session, account: str, need: Mapping[str, int]) -> Mapping[str, int]:
         """Micros left under each limit now; a limit that is not named has none. `need` is the most that is asked."""
 
-    def hold(
-        self,
-        session: Session,
-        account: str,
-        decision_id: str,
-        amounts: Mapping[str, int],
-        *,
-        sure: Mapping[str, int] | None = None,
-        due: datetime | None = None,
-    ) -> None:
-        """Set micros aside for a decision, in its transaction.
+    def hold_all(self, session: Session, account: str, claims: Sequence[Claim]) -> None:
+        """Set micros aside for decisions, in their transaction: for all of them, or for none.
 
-        `sure` of them are spent whatever the outcome, and only they where there is none when it is `due`.
+        What is sure of them is spent whatever the outcome, and only that where there is none when it is due.
         """
 
 

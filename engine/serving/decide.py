@@ -3,14 +3,16 @@
 Everything before the draw is a function of the snapshot, the request and the room that is left.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TypeAlias
+from typing import TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlmodel import Session
 
+from allot import AllotError
 from allot.uniforms import key, stream, uniform
 from bandit import SUCCESSES, Beliefs, Kind, choice_probabilities
 from engine.budgets import account_of
@@ -20,10 +22,12 @@ from engine.serving.customer import Customer
 from engine.serving.moment import as_of_now
 from engine.serving.requests import Decision, Mode, Refusal, Request, Status
 from engine.serving.snapshot import BUDGET, UNKNOWN, Snapshot
-from warehouse.singles import Numbers, Single, add_single, signed, single_of
+from warehouse.holds import Claim
+from warehouse.singles import Numbers, Single, add_singles, signed, single_of
 
 Floats: TypeAlias = NDArray[np.float64]
 
+_ENDLESS = 1 << 62  # micros: more than any offer takes
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)  # for E f(z), z ~ N(0, 1)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
@@ -140,6 +144,21 @@ def drawn(probability: NDArray[np.float32], house_key: int, request: Request) ->
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    """A decision about a customer, its row, and the offer that is played if there is one."""
+
+    one: Weighed
+    decision: Decision
+    single: Single
+    played: int | None
+
+
+@final
+class TakenError(AllotError):
+    """Among several decisions there is one whose id is taken."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Decider:
     """Decides within one snapshot.
 
@@ -187,14 +206,40 @@ class Decider:
         reasons = as_of_now(self.snapshot.book, one.customer, request.at, session)
         if not budgeted:
             one = _free(one)
-        room = self._room(session, one, reasons) if budgeted else None
+        room = self._room(session, self._most(one, reasons)) if budgeted else None
         found = chances(self.snapshot, one, self.prices, reasons, room)
-        decision, single, played = self._settled(request, one, found)
-        if not add_single(session, single):
+        made = self._settled(request, one, found)
+        if not add_singles(session, [made.single]):
             return _said_before(session, request)
-        if played is not None:
-            self._hold(session, request, one, played)
-        return decision
+        self._hold(session, [made])
+        return made.decision
+
+    def decide_all(self, session: Session, asked: Sequence[tuple[Request, Weighed]]) -> list[Decision | Refusal]:
+        """As `decide` for one after the other; in few statements where none of them can matter to another.
+
+        That is so where they are about different customers and what is left does for all of them, of every limit of
+        which there is enough for any of them.
+
+        Raises:
+            LeaseLostError, WorkspaceError: as `decide`.
+            TakenError: one was asked before; nothing of what was written may stay. Decide each by itself.
+        """
+        if not self._apart(asked):
+            return [self.decide(session, request, one) for request, one in asked]
+        reasons = [as_of_now(self.snapshot.book, one.customer, request.at, session) for request, one in asked]
+        most = np.stack([self._most(one, bits) for (_, one), bits in zip(asked, reasons, strict=True)])
+        room = self._room(session, most.sum(0))
+        least = [self._least(one, bits) for (_, one), bits in zip(asked, reasons, strict=True)]
+        if ((most.sum(0) > room) & (room >= np.min(least, 0))).any():
+            return [self.decide(session, request, one) for request, one in asked]
+        made = [
+            self._settled(request, one, chances(self.snapshot, one, self.prices, bits, room))
+            for (request, one), bits in zip(asked, reasons, strict=True)
+        ]
+        if add_singles(session, [each.single for each in made]) < len(made):
+            raise TakenError("one of several decisions was asked before.")
+        self._hold(session, made)
+        return [each.decision for each in made]
 
     def without_store(self, request: Request, one: Weighed) -> Single:
         """The decision where the database is away: only what draws on nothing, and nothing under a contact policy,
@@ -202,26 +247,49 @@ class Decider:
         """
         reasons = as_of_now(self.snapshot.book, one.customer, request.at, None)
         free = _free(one)
-        return self._settled(request, free, chances(self.snapshot, free, self.prices, reasons, None))[1]
+        return self._settled(request, free, chances(self.snapshot, free, self.prices, reasons, None)).single
 
-    def _room(self, session: Session, one: Weighed, reasons: NDArray[np.uint64]) -> Micros:
-        """Micros left under each limit (m,); the ledger hears what the dearest offer would take."""
-        most = one.needs[:, reasons == 0].max(1, initial=0).tolist()
-        need = {name: amount for name, amount in zip(self.needs.names, most, strict=True) if amount > 0}
+    def _apart(self, asked: Sequence[tuple[Request, Weighed]]) -> bool:
+        """Whether all have ids and customers of their own."""
+        ids, customers = {request.decision_id for request, _ in asked}, {one.customer.key for _, one in asked}
+        return len(ids) == len(customers) == len(asked) > 1
+
+    def _most(self, one: Weighed, reasons: NDArray[np.uint64]) -> Micros:
+        """What the dearest offer that no rule excludes would take of each limit (m,)."""
+        out: Micros = one.needs[:, reasons == 0].max(1, initial=0)
+        return out
+
+    def _least(self, one: Weighed, reasons: NDArray[np.uint64]) -> Micros:
+        """The least that any offer would take of each limit that it draws on (m,)."""
+        needs = one.needs[:, reasons == 0]
+        out: Micros = np.where(needs > 0, needs, _ENDLESS).min(1, initial=_ENDLESS)
+        return out
+
+    def _room(self, session: Session, most: Micros) -> Micros:
+        """Micros left under each limit (m,); the ledger hears how much would be needed."""
+        need = {name: amount for name, amount in zip(self.needs.names, most.tolist(), strict=True) if amount > 0}
         left = self.budget.room(session, self.account, need) if need else {}
         return np.array([left.get(name, 0) for name in self.needs.names], np.int64)
 
-    def _hold(self, session: Session, request: Request, one: Weighed, offer: int) -> None:
-        use = zip(self.needs.names, one.needs[:, offer].tolist(), strict=True)
-        held = {name: amount for name, amount in use if amount > 0}
-        if held:
-            sure = self.needs.sure(one.customer.cell, offer)
-            due = request.at + timedelta(days=self.snapshot.book.campaign.outcome_days)
-            some = {name: sure[name] for name in held}
-            self.budget.hold(session, self.account, request.decision_id, held, sure=some, due=due)
+    def _hold(self, session: Session, made: Sequence["_Made"]) -> None:
+        claims = [claim for each in made if (claim := self._claim(each)) is not None]
+        if claims:
+            self.budget.hold_all(session, self.account, claims)
 
-    def _settled(self, request: Request, one: Weighed, found: Chances) -> tuple[Decision, Single, int | None]:
-        """Draw; and the row to keep, and the offer that was chosen."""
+    def _claim(self, made: "_Made") -> Claim | None:
+        """What a decision holds; None where it has no offer, or one that draws on nothing."""
+        if made.played is None:
+            return None
+        use = zip(self.needs.names, made.one.needs[:, made.played].tolist(), strict=True)
+        held = {name: amount for name, amount in use if amount > 0}
+        if not held:
+            return None
+        sure = self.needs.sure(made.one.customer.cell, made.played)
+        due = made.decision.decided_at + timedelta(days=self.snapshot.book.campaign.outcome_days)
+        return Claim(made.decision.decision_id, held, {name: sure[name] for name in held}, due)
+
+    def _settled(self, request: Request, one: Weighed, found: Chances) -> "_Made":
+        """Draw, and say what came of it."""
         k = len(found.reasons)
         played = drawn(found.probability, self.house_key, request)
         chosen = played < k
@@ -241,7 +309,7 @@ class Decider:
             versions=self._versions(),
             missing=one.customer.missing,
         )
-        return decision, self._row(request, one, found, decision), played if chosen else None
+        return _Made(one, decision, self._row(request, one, found, decision), played if chosen else None)
 
     def _versions(self) -> dict[str, str]:
         book, scoring = self.snapshot.book, self.snapshot.scoring

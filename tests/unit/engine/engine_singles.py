@@ -1,6 +1,6 @@
 """A counter of one customer at a time over the lab's workspace, with a ledger in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from engine.serving.decide import Decider
 from engine.serving.requests import Decision, Refusal, Request
 from engine.serving.snapshot import Snapshot, build, last_release
 from warehouse import Store, Workspace, open_store
+from warehouse.holds import Claim
 
 PLENTY = 10**15
 
@@ -27,23 +28,15 @@ class Purse:
     def room(self, session: Any, account: str, need: dict[str, int]) -> dict[str, int]:
         return dict(self.left)
 
-    def hold(
-        self,
-        session: Any,
-        account: str,
-        decision_id: str,
-        amounts: dict[str, int],
-        *,
-        sure: dict[str, int],
-        due: datetime,
-    ) -> None:
-        assert decision_id not in self.held
-        assert all(0 <= sure[name] <= amount for name, amount in amounts.items())
-        self.sure[decision_id] = dict(sure)
-        self.held[decision_id] = dict(amounts)
-        for name, amount in amounts.items():
-            self.left[name] -= amount
-            assert self.left[name] >= 0, "more was held than was left"
+    def hold_all(self, session: Any, account: str, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            assert claim.decision_id not in self.held
+            assert all(0 <= claim.sure[name] <= amount for name, amount in claim.amounts.items())
+            self.sure[claim.decision_id] = dict(claim.sure)
+            self.held[claim.decision_id] = dict(claim.amounts)
+            for name, amount in claim.amounts.items():
+                self.left[name] -= amount
+                assert self.left[name] >= 0, "more was held than was left"
 
 
 @dataclass

@@ -134,9 +134,9 @@ def test_what_decisions_log_is_what_they_play(house):
         ids = (*desk.snapshot.book.offer_ids, None)
         played = np.zeros(len(ids))
         for i in range(4_000):
-            decision, row, _ = decider._settled(desk.request(f"y{i}", customer), one, found)
-            played[ids.index(decision.offer_id)] += 1
-        logged = Numbers.unpack(row.numbers).probability.astype(float)
+            made = decider._settled(desk.request(f"y{i}", customer), one, found)
+            played[ids.index(made.decision.offer_id)] += 1
+        logged = Numbers.unpack(made.single.numbers).probability.astype(float)
     expected = 4_000 * logged[logged > 0] / logged.sum()
     chi2 = ((played[logged > 0] - expected) ** 2 / expected).sum()
     df = len(expected) - 1

@@ -240,3 +240,40 @@ def test_the_stores_own_methods_join_the_transaction(store, writer):
     with pytest.raises(ZeroDivisionError):
         bad.result(WAIT)
     assert store.audit_trail() == (entry,)
+
+
+def test_items_of_a_kind_that_share_a_commit_are_written_in_one_call(store, writer):
+    calls = []
+
+    def add(session, given):
+        calls.append(list(given))
+        session.add_all([row(name) for name in given])
+        return [name.upper() for name in given]
+
+    with Held(writer):
+        futures = [
+            writer.submit_item("a", add),
+            writer.submit(adds("b")),
+            writer.submit_item("c", add),
+            writer.submit(adds("d")),
+        ]
+    assert [future.result(WAIT) for future in futures] == ["A", "b", "C", "d"]
+    assert (calls, names(store)) == ([["a", "c"]], list("abcd"))
+
+
+def test_an_item_that_fails_fails_alone(store, writer):
+    def add(session, given):
+        session.add_all([row(name) for name in given])
+        session.flush()
+        if "bad" in given:
+            raise ZeroDivisionError
+        return list(given)
+
+    with Held(writer):
+        first, bad, last = [writer.submit_item(name, add) for name in ("a", "bad", "c")]
+    assert (first.result(WAIT), last.result(WAIT), names(store)) == ("a", "c", ["a", "c"])
+    with pytest.raises(ZeroDivisionError):
+        bad.result(WAIT)
+    with pytest.raises(ZeroDivisionError):
+        writer.submit_item("bad", add).result(WAIT)
+    assert names(store) == ["a", "c"]

@@ -1,0 +1,141 @@
+"""Several customers in one set of statements: what is said, kept and held is what each would have got alone."""
+
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from engine_singles import PLENTY, Purse, counter, exploring
+
+from engine.campaign import ContactPolicy
+from engine.serving.customer import from_audience
+from engine.serving.decide import TakenError
+from engine.serving.requests import Refusal
+from warehouse import GroupCommit
+from warehouse.singles import single_of
+
+
+@pytest.fixture(scope="module")
+def house(decided, tmp_path_factory):
+    lab, _ = decided
+    lab = lab.copy(tmp_path_factory.mktemp("together"))
+    lab.allocate(20, exploration=replace(lab.campaign.exploration, share=0.3))
+    return lab.workspace
+
+
+class Undone(Exception):
+    pass
+
+
+@contextmanager
+def undone(desk):
+    """A transaction that leaves nothing."""
+    with pytest.raises(Undone), desk.store.transaction() as session:
+        yield session
+        raise Undone
+
+
+def requests(desk, count=8):
+    return [desk.request(f"d-{i}", customer) for i, customer in enumerate(desk.customers[:count])]
+
+
+def weighed(desk, asked):
+    return [(one, desk.decider.weigh(from_audience(desk.snapshot, one.name))) for one in asked]
+
+
+def found(desk, asked, left, *, together):
+    """What is said, kept and held with this much left."""
+    desk.purse = Purse(dict(left))
+    work = weighed(desk, asked)
+    with undone(desk) as session:
+        if together:
+            said = desk.decider.decide_all(session, work)
+        else:
+            said = [desk.decider.decide(session, one, person) for one, person in work]
+        kept = [single_of(session, one.decision_id) for one in asked]
+    return said, kept, desk.purse
+
+
+@pytest.mark.parametrize("left", ["plenty", "nothing of one", "enough for two", "nothing", "enough for nobody"])
+def test_together_is_as_one_after_the_other(house, left):
+    with counter(house) as desk:
+        desk.snapshot = exploring(desk.snapshot, share=0.3)
+        asked = requests(desk)
+        most = dict.fromkeys(desk.decider.needs.names, 0)
+        for _, person in weighed(desk, asked):
+            for name, need in zip(most, person.needs.max(1).tolist(), strict=True):
+                most[name] = max(most[name], need)
+        first = next(name for name, need in most.items() if need)
+        plenty = dict.fromkeys(most, PLENTY)
+        some = {
+            "plenty": plenty,
+            "nothing of one": plenty | {first: 0},
+            "enough for two": plenty | {first: 2 * most[first] + 1},
+            "nothing": dict.fromkeys(most, 0),
+            "enough for nobody": dict.fromkeys(most, 1),
+        }[left]
+        single, together = (found(desk, asked, some, together=way) for way in (False, True))
+        assert together[:2] == single[:2]
+        assert together[2] == single[2]
+        if left == "plenty":
+            assert single[2].held
+
+
+def test_where_there_is_enough_the_ledger_is_asked_once_and_holds_once(house):
+    class Counting(Purse):
+        calls = 0
+
+        def room(self, *given):
+            self.calls += 1
+            return super().room(*given)
+
+        def hold_all(self, *given):
+            self.calls += 1
+            return super().hold_all(*given)
+
+    with counter(house) as desk:
+        desk.purse = Counting(dict.fromkeys(desk.decider.needs.names, PLENTY))
+        with undone(desk) as session:
+            desk.decider.decide_all(session, weighed(desk, requests(desk)))
+        assert desk.purse.calls == 2
+
+
+def test_one_customer_twice_is_decided_one_after_the_other(decided, tmp_path):
+    lab, _ = decided
+    lab = lab.copy(tmp_path)
+    lab.allocate(20, contact=ContactPolicy(most=1, days=10), limits=())
+    with counter(lab.workspace) as desk:
+        book = desk.snapshot.book
+        free = [c for c in desk.customers if book.reached.count[book.find(c)] == 0][:20]
+        asked = [desk.request(f"{way}-{c}", c) for c in free for way in "ab"]
+        said = found(desk, asked, {}, together=True)[0]
+        assert said == found(desk, asked, {}, together=False)[0]
+        after = [b.status for a, b in zip(said[::2], said[1::2], strict=True) if a.offer_id is not None]
+        assert after
+        assert set(after) == {"no_eligible"}
+
+
+def test_among_several_one_that_was_asked_before_has_its_old_answer_and_a_taken_id_is_refused(house, tmp_path):
+    import shutil
+
+    with counter(type(house).open(shutil.copytree(house.root, tmp_path / "house"))) as desk:
+        first, second, third = requests(desk, 3)
+        before = desk.one(first.decision_id, first.name)
+        other = replace(second, decision_id=third.decision_id)
+        held = dict(desk.purse.held)
+        with pytest.raises(TakenError), desk.store.transaction() as session:
+            desk.decider.decide_all(session, weighed(desk, [first, second]))
+        assert desk.purse.held == held
+
+        def together(session, work):
+            return desk.decider.decide_all(session, work)
+
+        writer = GroupCommit(desk.store)
+        try:
+            futures = [writer.submit_item(work, together) for work in weighed(desk, [first, second, third])]
+            said = [future.result(10) for future in futures]
+            (late,) = [writer.submit_item(work, together) for work in weighed(desk, [other])]
+            assert isinstance(late.result(10), Refusal)
+        finally:
+            writer.close()
+        assert said[0] == before
+        assert [one.decision_id for one in said] == [first.decision_id, second.decision_id, third.decision_id]
