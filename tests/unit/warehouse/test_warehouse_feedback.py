@@ -179,8 +179,9 @@ def counted(store, aggregation):
 WAYS = {"latest": (0, 4.0, 3), "first": (1, 1.5, 1), "sum": (1, 8.0, 3), "max": (1, 4.0, 3)}
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
-def test_a_campaign_says_how_several_events_of_a_decision_count(store, order):
+@pytest.mark.parametrize(("order", "size"), [((0, 1, 2), 100), ((2, 1, 0), 2), ((1, 2, 0), 5)])
+def test_a_campaign_says_how_several_events_of_a_decision_count(store, order, size, monkeypatch):
+    monkeypatch.setattr("warehouse.decision_outcomes._AT_ONCE", size)
     ids = {way: counted(store, way) for way in WAYS}
     said = [(1, 1.5, "2026-02-01"), (0, 2.5, "2026-02-02"), (0, 4.0, "2026-02-03")]
     for place in order:
