@@ -30,6 +30,7 @@ _GAIN = select(
     _account.asked_micros
     - _account.held_micros
     - _account.spent_micros
+    - _account.unfunded_micros
     + select(func.coalesce(func.sum(_lease.granted_micros - _lease.used_micros), literal_column("0")))
     .where(_lease.campaign == _account.campaign, _lease.limit_name == _account.limit_name)
     .where(_lease.fence != bindparam("number"))
