@@ -8,7 +8,7 @@ from engine.budgets import MICROS, account_of
 from engine.campaign import read_campaign
 from warehouse import AuditEntry, Ledger, Store
 from warehouse.accounts import read_accounts
-from warehouse.heads import release_heads
+from warehouse.heads import release_head
 
 
 def budget(store: Store, campaign: str, *, now: datetime, recounted: bool = True) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def change_cap(store: Store, campaign: str, limit: str, cap: float, *, by: str, 
     if limit not in {x.limit for x in ledger.balances(account)}:
         raise NotFoundError(f"there is no account of {limit!r}.", where=account, remedy="See `allot budget show`.")
     with store.transaction():
-        ledger.open(account, {limit: int(cap * MICROS)})
+        ledger.open(account, {limit: round(cap * MICROS)})
         store.audit(AuditEntry(now, by, "change cap", account, {"limit": limit, "cap": cap}))
     return budget(store, campaign, now=now)
 
@@ -73,7 +73,7 @@ def _ledger(store: Store, now: datetime) -> Ledger:
 
 
 def _account(store: Store, campaign: str) -> str:
-    found = next((head for head in release_heads(store) if head.campaign == campaign), None)
+    found = release_head(store, campaign)
     if found is None:
         raise NotFoundError(f"nothing of campaign {campaign!r} was released.", remedy="Allocate it first.")
     account = account_of(read_campaign(store.allocation(found.allocation_id).summary["document"]))

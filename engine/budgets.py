@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allot import CampaignError, LimitError
 from engine.campaign import Campaign, LimitSpec, SingleDecisions
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 MICROS = 1_000_000
 """Of one currency unit, and of one contact."""
+
+Amount: TypeAlias = float | NDArray[np.floating]
 
 _HAIR = 1e-6  # of a micro: what binary fractions add to decimal ones
 
@@ -76,8 +79,9 @@ def _down(amount: float | None) -> int:
     return int(np.floor(max(amount or 0.0, 0.0) * MICROS + _HAIR))
 
 
-def _up(amount: float) -> int:
-    return int(np.ceil(max(amount, 0.0) * MICROS - _HAIR))
+def micros_up(amount: Amount) -> NDArray[np.int64]:
+    """Micros of an amount or of many, rounded up; less than nothing is nothing."""
+    return np.ceil(np.maximum(amount, 0.0) * MICROS - _HAIR).astype(np.int64)
 
 
 def set_aside(store: "Store", campaign: Campaign, replaced: Iterable[str], *, now: datetime) -> dict[str, int]:
@@ -149,7 +153,7 @@ def post(store: "Store", campaign: Campaign, use: Mapping[str, Mapping[str, floa
         for holder in (_holder(campaign), *use):
             ledger.cancel(session, holder)
         for allocation_id, used in use.items():
-            amounts = {name: _up(used[name]) for name in caps if name in used}
+            amounts = {name: int(micros_up(used[name])) for name in caps if name in used}
             given = ledger.set_aside(session, account_of(campaign), allocation_id, amounts)
             short = [repr(name) for name, amount in amounts.items() if given[name] < amount]
             if short:

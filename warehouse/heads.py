@@ -3,11 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from warehouse.records import SINGLE
+from warehouse.release_tables import ReleaseRow
 from warehouse.store import Store
 from warehouse.tables import AllocationRow, ModelRow
+
+_RELEASED = (
+    select(AllocationRow.allocation_id, AllocationRow.campaign, AllocationRow.as_of)
+    .where(AllocationRow.status == "released", ~col(AllocationRow.allocation_id).startswith(SINGLE))
+    .order_by(col(AllocationRow.created_at).desc(), col(AllocationRow.as_of).desc(), col(AllocationRow.allocation_id))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +26,32 @@ class Head:
     as_of: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ReleaseMark:
+    """How many allocations were ever released, and when the latest was: where both are as before, so are releases."""
+
+    count: int
+    latest: datetime | None
+
+
+def release_mark(store: Store) -> ReleaseMark:
+    """Where releases are now. Ask for it before the releases themselves."""
+    query = select(func.count(col(ReleaseRow.released_at)), func.max(col(ReleaseRow.released_at)))
+    with store.transaction(write=False) as session:
+        return ReleaseMark(*session.exec(query).one())
+
+
 def release_heads(store: Store) -> tuple[Head, ...]:
     """The released allocations, newest first, without those that single decisions were sealed into."""
-    of = (AllocationRow.allocation_id, AllocationRow.campaign, AllocationRow.as_of)
-    newest = (col(AllocationRow.created_at).desc(), col(AllocationRow.as_of).desc(), col(AllocationRow.allocation_id))
-    query = select(*of).where(AllocationRow.status == "released").order_by(*newest)
     with store.transaction(write=False) as session:
-        found = session.exec(query).all()
-    return tuple(Head(*row) for row in found if not row[0].startswith(SINGLE))
+        return tuple(Head(*row) for row in session.exec(_RELEASED))
+
+
+def release_head(store: Store, campaign: str) -> Head | None:
+    """The newest release of a campaign; None where nothing of it was released."""
+    with store.transaction(write=False) as session:
+        row = session.exec(_RELEASED.where(AllocationRow.campaign == campaign).limit(1)).first()
+    return None if row is None else Head(*row)
 
 
 def posterior_head(store: Store) -> str | None:

@@ -19,6 +19,7 @@ class ReleaseRow(SQLModel, table=True):
     __tablename__: ClassVar[Any] = "release"
     __table_args__ = (
         ForeignKeyConstraint(["allocation_id"], ["allocation.allocation_id"], name="release_of_allocation"),
+        Index("releases_by_time", "released_at"),
     )
 
     allocation_id: str = Field(primary_key=True)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sqlmodel import Session
 
 from bandit import AMOUNTS
+from engine.budgets import MICROS, micros_up
 from engine.campaign import Objective
 from engine.objective import Terms, rate_of
 from portfolio import MEASURES, Limit, Share
@@ -16,9 +17,6 @@ from warehouse.holds import Claim
 
 Floats: TypeAlias = NDArray[np.float64]
 Micros: TypeAlias = NDArray[np.int64]
-
-ONE = 1_000_000
-"""Micros of one contact, or of one currency unit."""
 
 _BOUNDLESS = 1 << 60  # micros: more than any budget
 
@@ -76,7 +74,7 @@ class Needs:
 
     def of(self, cell: int, value: Floats | None) -> Micros:
         """Micros (m, k) for a customer of a cell, whose success is worth `value` (k,); None: nobody knows how much."""
-        worth = np.full(len(self.cost), _BOUNDLESS) if value is None else _up(np.maximum(value, 0.0))
+        worth = np.full(len(self.cost), _BOUNDLESS) if value is None else micros_up(value)
         return self._drawn(cell, self.cost, worth)
 
     def sure(self, cell: int, offer: int) -> dict[str, int]:
@@ -85,7 +83,7 @@ class Needs:
         return dict(zip(self.names, spent, strict=True))
 
     def _drawn(self, cell: int, cost: Micros, value: Micros) -> Micros:
-        units = np.stack([np.full(len(cost), ONE), cost, value])
+        units = np.stack([np.full(len(cost), MICROS), cost, value])
         out: Micros = np.where(self.applies[:, cell], units[self.measure], 0)
         return out
 
@@ -101,8 +99,8 @@ def needs_of(limits: tuple[Limit | Share, ...], cells: int, terms: Terms) -> Nee
         where = np.array(range(cells) if limit.cells is None else limit.cells, int)
         applies[j, where[:, None], offers] = True
     measure = np.array([MEASURES.index(x.measure) for x in hard], np.int64)
-    most = _up(terms.contact_cost + terms.redemption_cost)
-    return Needs(tuple(x.name for x in hard), applies, measure, most, _up(terms.contact_cost))
+    most = micros_up(terms.contact_cost + terms.redemption_cost)
+    return Needs(tuple(x.name for x in hard), applies, measure, most, micros_up(terms.contact_cost))
 
 
 def most_value(objective: Objective, terms: Terms) -> Floats | None:
@@ -112,8 +110,3 @@ def most_value(objective: Objective, terms: Terms) -> Floats | None:
     rate, earned = rate_of(objective, terms)[0], terms.earned
     out: Floats = np.maximum(rate, earned).reshape(-1)
     return out
-
-
-def _up(amount: Floats) -> Micros:
-    """Micros, rounded up; the hair is what binary fractions add to decimal ones."""
-    return np.ceil(amount * ONE - 1e-6).astype(np.int64)

@@ -8,8 +8,9 @@ from typing import final
 from allot import AllotError
 from engine.serving.budget import Budget, Prices
 from engine.serving.decide import Decider
-from engine.serving.snapshot import Snapshot, build, last_release, refreshed, release_head, without_rules
+from engine.serving.snapshot import Snapshot, build, last_release, refreshed, without_rules
 from warehouse import Store, Workspace
+from warehouse.heads import release_head
 
 _FIRST, _LONGEST = 2.0, 60.0  # seconds until what could not be read is tried again
 

@@ -39,7 +39,7 @@ from warehouse import (
     read_decisions,
     read_version,
 )
-from warehouse.heads import Head, posterior_head, release_heads
+from warehouse.heads import ReleaseMark, posterior_head, release_head, release_heads, release_mark
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -107,10 +107,11 @@ class Book:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reached:
-    """Contacts by releases that the rules' answers do not know of: `count` (n,), from `allocations` up to now."""
+    """Contacts by releases that the rules' answers do not know of: `count` (n,), from `allocations`, up to a mark."""
 
     allocations: tuple[str, ...]
     count: NDArray[np.int16]
+    mark: ReleaseMark | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,11 +158,6 @@ class Snapshot:
     def kind(self) -> Kind:
         """Of the outcomes that beliefs are about."""
         return kind_named(self.book.stamp.outcome)
-
-
-def release_head(store: Store, campaign: str) -> Head | None:
-    """Which release of a campaign is the newest; None where nothing of it was released."""
-    return next((head for head in release_heads(store) if head.campaign == campaign), None)
 
 
 def last_release(store: Store, campaign: str) -> StoredAllocation:
@@ -285,7 +281,7 @@ def _smallest(bits: int) -> Any:
 
 def _reached(workspace: Workspace, store: Store, so_far: Reached, key: NDArray[np.uint64], stamp: Stamp) -> Reached:
     """Count the contacts of releases that are neither in the release's past nor counted yet."""
-    known = {*stamp.past.allocations, *so_far.allocations}
+    known, mark = {*stamp.past.allocations, *so_far.allocations}, release_mark(store)
     new = [head.allocation_id for head in release_heads(store) if head.allocation_id not in known]
     count = so_far.count.copy()
     for allocation_id in new:
@@ -294,7 +290,7 @@ def _reached(workspace: Workspace, store: Store, so_far: Reached, key: NDArray[n
         place = np.searchsorted(key, contacted := column_keys(sent["customer_id"]))
         place = np.minimum(place, len(key) - 1)
         count[place[key[place] == contacted]] += 1
-    return Reached((*so_far.allocations, *new), count)
+    return Reached((*so_far.allocations, *new), count, mark)
 
 
 def _scoring(
@@ -337,11 +333,13 @@ def refreshed(workspace: Workspace, store: Store, snapshot: Snapshot) -> Snapsho
         WorkspaceError: the database or the new posterior cannot be read; the snapshot may go on serving.
     """
     book, scoring = snapshot.book, snapshot.scoring
-    head = release_head(store, book.campaign.name)
-    if head is None or head.allocation_id != book.release_id or scoring is None:
+    if scoring is None:
         return None
-    reached = _reached(workspace, store, book.reached, book.key, book.stamp)
-    if len(reached.allocations) > len(book.reached.allocations):
+    if release_mark(store) != book.reached.mark:
+        head = release_head(store, book.campaign.name)
+        if head is None or head.allocation_id != book.release_id:
+            return None
+        reached = _reached(workspace, store, book.reached, book.key, book.stamp)
         snapshot = replace(snapshot, book=replace(book, reached=reached))
     newest = newest_posterior(store, scoring.prior_id)
     if newest is None or newest == scoring.posterior_id:

@@ -176,6 +176,8 @@ CREATE TABLE release (
     CONSTRAINT release_of_allocation FOREIGN KEY(allocation_id) REFERENCES allocation (allocation_id)
 );
 
+CREATE INDEX releases_by_time ON release (released_at);
+
 CREATE TABLE webhook (
     webhook_id VARCHAR NOT NULL,
     url VARCHAR NOT NULL,

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from engine.serving.budget import Prices
 from engine.serving.customer import from_audience
 from engine.serving.decide import Decider
@@ -81,6 +83,10 @@ class Counter:
         book = self.snapshot.book
         free = ~book.held_out & (book.reasons == 0).any(1)
         return [c for c, yes in zip(book.customer_id.to_pylist(), free, strict=True) if yes]
+
+
+ON_BOTH = pytest.mark.parametrize("kept_in", ["sqlite", "postgresql"], indirect=True)
+"""On PostgreSQL in short runs, too."""
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from engine_singles import counter
+from engine_singles import ON_BOTH, counter
 
 from api import tables
 from engine.evaluate import Question, evaluate
@@ -28,10 +28,10 @@ DAY = 20
 
 
 @pytest.fixture
-def house(decided, tmp_path):
+def house(decided, kept_in, tmp_path):
     """A workspace with a release that single decisions are made in."""
     lab, _ = decided
-    lab = lab.copy(tmp_path)
+    lab = kept_in(lab, tmp_path)
     lab.allocate(DAY, limits=(), exploration=replace(lab.campaign.exploration, share=0.1))
     return lab
 
@@ -95,6 +95,7 @@ def test_decide_hear_seal_learn_evaluate_explain(house, capsys):
     assert told["sentence"] in " ".join(capsys.readouterr().out.split())
 
 
+@ON_BOTH
 def test_every_decision_is_in_exactly_one_file(house):
     said = ask(house, names(40), hours=(0, 1, 5))
     assert close(house, hours=4)  # the fourth hour is not over by the patience
@@ -112,6 +113,7 @@ def test_an_hour_that_is_not_over_by_the_patience_waits(house):
         assert len(seal(house.workspace, store, now=just + timedelta(seconds=60))) == 1
 
 
+@ON_BOTH
 def test_a_decision_that_is_committed_while_its_hour_is_sealed_is_not_lost(house, monkeypatch):
     early = ask(house, names(10))
     write = sealing.write_singles

@@ -6,12 +6,13 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
-from engine_singles import PLENTY, counter, exploring
+from engine_singles import ON_BOTH, PLENTY, counter, exploring
 
 from allot.uniforms import key, keys, stream, uniform, uniforms
+from engine.budgets import MICROS
 from engine.campaign import ContactPolicy
 from engine.learn import learn
-from engine.serving.budget import ONE
+from engine.serving import snapshot
 from engine.serving.customer import from_audience
 from engine.serving.decide import chances, drawn
 from engine.serving.moment import as_of_now
@@ -32,9 +33,9 @@ def released(decided, tmp_path_factory):
 
 
 @pytest.fixture
-def house(released, tmp_path):
+def house(released, kept_in, tmp_path):
     lab, _ = released
-    return lab.copy(tmp_path).workspace
+    return kept_in(lab, tmp_path).workspace
 
 
 def probability(desk, customer_id, at=None, room=None):
@@ -63,6 +64,7 @@ def test_at_the_release_s_prices_chances_are_those_of_the_release(released, hous
             np.testing.assert_allclose(found.probability, said[customer], atol=3e-6)
 
 
+@ON_BOTH
 def test_the_same_decision_is_answered_once_and_another_body_is_refused(house):
     with counter(house) as desk:
         customer, other = desk.customers[:2]
@@ -169,6 +171,7 @@ def test_an_offer_that_cannot_be_reserved_is_not_eligible_and_the_rest_shares_it
         assert dear[full.reasons == 0].any()
 
 
+@ON_BOTH
 def test_the_most_that_an_offer_can_cost_is_reserved(house):
     with counter(house) as desk:
         terms = desk.snapshot.book.terms
@@ -180,18 +183,18 @@ def test_the_most_that_an_offer_can_cost_is_reserved(house):
             a = desk.snapshot.book.offer_ids.index(decision.offer_id)
             most = terms.contact_cost[a] + terms.redemption_cost[a]
             held = desk.purse.held[decision.decision_id]
-            assert most * ONE <= held["budget"] < most * ONE + 1.001
-            assert held.get("cap", 0) == (ONE if decision.offer_id == "offer-01" else 0)
+            assert most * MICROS <= held["budget"] < most * MICROS + 1.001
+            assert held.get("cap", 0) == (MICROS if decision.offer_id == "offer-01" else 0)
             sure = desk.purse.sure[decision.decision_id]
-            assert terms.contact_cost[a] * ONE <= sure["budget"] < terms.contact_cost[a] * ONE + 1.001
+            assert terms.contact_cost[a] * MICROS <= sure["budget"] < terms.contact_cost[a] * MICROS + 1.001
             assert sure.get("cap", 0) == held.get("cap", 0)
 
 
 def test_without_any_room_nothing_that_costs_is_given_and_nobody_overspends(house):
-    with counter(house, budget=3 * ONE, cap=0) as desk:
+    with counter(house, budget=3 * MICROS, cap=0) as desk:
         said = [desk.one(f"d-{i}", c) for i, c in enumerate(desk.customers[:80])]
         assert all(d.offer_id != "offer-01" for d in said)
-        assert sum(h["budget"] for h in desk.purse.held.values()) <= 3 * ONE
+        assert sum(h["budget"] for h in desk.purse.held.values()) <= 3 * MICROS
         assert [d.status for d in said[-20:]].count("chosen") < [d.status for d in said[:20]].count("chosen")
 
 
@@ -219,10 +222,10 @@ def test_offers_end_while_a_release_is_served(house):
 
 
 @pytest.fixture
-def polite(decided, tmp_path):
+def polite(decided, kept_in, tmp_path):
     """A release under a contact policy: one contact in ten days, twenty quiet days."""
     lab, _ = decided
-    lab = lab.copy(tmp_path)
+    lab = kept_in(lab, tmp_path)
     lab.allocate(20, contact=ContactPolicy(most=1, days=10, quiet_days=20), limits=())
     return lab
 
@@ -300,6 +303,16 @@ def test_a_new_posterior_is_picked_up_without_building(heard, tmp_path):
             if a is not None:
                 assert np.array_equal(a.mean, b.mean)
                 assert np.array_equal(a.sd, b.sd)
+
+
+def test_as_long_as_nothing_is_released_no_releases_are_read(house, monkeypatch):
+    def read(*_):
+        raise AssertionError("releases were read")
+
+    with counter(house) as desk:
+        for name in ("release_head", "release_heads"):
+            monkeypatch.setattr(snapshot, name, read)
+        assert refreshed(house, desk.store, desk.snapshot) is desk.snapshot
 
 
 def test_a_new_release_asks_for_a_new_snapshot(decided, tmp_path):

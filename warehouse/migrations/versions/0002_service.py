@@ -217,6 +217,7 @@ def _releases() -> None:
         sa.PrimaryKeyConstraint("allocation_id"),
         sa.ForeignKeyConstraint(["allocation_id"], ["allocation.allocation_id"], name="release_of_allocation"),
     )
+    op.create_index("releases_by_time", "release", ["released_at"])
     op.create_table(
         "webhook",
         sa.Column("webhook_id", sa.String(), nullable=False),
