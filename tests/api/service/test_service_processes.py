@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from warehouse import Keys, Workspace
+from warehouse import Keys, Workspace, open_store, read_decisions
+from warehouse.learning_marks import learning_mark
 
 SAID = re.compile(r"Allot serves .+ at (http://\S+) \((\d) web process(?:es)?\)")
 
@@ -91,6 +93,34 @@ def test_a_web_process_that_dies_is_started_again_and_the_command_ends_in_order(
         assert not (home / "tmp-metrics").exists()
 
 
+def test_a_decision_names_a_newer_posterior_within_ten_seconds_of_feedback(home: Path, tmp_path: Path) -> None:
+    headers = {"Authorization": f"Bearer {_key(home, 'ingest')}"}
+    (path,) = home.glob("decisions/*/decisions.parquet")
+    names = read_decisions(path, ["decision_id"])["decision_id"].to_pylist()[:200]
+    at = "2026-04-02T00:00:00Z"
+    told = [
+        {"event_id": f"e{i}", "decision_id": name, "outcome": i % 2, "reward": 1.0, "occurred_at": at}
+        for i, name in enumerate(names)
+    ]
+    with running(home, tmp_path) as (_, url), open_store(Workspace.open(home)) as store:
+
+        def posterior() -> str:
+            answer = _asked(f"{url}/v1/decisions", {"campaign": "spring", "customer_id": "c001"}, headers)
+            found: str = answer["versions"]["posterior"]
+            return found
+
+        def current() -> str:
+            found = store.current("posterior")
+            return "" if found is None else found.model_id
+
+        _until(lambda: learning_mark(store) is not None and posterior() == current(), 60.0)  # it learns when it starts
+        before = posterior()
+        answer = httpx.post(f"{url}/v1/feedback", json=told, headers=headers)
+        assert answer.status_code == 200, answer.text
+        _until(lambda: posterior() != before, 10.0)
+        assert posterior() == current()
+
+
 def test_several_web_processes_answer_as_one_also_when_one_dies(home: Path, tmp_path: Path) -> None:
     """They share a PostgreSQL: the same decision is the same whichever process is asked."""
     if "ALLOT_DATABASE_URL" not in os.environ:
@@ -113,13 +143,13 @@ def test_several_web_processes_answer_as_one_also_when_one_dies(home: Path, tmp_
         assert process.wait(40) == 0
 
 
-def _asked(url: str, body: dict[str, str], headers: dict[str, str]) -> dict[str, str]:
+def _asked(url: str, body: dict[str, str], headers: dict[str, str]) -> dict[str, Any]:
     """The answer, on a connection of its own; asked again where the process that had it died."""
     for _ in range(3):
         with suppress(httpx.TransportError):
             answer = httpx.post(url, json=body, headers=headers, timeout=30.0, verify=False)
             assert answer.status_code == 200, answer.text
-            found: dict[str, str] = answer.json()
+            found: dict[str, Any] = answer.json()
             return found
     raise AssertionError("nobody answers")
 
