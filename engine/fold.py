@@ -15,7 +15,7 @@ from bandit import Kind, Learnt, Rows, arrival_share, learnt_from_arrays
 from engine.catalogue import catalogue
 from engine.kin import kin_keys
 from engine.models import Foundation
-from engine.rows import chosen, column_keys, days, learnt_of
+from engine.rows import chosen, days, learnt_of
 from engine.served import served_columns
 from engine.stamp import Stamp
 from warehouse import (
@@ -53,13 +53,15 @@ class Window:
         return {"window": self.day, "digest": self.digest, "answered": answered, "silent": silent}
 
 
-def untrained(log: pa.Table, foundation: Foundation, allocations: Mapping[str, StoredAllocation]) -> pa.Table:
-    """Decisions to learn from that a model was not trained on.
+def untrained(
+    log: pa.Table, keys: NDArray[np.uint64], foundation: Foundation, allocations: Mapping[str, StoredAllocation]
+) -> pa.Table:
+    """Decisions to learn from that a model was not trained on; `keys` are those of their ids.
 
     An offer that the training did not know came later if the model itself decided on it: a newcomer. Earlier models'
     decisions on it are left out, as the training left them out: it was retired then.
     """
-    trained = np.isin(column_keys(log["decision_id"]), foundation.seen)
+    trained = np.isin(keys, foundation.seen)
     prior_id = foundation.id
     own = [name for name, a in allocations.items() if a.versions["prior"] == prior_id]
     known = _among(log["offer_id"], [*foundation.offer_ids, None])

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from engine.fold import PARTS, Folded, RowReader, fold, overlaid, untrained, windows_of
 from engine.models import Foundation, load_models, posterior_id
@@ -59,7 +60,8 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
         with stages("log"), connect(workspace) as connection:
             log = history(connection, released(workspace, allocations), outcomes(store, up_to=as_of), as_of)
         by_id = {a.allocation_id: a for a in allocations}
-        fresh = untrained(log, foundation, by_id)
+        keys = column_keys(log["decision_id"])
+        fresh = untrained(log, keys, foundation, by_id)
         windows = windows_of(fresh, {name: a.versions for name, a in by_id.items()}, foundation.prior.kind)
         with stages("fold", max(1, sum(w.rows.num_rows for w in windows))):
             folded = fold(RowReader(workspace, store, foundation, by_id), windows, base, start)
@@ -84,7 +86,7 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
         "experts": posterior.shares,
         "posterior": new,
         "prior": prior_id,
-        "warnings": [*_silent(fresh), *_changed(log, foundation)],
+        "warnings": [*_silent(fresh), *_changed(log, keys, foundation)],
         "seconds": stages.seconds,
     }
 
@@ -124,11 +126,12 @@ def _keep(store: Store, current: StoredModel, made: StoredModel, folded: Folded)
             store.audit(AuditEntry(made.created_at, "allot", "learn", made.model_id, {"windows": len(windows)}))
 
 
-def _changed(log: pa.Table, foundation: Foundation) -> list[str]:
+def _changed(log: pa.Table, keys: NDArray[np.uint64], foundation: Foundation) -> list[str]:
     """Decisions that were trained on with another outcome than the one that is known now."""
-    key = column_keys(log["decision_id"])
-    at = np.minimum(np.searchsorted(foundation.seen, key), max(len(foundation.seen) - 1, 0))
-    trained = len(foundation.seen) > 0 and foundation.seen[at] == key
+    if not len(foundation.seen):
+        return []
+    at = np.minimum(np.searchsorted(foundation.seen, keys), len(foundation.seen) - 1)
+    trained = foundation.seen[at] == keys
     changed = int((trained & (foundation.outcome[at] != learnt_of(log, foundation.prior.kind))).sum())
     if not changed:
         return []
