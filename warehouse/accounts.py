@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from warehouse.database import alone
 from warehouse.ledger_tables import AccountRow, LeaseRow
+from warehouse.prepared import connection_of
 
 ACCOUNTS: Table = AccountRow.__table__  # type: ignore[attr-defined]
 LEASES: Table = LeaseRow.__table__  # type: ignore[attr-defined]
@@ -113,7 +114,7 @@ class Account:
 
 def lock(session: Session) -> None:
     """Until the transaction ends, nobody else changes accounts."""
-    alone(session.connection(), "budgets")
+    alone(connection_of(session), "budgets")
 
 
 def read_accounts(session: Session, campaign: str) -> dict[str, Account]:

@@ -14,6 +14,7 @@ from sqlmodel import Session, SQLModel
 
 from allot import WorkspaceError
 from warehouse.fresh import SETTING, settle
+from warehouse.prepared import rows_of
 from warehouse.workspace import Workspace
 
 DialectName: TypeAlias = Literal["sqlite", "postgresql"]
@@ -123,7 +124,7 @@ def make_engine(database: Database) -> Engine:
 def _begin(connection: Connection) -> None:
     # A deferred transaction that reads before it writes fails at once where another has written in between.
     immediate = connection.get_execution_options().get("allot_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    rows_of(connection, "BEGIN IMMEDIATE" if immediate else "BEGIN", {})
 
 
 def writing(engine: Engine) -> Engine:

@@ -26,7 +26,7 @@ from warehouse.columns import compact, moment
 from warehouse.database import insert_into
 from warehouse.feedback_records import Body
 from warehouse.feedback_tables import TallyRow
-from warehouse.prepared import text_of
+from warehouse.prepared import connection_of, text_of
 from warehouse.statements import statement
 from warehouse.tables import DeadLetterRow, FeedbackRow
 
@@ -88,7 +88,7 @@ class EventLog:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._connection = session.connection()
+        self._connection = connection_of(session)
         self._dialect = self._connection.dialect.name
 
     def kept(self, event_ids: Iterable[str]) -> dict[str, tuple[str, str]]:

@@ -12,7 +12,7 @@ from sqlmodel import Session
 from warehouse.accounts import LEASES, Account, lock, read_accounts, recall, save_accounts
 from warehouse.columns import UtcTime, micros
 from warehouse.ledger_tables import HoldRow
-from warehouse.prepared import changed_by, text_of
+from warehouse.prepared import changed_by, connection_of, text_of
 
 HOLDS: Table = HoldRow.__table__  # type: ignore[attr-defined]
 
@@ -67,7 +67,7 @@ def add_holds(session: Session, holds: Iterable[tuple[Holder, Mapping[str, int],
     """Write down who holds which amounts, micros by limit, and what of them is spent whatever the outcome."""
     rows = [row for hold in holds for row in _rows(*hold)]
     if rows:
-        connection = session.connection()
+        connection = connection_of(session)
         changed_by(connection, _adding(connection.dialect.name), rows)
 
 

@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from warehouse.accounts import ACCOUNTS, LEASES, Borrower, wanted
 from warehouse.columns import micros
-from warehouse.prepared import changed_by, rows_of, text_of
+from warehouse.prepared import changed_by, connection_of, rows_of, text_of
 
 _account, _lease = ACCOUNTS.c, LEASES.c
 _LEFT = (
@@ -81,7 +81,7 @@ class Left:
 
 def left_of(session: Session, who: Borrower) -> list[Left]:
     """What is left of a worker's lease, by limit; on PostgreSQL nobody changes it until the transaction ends."""
-    connection = session.connection()
+    connection = connection_of(session)
     asked = {"of": who.campaign, "number": who.fence, "who": who.worker}
     return [Left(*row) for row in rows_of(connection, _texts(connection.dialect.name).left, asked)]
 
@@ -90,7 +90,7 @@ def may_gain(session: Session, who: Borrower, short: Collection[str]) -> bool:
     """Whether the account, or another worker's lease, has anything left of limits that run short."""
     if not short:
         return False
-    connection = session.connection()
+    connection = connection_of(session)
     asked = {"of": who.campaign, "number": who.fence}
     return any(
         limit in short and gain > 0 for limit, gain in rows_of(connection, _texts(connection.dialect.name).gain, asked)
@@ -99,7 +99,7 @@ def may_gain(session: Session, who: Borrower, short: Collection[str]) -> bool:
 
 def take(session: Session, who: Borrower, amounts: Mapping[str, int], now: datetime) -> bool:
     """Take of a lease; False where it is over or has too little of any limit, and then the caller rolls back."""
-    connection = session.connection()
+    connection = connection_of(session)
     common = {"of": who.campaign, "number": who.fence, "who": who.worker, "now": micros(now)}
     rows = [common | {"limit": limit, "amount": amount} for limit, amount in sorted(amounts.items())]
     return changed_by(connection, _texts(connection.dialect.name).take, rows) == len(rows)

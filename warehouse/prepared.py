@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ClauseElement, Connection
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
 
 _DIALECTS: dict[str, Any] = {
     "sqlite": sqlite.dialect(paramstyle="named"),
@@ -19,6 +20,14 @@ _DIALECTS: dict[str, Any] = {
 def text_of(statement: ClauseElement, dialect: str) -> str:
     """The text of a statement, whose parameters the driver takes by name."""
     return str(statement.compile(dialect=_DIALECTS[dialect]))
+
+
+def connection_of(session: Session) -> Connection:
+    """The connection of a session that has one transaction; asking the session each time would take longer."""
+    found: Connection | None = session.info.get("connection")
+    if found is None:
+        found = session.info["connection"] = session.connection()
+    return found
 
 
 def rows_of(connection: Connection, text: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -17,7 +17,7 @@ from sqlmodel import Session, col
 from allot import ShapeError
 from warehouse.columns import compact, micros, moment
 from warehouse.feedback_log import JOINED, EventLog
-from warehouse.prepared import changed_by, rows_of, text_of
+from warehouse.prepared import changed_by, connection_of, rows_of, text_of
 from warehouse.single_tables import SingleRow
 from warehouse.tables import FeedbackRow
 
@@ -122,7 +122,7 @@ def add_single(session: Session, single: Single) -> bool:
 
 def add_singles(session: Session, singles: Sequence[Single]) -> int:
     """Keep decisions, except those whose id is taken; returns how many were kept."""
-    connection = session.connection()
+    connection = connection_of(session)
     rows = sorted(map(_row, singles), key=itemgetter("decision_id"))  # so that two processes never wait crosswise
     return changed_by(connection, _adding(connection.dialect.name), rows)
 
@@ -151,7 +151,7 @@ class Contact:
 
 def single_contacts(session: Session, customer_key: int, after: datetime) -> list[Contact]:
     """The contacts that single decisions made with a customer after a moment."""
-    connection = session.connection()
+    connection = connection_of(session)
     given = {"key": signed(customer_key), "after": micros(after)}
     found = rows_of(connection, _contacts(connection.dialect.name), given)
     return [Contact(name, moment(int(at)), sealed) for name, at, sealed in found]

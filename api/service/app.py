@@ -53,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=__version__,
         openapi_url=None,
         lifespan=_lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # api/service/telemetry.py has our own
     )
     app.state.service = service
     for router in ROUTERS:

@@ -47,8 +47,7 @@ class Shell:
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unknown")
         metrics = self._service.metrics
-        metrics.requests.labels(scope["method"], route, status).inc()
-        metrics.seconds.labels(route).observe(seconds)
+        metrics.answered(scope["method"], route, status, seconds)
         if status in (401, 403, 429):
             metrics.refused.labels(str(status)).inc()
         line = {"request_id": scope["request_id"], "method": scope["method"], "route": route, "status": status}

@@ -27,7 +27,6 @@ from warehouse.singles import Numbers, Single, add_singles, signed, single_of
 
 Floats: TypeAlias = NDArray[np.float64]
 
-_ENDLESS = 1 << 62  # micros: more than any offer takes
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)  # for E f(z), z ~ N(0, 1)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
@@ -152,6 +151,13 @@ class _Made:
     single: Single
     played: int | None
 
+    @property
+    def held(self) -> Micros:
+        """What it holds of each limit (m,)."""
+        needs = self.one.needs
+        out: Micros = np.zeros(len(needs), np.int64) if self.played is None else needs[:, self.played]
+        return out
+
 
 @final
 class TakenError(AllotError):
@@ -215,10 +221,9 @@ class Decider:
         return made.decision
 
     def decide_all(self, session: Session, asked: Sequence[tuple[Request, Weighed]]) -> list[Decision | Refusal]:
-        """As `decide` for one after the other; in few statements where none of them can matter to another.
+        """As `decide` for one after the other; in few statements where they are about different customers.
 
-        That is so where they are about different customers and what is left does for all of them, of every limit of
-        which there is enough for any of them.
+        The room is asked for once, as much as all of them could take; each finds what those before it have left.
 
         Raises:
             LeaseLostError, WorkspaceError: as `decide`.
@@ -229,13 +234,10 @@ class Decider:
         reasons = [as_of_now(self.snapshot.book, one.customer, request.at, session) for request, one in asked]
         most = np.stack([self._most(one, bits) for (_, one), bits in zip(asked, reasons, strict=True)])
         room = self._room(session, most.sum(0))
-        least = [self._least(one, bits) for (_, one), bits in zip(asked, reasons, strict=True)]
-        if ((most.sum(0) > room) & (room >= np.min(least, 0))).any():
-            return [self.decide(session, request, one) for request, one in asked]
-        made = [
-            self._settled(request, one, chances(self.snapshot, one, self.prices, bits, room))
-            for (request, one), bits in zip(asked, reasons, strict=True)
-        ]
+        made: list[_Made] = []
+        for (request, one), bits in zip(asked, reasons, strict=True):
+            made.append(self._settled(request, one, chances(self.snapshot, one, self.prices, bits, room)))
+            room = room - made[-1].held
         if add_singles(session, [each.single for each in made]) < len(made):
             raise TakenError("one of several decisions was asked before.")
         self._hold(session, made)
@@ -259,12 +261,6 @@ class Decider:
         out: Micros = one.needs[:, reasons == 0].max(1, initial=0)
         return out
 
-    def _least(self, one: Weighed, reasons: NDArray[np.uint64]) -> Micros:
-        """The least that any offer would take of each limit that it draws on (m,)."""
-        needs = one.needs[:, reasons == 0]
-        out: Micros = np.where(needs > 0, needs, _ENDLESS).min(1, initial=_ENDLESS)
-        return out
-
     def _room(self, session: Session, most: Micros) -> Micros:
         """Micros left under each limit (m,); the ledger hears how much would be needed."""
         need = {name: amount for name, amount in zip(self.needs.names, most.tolist(), strict=True) if amount > 0}
@@ -280,7 +276,7 @@ class Decider:
         """What a decision holds; None where it has no offer, or one that draws on nothing."""
         if made.played is None:
             return None
-        use = zip(self.needs.names, made.one.needs[:, made.played].tolist(), strict=True)
+        use = zip(self.needs.names, made.held.tolist(), strict=True)
         held = {name: amount for name, amount in use if amount > 0}
         if not held:
             return None
