@@ -65,15 +65,19 @@ class WithoutFence(Ledger):
 
 
 class ReadCheckWrite(Ledger):
-    """Looks what is free, and later writes down what it makes of it."""
+    """Looks what is free, and later writes down what it makes of it.
+
+    It writes every account, in the order of their names as the ledger does: else it would wait in a circle with others,
+    and whoever opens the accounts in between might be the one whom PostgreSQL ends for it.
+    """
 
     def room(self, session, campaign, need=None):
         self.seen = {row.limit_name: row for row in session.execute(select(ACCOUNTS))}
         return {name: row.cap_micros - row.held_micros - row.spent_micros for name, row in self.seen.items()}
 
     def hold(self, session, campaign, decision_id, amounts, *, sure=None, due=None):
-        for limit, amount in amounts.items():
-            held = self.seen[limit].held_micros + amount
+        for limit, row in sorted(self.seen.items()):
+            held = row.held_micros + amounts.get(limit, 0)
             session.execute(update(ACCOUNTS).where(ACCOUNTS.c.limit_name == limit).values(held_micros=held))
         _add_holds(session, campaign, decision_id, amounts, sure)
 
