@@ -3,7 +3,7 @@
 import shutil
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.approval import APPROVED, DRAFT, RELEASED, SUPERSEDED, check_superseded, earlier_than, put_released, sent_of
 from engine.approval import release as release_approved
@@ -13,6 +13,9 @@ from engine.house import under_house_rules
 from engine.stages import Reporter, Stages, silent
 from engine.stamp import Stamp, code_version, same_request, stamp_now
 from warehouse import AuditEntry, Releases, Store, StoredAllocation, Workspace, open_store, publish
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
 
 
 def allocate(
@@ -173,10 +176,13 @@ def _record(store: Store, stamp: Stamp, summary: dict[str, Any], by: str, now: d
         decisions_path=path,
         decisions_sha256=summary["decisions_sha256"],
     )
-    with store.transaction():
+
+    def record(_: "Session") -> None:
         store.put_campaign(campaign.name, campaign.to_document(), digest=campaign.digest, at=now)
         store.put_allocation(row)
         Releases(store).ask(row.allocation_id, by=by, now=now)
         store.audit(AuditEntry(now, by, "allocate", stamp.allocation_id, {"campaign": campaign.name}))
         if row.status == RELEASED:
             put_released(store, row, by=by, now=now)
+
+    store.repeated(record)

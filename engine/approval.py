@@ -4,11 +4,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from allot import CampaignError
 from engine.budgets import post
 from engine.campaign import read_campaign
 from warehouse import AuditEntry, Releases, Store, StoredAllocation, outcomes
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
 
 DRAFT = "draft"
 """Status of an allocation that waits for a second person: kept, not counted, not delivered."""
@@ -61,7 +65,8 @@ def release(store: Store, allocation_id: str, *, by: str, now: datetime, again: 
         NotFoundError: no such allocation.
         CampaignError: it is not approved, or an earlier one has outcomes and `again` is not set.
     """
-    with store.transaction():
+
+    def once(_: "Session") -> StoredAllocation:
         stored = store.allocation(allocation_id)
         Releases(store).one_at_a_time(stored.campaign)
         stored = store.allocation(allocation_id)
@@ -74,6 +79,8 @@ def release(store: Store, allocation_id: str, *, by: str, now: datetime, again: 
             )
         check_superseded(store, stored.campaign, earlier_than(store, stored.campaign, stored.as_of), again)
         return put_released(store, stored, by=by, now=now)
+
+    return store.repeated(once)
 
 
 def put_released(store: Store, stored: StoredAllocation, *, by: str, now: datetime) -> StoredAllocation:

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from sqlmodel import Session
+
 from allot import NotFoundError
 from engine.budgets import MICROS, account_of
 from engine.campaign import read_campaign
@@ -46,9 +48,12 @@ def freeze(store: Store, campaign: str, *, frozen: bool, by: str, now: datetime)
         NotFoundError: as `budget`.
     """
     account = _account(store, campaign)
-    with store.transaction():
+
+    def order(_: Session) -> None:
         _ledger(store, now).freeze(account, frozen=frozen)
         store.audit(AuditEntry(now, by, "freeze budget" if frozen else "thaw budget", account))
+
+    store.repeated(order)
     return budget(store, campaign, now=now)
 
 
@@ -62,9 +67,12 @@ def change_cap(store: Store, campaign: str, limit: str, cap: float, *, by: str, 
     account, ledger = _account(store, campaign), _ledger(store, now)
     if limit not in {x.limit for x in ledger.balances(account)}:
         raise NotFoundError(f"there is no account of {limit!r}.", where=account, remedy="See `allot budget show`.")
-    with store.transaction():
+
+    def order(_: Session) -> None:
         ledger.open(account, {limit: round(cap * MICROS)})
         store.audit(AuditEntry(now, by, "change cap", account, {"limit": limit, "cap": cap}))
+
+    store.repeated(order)
     return budget(store, campaign, now=now)
 
 

@@ -1,6 +1,6 @@
 """One budget for an allocation and the single decisions after it: what is whose, in the ledger's micros."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
@@ -12,6 +12,8 @@ from allot import CampaignError, LimitError
 from engine.campaign import Campaign, LimitSpec, SingleDecisions
 
 if TYPE_CHECKING:
+    from sqlmodel import Session
+
     from warehouse import Ledger, Store
 
 MICROS = 1_000_000
@@ -84,7 +86,7 @@ def micros_up(amount: Amount) -> NDArray[np.int64]:
     return np.ceil(np.maximum(amount, 0.0) * MICROS - _HAIR).astype(np.int64)
 
 
-def set_aside(store: "Store", campaign: Campaign, replaced: Iterable[str], *, now: datetime) -> dict[str, int]:
+def set_aside(store: "Store", campaign: Campaign, replaced: Sequence[str], *, now: datetime) -> dict[str, int]:
     """Before an allocation is computed: hold its part, so that nobody takes it meanwhile.
 
     Accounts that are open keep their caps until the allocation is released: a plan that fails, or that nobody has
@@ -99,32 +101,41 @@ def set_aside(store: "Store", campaign: Campaign, replaced: Iterable[str], *, no
     Returns:
         micros by limit, where less can be had than the allocation's part.
     """
-    account, ledger = account_of(campaign), _ledger(store, now)
-    with store.transaction() as session:
-        if not _shared(ledger, campaign):
-            return {}
-        caps, parts = caps_of(campaign), batch_of(campaign)
-        known = {balance.limit for balance in ledger.balances(account)}
-        ledger.open(account, {name: cap for name, cap in caps.items() if name not in known})
-        ledger.cancel(session, _holder(campaign))  # of an allocation that was interrupted
-        had = [ledger.taken(session, allocation_id) for allocation_id in replaced]
-        ours = {name: sum(one.get(name, 0) for one in had) for name in parts}
-        room = {}
-        for balance in (x for x in ledger.balances(account) if x.limit in parts):
-            name, taken = balance.limit, balance.held + balance.spent + balance.unfunded
-            within = ours[name] if balance.frozen else caps[name] - (taken - ours[name])
-            room[name] = max(0, min(parts[name], within))
-        missing = {name: max(0, room[name] - ours[name]) for name in room}
-        ledger.set_aside(session, account, _holder(campaign), missing)
+    ledger = _ledger(store, now)
+    room = store.repeated(lambda session: _set_aside(session, ledger, campaign, replaced))
+    parts = batch_of(campaign)
     return {name: amount for name, amount in room.items() if amount < parts[name]}
+
+
+def _set_aside(session: "Session", ledger: "Ledger", campaign: Campaign, replaced: Sequence[str]) -> dict[str, int]:
+    """What the allocation may use of every account, micros, and none else from now on."""
+    if not _shared(ledger, campaign):
+        return {}
+    account, caps, parts = account_of(campaign), caps_of(campaign), batch_of(campaign)
+    known = {balance.limit for balance in ledger.balances(account)}
+    ledger.open(account, {name: cap for name, cap in caps.items() if name not in known})
+    ledger.cancel(session, _holder(campaign))  # of an allocation that was interrupted
+    had = [ledger.taken(session, allocation_id) for allocation_id in replaced]
+    ours = {name: sum(one.get(name, 0) for one in had) for name in parts}
+    room = {}
+    for balance in (x for x in ledger.balances(account) if x.limit in parts):
+        name, taken = balance.limit, balance.held + balance.spent + balance.unfunded
+        within = ours[name] if balance.frozen else caps[name] - (taken - ours[name])
+        room[name] = max(0, min(parts[name], within))
+    missing = {name: max(0, room[name] - ours[name]) for name in room}
+    ledger.set_aside(session, account, _holder(campaign), missing)
+    return room
 
 
 def give_back(store: "Store", campaign: Campaign, *, now: datetime) -> None:
     """The allocation was not made: what was held for it is free again."""
     ledger = _ledger(store, now)
-    with store.transaction() as session:
+
+    def free(session: "Session") -> None:
         if _shared(ledger, campaign):
             ledger.cancel(session, _holder(campaign))
+
+    store.repeated(free)
 
 
 def _shared(ledger: "Ledger", campaign: Campaign) -> bool:
@@ -145,24 +156,27 @@ def post(store: "Store", campaign: Campaign, use: Mapping[str, Mapping[str, floa
         CampaignError: single decisions have taken too much meanwhile; nothing was changed.
     """
     ledger = _ledger(store, now)
-    with store.transaction() as session:
-        if not _shared(ledger, campaign):
-            return
-        caps = caps_of(campaign)
-        ledger.open(account_of(campaign), caps)
-        for holder in (_holder(campaign), *use):
-            ledger.cancel(session, holder)
-        for allocation_id, used in use.items():
-            amounts = {name: int(micros_up(used[name])) for name in caps if name in used}
-            given = ledger.set_aside(session, account_of(campaign), allocation_id, amounts)
-            short = [repr(name) for name, amount in amounts.items() if given[name] < amount]
-            if short:
-                raise CampaignError(
-                    f"of {', '.join(short)} single decisions have left less than the allocation uses.",
-                    where=allocation_id,
-                    remedy="Allocate anew, within what is left.",
-                )
-            ledger.settle(session, allocation_id, amounts)
+    store.repeated(lambda session: _post(session, ledger, campaign, use))
+
+
+def _post(session: "Session", ledger: "Ledger", campaign: Campaign, use: Mapping[str, Mapping[str, float]]) -> None:
+    if not _shared(ledger, campaign):
+        return
+    account, caps = account_of(campaign), caps_of(campaign)
+    ledger.open(account, caps)
+    for holder in (_holder(campaign), *use):
+        ledger.cancel(session, holder)
+    for allocation_id, used in use.items():
+        amounts = {name: int(micros_up(used[name])) for name in caps if name in used}
+        given = ledger.set_aside(session, account, allocation_id, amounts)
+        short = [repr(name) for name, amount in amounts.items() if given[name] < amount]
+        if short:
+            raise CampaignError(
+                f"of {', '.join(short)} single decisions have left less than the allocation uses.",
+                where=allocation_id,
+                remedy="Allocate anew, within what is left.",
+            )
+        ledger.settle(session, allocation_id, amounts)
 
 
 def _ledger(store: "Store", now: datetime) -> "Ledger":

@@ -24,6 +24,7 @@ _CODES = {
     "3F000": "missing",
     "XX": "damaged",
 }
+_LOST_A_RACE = ("40001", "40P01")  # serialization failure, deadlock
 
 
 @contextmanager
@@ -48,6 +49,15 @@ def in_words(where: str) -> Iterator[None]:
         if kind is None:
             raise
         _raise(error, kind, where)
+
+
+def lost_a_race(error: BaseException | None) -> bool:
+    """Whether PostgreSQL ended a transaction in favour of another one, so that all of it may be done again."""
+    while error is not None:
+        if getattr(getattr(error, "orig", None), "sqlstate", None) in _LOST_A_RACE:
+            return True
+        error = error.__cause__
+    return False
 
 
 def _said(error: DBAPIError) -> str:

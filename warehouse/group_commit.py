@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar, final
 from sqlmodel import Session
 
 from allot import BusyError, WorkspaceError
+from warehouse.driver_errors import lost_a_race
 from warehouse.store import Store
 
 T = TypeVar("T")
@@ -18,8 +19,6 @@ Work: TypeAlias = Callable[[Session], T]
 Together: TypeAlias = Callable[[Session, Sequence[Item]], Sequence[T]]
 
 _MOST_WAITING = 4_096
-_ATTEMPTS = 5
-_LOST_A_RACE = ("40001", "40P01")  # PostgreSQL: serialization failure, deadlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,25 +137,19 @@ class GroupCommit:
                 one.future.set_exception(done.error)
 
     def _committed(self, group: Sequence[_Waiting]) -> list[_Done]:
-        """All in one transaction; where one fails, which is rare, again with a savepoint for each.
+        """All in one transaction; where one fails, which is rare, again with a savepoint for each."""
+        try:
+            return self._in_one(group, _all_at_once)
+        except _WorkError as failed:
+            return [_Done(error=failed.error)] if len(group) == 1 else self._in_one(group, _one_by_one)
 
-        The loser of a race between two processes tries again, in a transaction of its own.
-        """
-        way, races = _all_at_once, 0
-        while True:
-            try:
-                with self._store.transaction() as session:
-                    done = way(session, group)
-            except _WorkError as failed:
-                if len(group) == 1:
-                    return [_Done(error=failed.error)]
-                way = _one_by_one
-            except Exception as error:  # noqa: BLE001 - handed to everybody who shared the commit
-                races += 1
-                if races == _ATTEMPTS or not _lost_a_race(error):
-                    return [_Done(error=error)] * len(group)
-            else:
-                return done
+    def _in_one(self, group: Sequence[_Waiting], way: Together[_Waiting, _Done]) -> list[_Done]:
+        try:
+            return list(self._store.repeated(lambda session: way(session, group)))
+        except _WorkError:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to everybody who shared the commit
+            return [_Done(error=error)] * len(group)
 
 
 class _WorkError(Exception):
@@ -185,7 +178,7 @@ def _all_at_once(session: Session, group: Sequence[_Waiting]) -> list[_Done]:
         try:
             values = together(session, [group[place].item for place in places])
         except Exception as error:
-            if _lost_a_race(error):
+            if lost_a_race(error):
                 raise
             raise _WorkError(error) from error
         done |= {place: _Done(value) for place, value in zip(places, values, strict=True)}
@@ -210,16 +203,8 @@ def _alone(session: Session, one: _Waiting) -> _Done:
         (value,) = one.together(session, [one.item])
     except Exception as error:  # handed to the one who waits for this work
         savepoint.rollback()
-        if _lost_a_race(error):
+        if lost_a_race(error):
             raise  # it would lose again while this transaction holds what the others wait for
         return _Done(error=error)
     savepoint.commit()
     return _Done(value)
-
-
-def _lost_a_race(error: BaseException | None) -> bool:
-    while error is not None:
-        if getattr(getattr(error, "orig", None), "sqlstate", None) in _LOST_A_RACE:
-            return True
-        error = error.__cause__
-    return False

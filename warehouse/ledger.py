@@ -28,7 +28,7 @@ from warehouse.accounts import (
     save_accounts,
 )
 from warehouse.columns import micros
-from warehouse.holds import HOLDS, Claim, Holder, add_holds, holds_of, lent_of, settle_holds, spent_by, sums_of
+from warehouse.holds import HOLDS, Claim, Holder, Sums, add_holds, holds_of, lent_of, settle_holds, spent_by, sums_of
 from warehouse.leases import left_of, may_gain, take
 from warehouse.store import Store
 
@@ -109,16 +109,18 @@ class Ledger:
             if cap < 0:
                 remedy = "Only limits with a maximum of 0 or more have an account."
                 raise CampaignError(f"the cap {cap} is negative.", where=f"limit {limit!r}", remedy=remedy)
-        with self.store.transaction() as session:
-            lock(session)
-            accounts = read_accounts(session, campaign)
-            self._recall(session, accounts)
-            for limit, cap in caps.items():
-                if limit in accounts:
-                    accounts[limit].ask(cap)
-                else:
-                    session.connection().execute(insert(ACCOUNTS), [_new_account(campaign, limit, cap)])
-            save_accounts(session, accounts.values())
+        self.store.repeated(lambda session: self._open(session, campaign, caps))
+
+    def _open(self, session: Session, campaign: str, caps: Mapping[str, int]) -> None:
+        lock(session)
+        accounts = read_accounts(session, campaign)
+        self._recall(session, accounts)
+        for limit, cap in caps.items():
+            if limit in accounts:
+                accounts[limit].ask(cap)
+            else:
+                session.connection().execute(insert(ACCOUNTS), [_new_account(campaign, limit, cap)])
+        save_accounts(session, accounts.values())
 
     def freeze(self, campaign: str, *, frozen: bool = True) -> None:
         """Stop a campaign's budgets from being drawn on, or let them again; what is held stays held.
@@ -126,13 +128,15 @@ class Ledger:
         Raises:
             NotFoundError: the campaign has no accounts.
         """
-        with self.store.transaction() as session:
-            lock(session)
-            accounts = _known(session, campaign)
-            self._recall(session, accounts)
-            for account in accounts.values():
-                account.frozen = frozen
-            save_accounts(session, accounts.values())
+        self.store.repeated(lambda session: self._freeze(session, campaign, frozen))
+
+    def _freeze(self, session: Session, campaign: str, frozen: bool) -> None:
+        lock(session)
+        accounts = _known(session, campaign)
+        self._recall(session, accounts)
+        for account in accounts.values():
+            account.frozen = frozen
+        save_accounts(session, accounts.values())
 
     def room(self, session: Session, campaign: str, need: Mapping[str, int] | None = None) -> dict[str, int]:
         """What the next decision may hold of each limit, micros. What is said holds until the transaction ends.
@@ -271,18 +275,7 @@ class Ledger:
         late = select(_lease.campaign).where(_lease.expires_at <= now).distinct().order_by(_lease.campaign)
         with self.store.transaction(write=False) as session:
             campaigns = session.execute(late).scalars().all()
-        if not campaigns:
-            return 0
-        freed = 0
-        with self.store.transaction() as session:
-            lock(session)
-            for campaign in campaigns:
-                over = [lease for lease in read_leases(session, campaign) if lease.expires_at <= now]
-                freed += sum(lease.left for lease in over)
-                accounts = read_accounts(session, campaign)
-                end_leases(session, accounts, over)
-                save_accounts(session, accounts.values())
-        return freed
+        return self.store.repeated(lambda session: _reclaim(session, campaigns, now)) if campaigns else 0
 
     def balances(self, campaign: str) -> tuple[Balance, ...]:
         """The accounts of a campaign, by limit."""
@@ -296,10 +289,12 @@ class Ledger:
 
     def recount(self, campaign: str) -> tuple[Recount, ...]:
         """Every account of a campaign beside the sum of its leases and of what its decisions hold and spent."""
-        with self.store.transaction() as session:  # as a writer, so that nothing changes between the questions
-            lock(session)
-            accounts = read_accounts(session, campaign)
-            parts = sums_of(session, campaign)
+
+        def count(session: Session) -> tuple[dict[str, Account], Sums]:
+            lock(session)  # so that nothing changes between the questions
+            return read_accounts(session, campaign), sums_of(session, campaign)
+
+        accounts, parts = self.store.repeated(count)
         return tuple(
             Recount(
                 name,
@@ -317,6 +312,18 @@ class Ledger:
         """End all leases of a campaign, so that what they do not use is free."""
         for campaign in {account.campaign for account in accounts.values()}:
             end_leases(session, accounts, read_leases(session, campaign))
+
+
+def _reclaim(session: Session, campaigns: Iterable[str], now: datetime) -> int:
+    lock(session)
+    freed = 0
+    for campaign in campaigns:
+        over = [lease for lease in read_leases(session, campaign) if lease.expires_at <= now]
+        freed += sum(lease.left for lease in over)
+        accounts = read_accounts(session, campaign)
+        end_leases(session, accounts, over)
+        save_accounts(session, accounts.values())
+    return freed
 
 
 def _new_account(campaign: str, limit: str, cap: int) -> dict[str, Any]:

@@ -72,8 +72,9 @@ class Settling:
         changed = [name for name, of in holds.items() if any(_changes(x, outcomes, now) for x in of)]
         settled = Settled(0, {})
         if changed:
-            with self._store.transaction() as session:
-                posted = settle_holds(session, changed, lambda hold: _spends(hold, outcomes))
+            posted = self._store.repeated(
+                lambda session: settle_holds(session, changed, lambda hold: _spends(hold, outcomes))
+            )
             settled = Settled(posted.decisions, posted.short if posted.decisions else {})
         self._goes_on(due)
         self._read, self._reading = read, more

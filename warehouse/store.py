@@ -1,6 +1,6 @@
 """What must be transactional: campaigns, allocations, models, checkpoints, the audit trail. The clock is passed in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import datetime
@@ -16,6 +16,7 @@ from warehouse.tables import AllocationRow, AuditRow, CampaignRow, CheckpointRow
 from warehouse.transactions import Transactions
 from warehouse.workspace import Workspace
 
+T = TypeVar("T")
 Record = TypeVar("Record", StoredCampaign, StoredAllocation, Checkpoint, AuditEntry)
 
 
@@ -84,6 +85,17 @@ class Store:
                 reading one.
         """
         return self._transactions.begin(write=write)
+
+    def repeated(self, work: Callable[[Session], T]) -> T:
+        """What a work returns, done in one `transaction()`.
+
+        PostgreSQL ends one of several transactions that wait for each other; the work of that one is done again, a few
+        times. So it changes nothing but the database. Inside a transaction the outermost `repeated` begins anew.
+
+        Raises:
+            WorkspaceError: as `transaction`.
+        """
+        return self._transactions.repeated(work)
 
     def alone(self, session: Session, subject: str) -> None:
         """Keep every other transaction that asks for the same subject waiting until this one has ended."""

@@ -1,17 +1,21 @@
 """Transactions on one database, opened with its tables up to date."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Self, final
+from typing import Self, TypeVar, final
 
 from sqlalchemy import Engine
 from sqlmodel import Session
 
 from allot import WorkspaceError
 from warehouse.database import Database, alone, make_engine, reading, writing
-from warehouse.driver_errors import in_words
+from warehouse.driver_errors import in_words, lost_a_race
 from warehouse.revisions import OPERATIONAL, Revisions, migrate, revision_of
+
+T = TypeVar("T")
+
+_ATTEMPTS = 5
 
 
 @final
@@ -77,6 +81,26 @@ class Transactions:
                     yield session
             finally:
                 self._open.session = None
+
+    def repeated(self, work: Callable[[Session], T]) -> T:
+        """What a work returns, done in one writing transaction and again in another while it loses races.
+
+        Inside a transaction it is done once: only the outermost one can begin anew.
+
+        Raises:
+            WorkspaceError: as `begin`, or it has lost every time.
+        """
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._once(work)
+            except WorkspaceError as error:  # of the outermost transaction: inside, the driver's own words pass
+                if not lost_a_race(error):
+                    raise
+        return self._once(work)
+
+    def _once(self, work: Callable[[Session], T]) -> T:
+        with self.begin() as session:
+            return work(session)
 
     def alone(self, session: Session, subject: str) -> None:
         """Keep every other transaction that asks for the same subject waiting until this one has ended."""

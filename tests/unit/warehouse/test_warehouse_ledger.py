@@ -267,6 +267,42 @@ def test_a_freeze_reaches_also_the_lease_that_a_transaction_is_using(ledger, sto
     assert all(x.right for x in ledger.recount("spring"))
 
 
+def test_nobody_who_has_the_budgets_waits_for_a_decision_that_is_being_made(ledger, other, store, clock):
+    """One order for everybody: a lease first, then the budgets; whoever has the budgets passes locked leases over."""
+    if store.dialect == "sqlite":
+        pytest.skip("one writer at a time: everybody waits for a decision")
+    owner = Ledger(store, worker="owner", clock=clock)
+    for number in range(2):
+        hold(ledger, store, f"free-{number}", budget=40, letters=5)
+        settle(ledger, store, f"free-{number}")
+    hold(other, store, "d1", budget=40)
+
+    def corrected():
+        with store.transaction() as session:  # more than is free: leases are called in
+            owner.set_aside(session, "spring", "batch", {"budget": 880})
+            ledger.settle(session, "free-0", {"budget": 40, "letters": 5})
+
+    def all_of_it():
+        with store.transaction() as session:
+            other.room(session, "spring", {"budget": 900, "letters": 400})
+
+    acts = [
+        corrected,
+        all_of_it,
+        lambda: owner.reclaim(NOW + timedelta(days=1)),
+        lambda: owner.recount("spring"),
+        lambda: owner.open("spring", {"budget": 1_100}),
+        lambda: owner.freeze("spring"),
+    ]
+    with ThreadPoolExecutor(1) as elsewhere, store.transaction() as session:
+        assert min(ledger.room(session, "spring", {"budget": 1, "letters": 1}).values()) > 0  # as it is lent already
+        ledger.hold(session, "spring", "d2", {"letters": 1})
+        for act in acts:
+            elsewhere.submit(act).result(5)
+        ledger.hold(session, "spring", "d3", {"budget": 1})
+    assert all(x.right for x in ledger.recount("spring"))
+
+
 def test_a_batch_is_set_aside_once_and_leaves_what_it_does_not_use(ledger, store):
     room(ledger, store)
     with store.transaction() as session:

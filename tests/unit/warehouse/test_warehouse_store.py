@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy import text, update
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlmodel import select
 
 from allot import NotFoundError, WorkspaceError
@@ -184,6 +184,50 @@ def test_writers_that_read_first_wait_for_each_other(store):
 
     together(add, 3)
     assert [c.window for c in store.checkpoints("q")] == list(range(60))
+
+
+def test_what_waits_in_a_circle_is_done_again_and_nobody_is_refused(store):
+    """Two works change two rows in opposite orders; PostgreSQL ends one of them, SQLite has one writer at a time."""
+    for name in "ab":
+        store.put_campaign(name, {}, digest=f"{name}0", at=NOW)
+    both, tries = threading.Barrier(2), []
+
+    def change(first, second):
+        def work(session):
+            tries.append(session)
+            session.execute(update(CampaignRow).where(CampaignRow.name == first).values(digest=first + second))
+            if store.dialect == "postgresql" and len(tries) <= 2:
+                both.wait(10)
+            session.execute(update(CampaignRow).where(CampaignRow.name == second).values(digest=first + second))
+            return first
+
+        return store.repeated(work)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(change, "ab", "ba")) == ["a", "b"]
+    assert len(tries) == (3 if store.dialect == "postgresql" else 2)
+    assert len({store.campaign(name).digest for name in "ab"}) == 1
+
+
+def test_inside_a_transaction_nothing_is_done_again_by_itself(store):
+    class Deadlock(Exception):
+        sqlstate = "40P01"
+
+    tries = []
+
+    def lose(session):
+        tries.append(session)
+        raise OperationalError("", {}, Deadlock())
+
+    with pytest.raises(WorkspaceError), store.transaction():
+        store.repeated(lose)
+    assert len(tries) == 1
+    with pytest.raises(WorkspaceError):
+        store.repeated(lambda _: store.repeated(lose))
+    assert len(tries) == 6
+    with pytest.raises(ZeroDivisionError):
+        store.repeated(lambda session: tries.append(session) or 1 / 0)
+    assert len(tries) == 7
 
 
 def test_documents_stored_at_the_same_time_get_versions_without_gap_or_double(store):
