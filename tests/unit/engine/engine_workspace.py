@@ -59,15 +59,20 @@ class Lab:
 
 def build(folder: Path) -> Lab:
     """Files, events and a trained workspace."""
-    world = nbo(3, customers=CUSTOMERS, history=HISTORY)
+    lab = furnish(folder)
+    load_and_train(lab)
+    return lab
+
+
+def furnish(folder: Path, *, history: int = HISTORY) -> Lab:
+    """Files with so many exposures, events and a workspace into which nothing is loaded yet."""
+    world = nbo(3, customers=CUSTOMERS, history=history)
     files = write(world, folder / "files")
     path = folder / "files" / "events.parquet"
     pq.write_table(events(world), path)
     init(folder / "workspace")
     (folder / "workspace" / "workspace.toml").write_text('format = 1\nhouse_key = "0123456789abcdef"\n')  # same holdout
-    lab = Lab(world, files, path, Workspace.open(folder / "workspace"), campaign(world))
-    load_and_train(lab)
-    return lab
+    return Lab(world, files, path, Workspace.open(folder / "workspace"), campaign(world))
 
 
 def stock(lab: Lab, *new: str, without: Iterable[str] = ()) -> None:

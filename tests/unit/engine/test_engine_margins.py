@@ -1,14 +1,13 @@
 """Where successes bring more from some customers than from others, these are worth more, in every figure."""
 
 from dataclasses import replace
-from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from engine_workspace import Lab
+from engine_workspace import Lab, furnish
 
 from bandit import Beliefs
 from engine.computed import set_up
@@ -26,27 +25,31 @@ K = 3
 TERMS = Terms(np.array([10.0, 20.0, 40.0]), np.full(K, 0.5), np.array([0.0, 2.0, 0.0]), outside_margin=15.0)
 
 
+@pytest.fixture(scope="module")
+def plenty(tmp_path_factory) -> Lab:
+    """Exposures enough to learn margins from; nothing is loaded yet."""
+    return furnish(tmp_path_factory.mktemp("plenty"), history=7_500)
+
+
 def with_rewards(lab: Lab, folder, factor) -> Lab:
-    """The lab with three times its exposures, whose rewards are multiplied by `factor` of the customer's spend."""
+    """The lab, loaded, with rewards that are multiplied by `factor` of the customer's spend."""
     lab = lab.copy(folder)
     people = pq.read_table(lab.files.customers, columns=["customer_id", "monthly_spend"])
     spend = dict(zip(people["customer_id"].to_pylist(), people["monthly_spend"].to_pylist(), strict=True))
-    once = pq.read_table(lab.files.exposures).drop_columns(["outcome_at"])
-    place = once.column_names.index("decided_at")
-    earlier = [pc.subtract(once["decided_at"], pa.scalar(timedelta(days=60 * i))) for i in range(3)]
-    log = pa.concat_tables([once.set_column(place, "decided_at", at) for at in earlier])
+    log = pq.read_table(lab.files.exposures)
     times = factor(np.array([spend[who] for who in log["customer_id"].to_pylist()]))
     rewards = pa.array(log["reward"].to_numpy() * times)
     path = lab.workspace.root.parent / "rewards.parquet"
     pq.write_table(log.set_column(log.column_names.index("reward"), "reward", rewards), path)
-    load(lab.workspace, {"exposures": path})
+    files = lab.files
+    load(lab.workspace, {"customers": files.customers, "offers": files.offers, "exposures": path, "events": lab.events})
     return lab
 
 
 @pytest.fixture(scope="module")
-def uneven(trained, tmp_path_factory) -> Lab:
+def uneven(plenty, tmp_path_factory) -> Lab:
     """A success of who spends more than most brings ten times as much, with any offer and with none."""
-    return with_rewards(trained, tmp_path_factory.mktemp("uneven"), lambda x: np.where(x > np.median(x), 2.0, 0.2))
+    return with_rewards(plenty, tmp_path_factory.mktemp("uneven"), lambda x: np.where(x > np.median(x), 2.0, 0.2))
 
 
 def made(lab: Lab, *, margins: bool):
@@ -78,7 +81,7 @@ def test_a_customer_whose_successes_bring_more_is_worth_more(uneven):
     assert doubt == pytest.approx(unsure * sum(worth.values()), rel=1e-3)
 
 
-def test_unless_it_is_asked_for_margins_are_the_offers_own(uneven, trained):
+def test_unless_it_is_asked_for_margins_are_the_offers_own(uneven):
     assert not made(uneven, margins=False)["learnt_margins"]
     with open_store(uneven.workspace) as store:
         stamp = stamp_now(uneven.workspace, store, uneven.campaign)
@@ -86,8 +89,8 @@ def test_unless_it_is_asked_for_margins_are_the_offers_own(uneven, trained):
     assert found.worth.scores.value.ndim == 1
 
 
-def test_where_rewards_are_the_margins_there_is_nothing_to_learn(trained, tmp_path):
-    told = made(with_rewards(trained, tmp_path, np.ones_like), margins=True)
+def test_where_rewards_are_the_margins_there_is_nothing_to_learn(plenty, tmp_path):
+    told = made(with_rewards(plenty, tmp_path, np.ones_like), margins=True)
     assert not told["learnt_margins"]
     assert any("the same" in note for note in told["warnings"])
 
