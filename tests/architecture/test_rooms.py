@@ -5,7 +5,9 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import distributions
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,11 @@ def _fresh(code: str) -> str:
     return run.stdout
 
 
+def _once_within(limit: float, cpu_seconds: Callable[[], float]) -> bool:
+    """Is the best of three below the limit, because the machine is shared? The first below it decides."""
+    return any(cpu_seconds() < limit for _ in range(3))
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_each_package_is_imported_from_this_tree(room: str) -> None:
     """The security linter `bandit` would install the same name and silently overwrite ours."""
@@ -30,14 +37,17 @@ def test_each_package_is_imported_from_this_tree(room: str) -> None:
 
 @pytest.mark.parametrize("room", CORE)
 def test_the_core_imports_fast_and_without_databases(room: str) -> None:
-    """CPU seconds, best of three, because the machine is shared."""
     code = (
         f"import json, sys, time; t = time.process_time(); import {room}; "
         f"print(json.dumps([time.process_time() - t, sorted(m for m in {HEAVY!r} if m in sys.modules)]))"
     )
-    seconds, loaded = min((json.loads(_fresh(code)) for _ in range(3)), key=lambda x: x[0])
-    assert loaded == []
-    assert seconds < 1.0
+
+    def seconds() -> float:
+        found, loaded = json.loads(_fresh(code))
+        assert loaded == []
+        return float(found)
+
+    assert _once_within(1.0, seconds)
 
 
 def test_help_answers_in_under_a_second() -> None:
@@ -46,7 +56,7 @@ def test_help_answers_in_under_a_second() -> None:
         "subprocess.run([sys.executable, '-m', 'api.cli', '--help'], check=True, stdout=subprocess.DEVNULL); "
         "u = resource.getrusage(resource.RUSAGE_CHILDREN); print(u.ru_utime + u.ru_stime)"
     )
-    assert min(float(_fresh(code)) for _ in range(3)) < 1.0
+    assert _once_within(1.0, lambda: float(_fresh(code)))
 
 
 NOT_AT_FIRST = ("scipy.linalg", "scipy.optimize", "scipy.stats", "lightgbm", "cvxpy", "altair")
@@ -82,10 +92,14 @@ def _main(*arguments: str) -> tuple[float, set[str]]:
 
 
 def test_init_answers_at_once_and_without_libraries(tmp_path: Path) -> None:
-    """CPU seconds, best of three, because the machine is shared."""
-    ran = [_main("init", "--workspace", str(tmp_path / str(i))) for i in range(3)]
-    assert not ran[0][1] & {"numpy", "pyarrow", "duckdb", "sqlalchemy", "alembic", "numba"}
-    assert min(seconds for seconds, _ in ran) < 0.5
+    number = count()
+
+    def seconds() -> float:
+        found, loaded = _main("init", "--workspace", str(tmp_path / str(next(number))))
+        assert not loaded & {"numpy", "pyarrow", "duckdb", "sqlalchemy", "alembic", "numba"}
+        return found
+
+    assert _once_within(0.5, seconds)
 
 
 def test_load_needs_no_kernels_and_no_operational_database(tmp_path: Path) -> None:
