@@ -24,6 +24,7 @@ from typing import Any
 import sqlglot
 from numba.core.registry import CPUDispatcher
 
+from bandit import choice
 from engine.stamp import code_version
 
 LONGEST_SECONDS = 120
@@ -45,6 +46,7 @@ def main() -> None:
         for name in room.__all__:
             getattr(room, name)
     _load_kernels()
+    choice._grid()
     sqlglot.parse("true", read="duckdb")
     code_version()
     gc.freeze()  # or every child's first collection would copy the whole heap
