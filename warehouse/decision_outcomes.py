@@ -1,6 +1,6 @@
 """What became of each decision: its events, brought to one outcome."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -17,11 +17,17 @@ from warehouse.tables import AllocationRow, CampaignRow, FeedbackRow
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from duckdb import DuckDBPyConnection
 
 LATEST = "latest"
 _LOG = FeedbackRow.__table__.c  # type: ignore[attr-defined]  # SQLModel makes it
-_AT_ONCE = 65_536  # rows
+_AT_ONCE = 65_536  # rows that the database hands over
+_COUNTED = 1_048_576  # events that are counted together, at least: most logs at once
+_EVENTS_A_LINE = 3  # that wait until lines are counted again
 _BETWEEN = "\x1f"
+_RELATIONS = {name: name for name in ("so_far", "events", "counting")}
+_SO_FAR = """CREATE TABLE so_far (decision_id VARCHAR, event_id VARCHAR, outcome BIGINT, reward_micros HUGEINT,
+    occurred_at BIGINT, received_at BIGINT)"""
 
 
 def outcomes(
@@ -54,16 +60,44 @@ def outcomes(
         counts.append(_LOG.occurred_at <= up_to)
     if received_until is not None:
         counts.append(_LOG.received_at <= received_until)
-    with store.transaction(write=False) as session:
-        other = counting(session)
     with duckdb.connect(":memory:", config={"threads": 2}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.register("events", _events(store, counts))
-        texts = (pa.array(list(values), pa.string()) for values in (other, other.values()))
-        connection.register("counting", pa.table(list(texts), names=["source", "aggregation"]))
-        sql = statement("outcomes.sql", {"events": "events", "counting": "counting"})
-        found: pa.Table = connection.sql(sql).to_arrow_table()
+        with store.transaction(write=False) as session:
+            other = counting(session)
+            texts = (pa.array(list(values), pa.string()) for values in (other, other.values()))
+            connection.register("counting", pa.table(list(texts), names=["source", "aggregation"]))
+            _count(connection, _events(session, counts))
+        found: pa.Table = connection.sql(statement("outcomes.sql", _RELATIONS)).to_arrow_table()
     return found
+
+
+def _count(connection: "DuckDBPyConnection", parts: "Iterable[pa.Table]") -> None:
+    """Bring events to one line per decision, in the connection's `so_far`.
+
+    Beside those lines only some events are in memory, so that it follows the number of decisions, not that of events.
+    The lines are counted again with the events after them, of which there are at least three for each line.
+    """
+    connection.execute(_SO_FAR)
+    lines, waiting = 0, []
+    for part in parts:
+        waiting.append(part)
+        if sum(each.num_rows for each in waiting) >= max(_COUNTED, _EVENTS_A_LINE * lines):
+            lines, waiting = _counted(connection, waiting), []
+    if waiting:
+        _counted(connection, waiting)
+
+
+def _counted(connection: "DuckDBPyConnection", events: "Sequence[pa.Table]") -> int:
+    """Count some events into the lines; how many these are now."""
+    import pyarrow as pa
+
+    connection.register("events", pa.concat_tables(events))
+    try:
+        connection.execute(f"CREATE OR REPLACE TABLE so_far AS {statement('outcomes_so_far.sql', _RELATIONS)}")
+    finally:
+        connection.unregister("events")
+    [(lines,)] = connection.execute("SELECT count(*) FROM so_far").fetchall()
+    return int(lines)
 
 
 def counting(session: Session, singles: Collection[str] | None = None) -> dict[str, str]:
@@ -90,31 +124,27 @@ def counting(session: Session, singles: Collection[str] | None = None) -> dict[s
 
 
 def outcome_of(outcomes: Sequence[int], aggregation: str) -> int:
-    """The outcome of a decision whose events have these, by time: as `outcomes.sql` says."""
+    """The outcome of a decision whose events have these, by time: as `outcomes_so_far.sql` says."""
     return {"first": outcomes[0], LATEST: outcomes[-1]}.get(aggregation, max(outcomes))
 
 
-def _events(store: Store, counts: Sequence[ColumnElement[bool]]) -> "pa.Table":
-    """Events of the log, as the columns that `outcomes.sql` reads.
+def _events(session: Session, counts: Sequence[ColumnElement[bool]]) -> "Iterator[pa.Table]":
+    """Events of the log, some at a time, as the columns that `outcomes_so_far.sql` reads.
 
     The database puts many rows into one text, which Arrow reads: a million rows as objects of their own would take most
     of the time of learning. Ids are printable, so the two separators occur in none.
     """
-    import pyarrow as pa
-
     texts = (_LOG.decision_id, _LOG.event_id)
     numbers = (_LOG.outcome, _LOG.reward_micros, _LOG.occurred_at, _LOG.received_at)
     fields = [*texts, *(cast(type_coerce(column, BigInteger), String) for column in numbers)]
     rows = func.aggregate_strings(reduce(lambda row, field: row + _BETWEEN + field, fields), "\n")
-    parts = []
-    with store.transaction(write=False) as session:
-        connection = session.connection()
-        last = connection.execute(select(func.max(_LOG.sequence))).scalar() or 0
-        for after in range(0, last, _AT_ONCE):
-            among = (_LOG.sequence > after, _LOG.sequence <= after + _AT_ONCE, *counts)
-            text = connection.execute(select(rows).where(*among)).scalar()
-            parts += [_read(text, [column.name for column in (*texts, *numbers)])] if text else []
-    return pa.concat_tables(parts) if parts else _read("", [column.name for column in (*texts, *numbers)])
+    connection = session.connection()
+    last = connection.execute(select(func.max(_LOG.sequence))).scalar() or 0
+    for after in range(0, last, _AT_ONCE):
+        among = (_LOG.sequence > after, _LOG.sequence <= after + _AT_ONCE, *counts)
+        text = connection.execute(select(rows).where(*among)).scalar()
+        if text:
+            yield _read(text, [column.name for column in (*texts, *numbers)])
 
 
 def _read(text: str, names: Sequence[str]) -> "pa.Table":
@@ -123,8 +153,6 @@ def _read(text: str, names: Sequence[str]) -> "pa.Table":
     from pyarrow import csv
 
     types = dict(zip(names, [pa.string()] * 2 + [pa.int64()] * 4, strict=True))
-    if not text:
-        return pa.schema(types).empty_table()
     return csv.read_csv(
         pa.py_buffer(text.encode()),
         csv.ReadOptions(column_names=names, use_threads=False),

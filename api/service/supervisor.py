@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import final
 
 import structlog
@@ -27,6 +28,7 @@ class _Child:
     name: str
     command: Sequence[str]
     handles: tuple[int, ...]
+    environment: Mapping[str, str]
     process: subprocess.Popen[bytes] | None = None
     since: float = 0.0
     wait: float = _FIRST_WAIT
@@ -49,9 +51,22 @@ class Supervisor:
         self._ending = False
         self._lifeline = os.pipe()
 
-    def add(self, name: str, command: Sequence[str], handles: tuple[int, ...] = ()) -> None:
-        """A process to keep alive: its name for the log, what to run, the open files that it inherits."""
-        self._children.append(_Child(name, command, handles))
+    def add(
+        self,
+        name: str,
+        command: Sequence[str],
+        handles: tuple[int, ...] = (),
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """A process to keep alive.
+
+        Args:
+            name: for the log.
+            command: what to run.
+            handles: open files that it inherits.
+            environment: settings of its own, where the supervisor's environment says nothing else.
+        """
+        self._children.append(_Child(name, command, handles, {**environment, **self._environment}))
 
     def run(self, *, ready: Callable[[], bool], when_ready: Callable[[], None]) -> None:
         """Start all, call `when_ready` once as soon as `ready`, go on until SIGTERM or SIGINT, end all.
@@ -91,7 +106,7 @@ class Supervisor:
             child.command,
             stdin=self._lifeline[0],
             pass_fds=child.handles,
-            env=self._environment,
+            env=child.environment,
             start_new_session=True,  # Ctrl-C is the supervisor's: it lets them finish
         )
         child.since = now

@@ -48,8 +48,12 @@ def _key(home: Path, role: str = "analyst") -> str:
 
 def _web(supervisor: int) -> list[int]:
     """The web processes below a supervisor."""
+    return _children(supervisor, "api.service.web")
+
+
+def _children(supervisor: int, module: str) -> list[int]:
     children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-    return [int(c) for c in children if b"api.service.web" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    return [int(c) for c in children if module.encode() in Path(f"/proc/{c}/cmdline").read_bytes()]
 
 
 def _gone(pid: int) -> bool:
@@ -161,6 +165,28 @@ def test_the_processes_end_when_the_supervisor_is_killed(home: Path, tmp_path: P
         process.kill()
         process.wait()
         _until(lambda: _gone(web))
+
+
+def test_the_worker_alone_keeps_to_few_arenas_unless_the_environment_says_otherwise(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _key(home)
+
+    def settings(process: int) -> dict[str, str]:
+        lines = Path(f"/proc/{process}/environ").read_bytes().decode().split("\0")
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    for said, of_worker in ((None, "2"), ("5", "5")):
+        if said is None:
+            monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+        else:
+            monkeypatch.setenv("MALLOC_ARENA_MAX", said)
+        with running(home, tmp_path) as (process, _):
+            [web], [worker] = _web(process.pid), _children(process.pid, "api.service.worker")
+            assert settings(worker)["MALLOC_ARENA_MAX"] == of_worker
+            assert settings(web).get("MALLOC_ARENA_MAX") == said
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(40) == 0
 
 
 @pytest.mark.parametrize("what", ["no workspace", "no key", "a port that is taken", "a weak secret", "more workers"])

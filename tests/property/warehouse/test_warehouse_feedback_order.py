@@ -1,13 +1,14 @@
-"""The order in which feedback arrives, its batches and its repeats change no outcome."""
+"""The order in which feedback arrives, its batches, its repeats and how much is counted at once change no outcome."""
 
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warehouse import Store, feedback_items, outcomes, take_feedback
+from warehouse import Store, decision_outcomes, feedback_items, outcomes, take_feedback
 from warehouse.database import in_file
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -41,8 +42,9 @@ def by_hand(events):
     return [(name, r["outcome"], r["reward"]) for name, (_, r) in sorted(latest.items())]
 
 
-def arrive(sent, late):
-    """Take records one batch at a time; decisions named in `late` become known only at the last batch."""
+def arrive(sent, late, size):
+    """Take records one batch at a time; decisions named in `late` become known only at the last batch; so many events
+    are counted at a time."""
     with tempfile.TemporaryDirectory() as folder, Store.open(in_file(Path(folder) / "allot.db"), create=True) as store:
         for hour, batch in enumerate(sent):
             last = hour == len(sent) - 1
@@ -52,7 +54,8 @@ def arrive(sent, late):
                 lambda ids, last=last: {i for i in ids if last or i not in late},
                 received_at=NOW + timedelta(hours=hour),
             )
-        found = outcomes(store)
+        with patch.multiple(decision_outcomes, _AT_ONCE=size, _COUNTED=size, _EVENTS_A_LINE=0):
+            found = outcomes(store)
     return list(zip(*(found[c].to_pylist() for c in ("decision_id", "outcome", "reward")), strict=True))
 
 
@@ -63,4 +66,5 @@ def test_order_of_arrival_batches_and_repeats_do_not_change_outcomes(events, dat
     shuffled = data.draw(st.permutations(sent)) + data.draw(st.lists(st.sampled_from(sent), max_size=3))
     cut = data.draw(st.integers(0, len(shuffled)))
     late = data.draw(st.sets(st.sampled_from([f"A-{i}" for i in range(4)])))
-    assert arrive([shuffled[:cut], shuffled[cut:]], late) == by_hand(events)
+    size = data.draw(st.integers(1, 8))
+    assert arrive([shuffled[:cut], shuffled[cut:]], late, size) == by_hand(events)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from allot import DataError
-from warehouse import StoredAllocation, feedback_items, outcomes, read_feedback, take_feedback
+from warehouse import StoredAllocation, decision_outcomes, feedback_items, outcomes, read_feedback, take_feedback
 from warehouse.dead_letters import dead_letters
 from warehouse.feedback import rejoin
 from warehouse.feedback_records import parse_item
@@ -38,6 +38,12 @@ def known(ids):
 
 def take(store, *records, now=NOW, decisions=known):
     return take_feedback(store, feedback_items(records), decisions, received_at=now)
+
+
+def cut_log(monkeypatch, size):
+    """Events are read and counted so many at a time."""
+    for name, value in (("_AT_ONCE", size), ("_COUNTED", size), ("_EVENTS_A_LINE", 0)):
+        monkeypatch.setattr(f"warehouse.decision_outcomes.{name}", value)
 
 
 def counts(receipt):
@@ -139,9 +145,26 @@ def test_outcomes_as_of_a_time_leave_out_what_happened_or_arrived_later(store):
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 def test_every_event_is_read_however_many_are_read_at_once(store, size, monkeypatch):
-    monkeypatch.setattr("warehouse.decision_outcomes._AT_ONCE", size)
+    cut_log(monkeypatch, size)
     take(store, *[event(f"e{i:03}", f"A-{i:03}") for i in range(100)])
     assert outcomes(store)["decision_id"].to_pylist() == [f"A-{i:03}" for i in range(100)]
+
+
+def test_however_many_events_there_are_only_a_part_of_them_is_in_memory_at_once(store, monkeypatch):
+    """One part, or three times as many as there are decisions."""
+    held, count = [], decision_outcomes._counted
+
+    def seen(connection, events):
+        held.append(sum(part.num_rows for part in events))
+        return count(connection, events)
+
+    cut_log(monkeypatch, 10)
+    monkeypatch.setattr(decision_outcomes, "_EVENTS_A_LINE", 3)
+    monkeypatch.setattr(decision_outcomes, "_counted", seen)
+    take(store, *[event(f"e{i:03}", f"A-{i % 5}") for i in range(200)])
+    assert outcomes(store).num_rows == 5
+    assert sum(held) == 200
+    assert max(held) < 25
 
 
 def test_an_unknown_decision_waits_a_day_and_then_dies_with_its_reason(store):
@@ -181,7 +204,7 @@ WAYS = {"latest": (0, 4.0, 3), "first": (1, 1.5, 1), "sum": (1, 8.0, 3), "max": 
 
 @pytest.mark.parametrize(("order", "size"), [((0, 1, 2), 100), ((2, 1, 0), 2), ((1, 2, 0), 5)])
 def test_a_campaign_says_how_several_events_of_a_decision_count(store, order, size, monkeypatch):
-    monkeypatch.setattr("warehouse.decision_outcomes._AT_ONCE", size)
+    cut_log(monkeypatch, size)
     ids = {way: counted(store, way) for way in WAYS}
     said = [(1, 1.5, "2026-02-01"), (0, 2.5, "2026-02-02"), (0, 4.0, "2026-02-03")]
     for place in order:
