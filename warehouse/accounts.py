@@ -36,9 +36,8 @@ _END = delete(LEASES).where(*_THIS)
 
 
 def wanted(limit: str, asked: int, need: Mapping[str, int] | None) -> int:
-    """What a worker should at least be lent of an account with this cap; nothing where it could never do."""
-    amount = max(1, asked // _USUAL) if need is None else need.get(limit, 0)
-    return amount if amount <= asked else 0
+    """What a worker should at least be lent of an account with this cap: what it needs, at most all there is."""
+    return min(asked, max(1, asked // _USUAL) if need is None else need.get(limit, 0))
 
 
 @dataclass(slots=True)

@@ -234,6 +234,8 @@ class Ledger:
         held = {row.limit_name: row.amount_micros for row in holds_of(session, [holder])}
         if held:
             return {limit: int(amount) for limit, amount in held.items()}
+        if not amounts:
+            return {}
         accounts = _known(session, campaign, amounts)
         self._recall(session, accounts)
         given = {limit: min(amount, accounts[limit].free) for limit, amount in amounts.items()}

@@ -17,6 +17,7 @@ from warehouse.tables import FeedbackRow
 _AT_ONCE = 2_000  # decisions: so long, and no longer, does one transaction keep others from the accounts
 _EVENTS = 50_000  # numbers of the log that are gone through at once
 _OVERLAP = timedelta(hours=1)  # longer than a round takes: what is due within it is looked at both ways
+_OPEN = timedelta(seconds=15)  # so long at most, but for accidents, is a transaction open
 _ANEW = timedelta(days=1)  # the log is read again: what waited for its decision has an old number in it
 
 _log = FeedbackRow.__table__.c  # type: ignore[attr-defined]  # SQLModel makes it
@@ -52,6 +53,7 @@ class Settling:
         self._first = Place(moment(0), "")  # all that was due before is settled
         self._place: Place | None = None
         self._read, self._reading, self._read_since = 0, False, moment(0)
+        self._marks, self._marked = (0, 0), moment(0)  # how far the log was read the last two times that it was noted
 
     def turn(self, now: datetime) -> Settled | None:
         """Settle some decisions; None where there was nothing to look at.
@@ -87,6 +89,9 @@ class Settling:
         waited = self._begun is None or not 0.0 <= (now - self._begun).total_seconds() < self._rest
         if seen == self._seen and not waited:
             return False
+        if abs(now - self._marked) >= _OPEN:  # a number may be given early and committed late: go back behind those
+            before, last = self._marks
+            self._marks, self._marked, self._read = (last, self._read), now, before
         if abs(now - self._read_since) >= _ANEW:
             self._read, self._read_since = 0, now
         self._seen, self._begun, self._place, self._reading = seen, now, self._first, True
@@ -130,7 +135,7 @@ def _outcomes(session: Session, holds: dict[str, list[Row[Any]]]) -> dict[str, b
 def _changes(hold: Row[Any], outcomes: dict[str, bool], now: datetime) -> bool:
     if hold.decision_id not in outcomes and (hold.due_at > now or hold.spent_micros is not None):
         return False
-    return bool(hold.spent_micros != _spends(hold, outcomes))
+    return bool((hold.spent_micros, hold.unfunded_micros) != (_spends(hold, outcomes), 0))
 
 
 def _spends(hold: Row[Any], outcomes: dict[str, bool]) -> int:

@@ -8,6 +8,7 @@ from typing import Any, final
 
 import structlog
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.service.accepting import check_accept
@@ -17,6 +18,9 @@ from api.service.state import Service
 from api.service.telemetry import span_of, tracer_of
 
 UPLOADS = "/v1/tables/"
+GONE = 499
+"""The status in log and metrics where the caller hung up before the request was whole."""
+
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _DRAINED = 256 * 2**20  # bytes of a refused body that are read, so that the sender gets to see the answer
 _log = structlog.get_logger()
@@ -92,6 +96,8 @@ class _Guarded:
                 await app(self._scope, self.receive, self.send)
         except Problem as problem:  # raised here before the application began
             await self._refuse(problem)
+        except ClientDisconnect:  # nobody is there to be answered
+            self.status = GONE
         except TimeoutError:
             if self._until is None or not self._until.expired() or self.status != 500:
                 raise

@@ -18,7 +18,8 @@ from warehouse.holds import Claim
 Floats: TypeAlias = NDArray[np.float64]
 Micros: TypeAlias = NDArray[np.int64]
 
-_BOUNDLESS = 1 << 60  # micros: more than any budget
+BOUNDLESS = 1 << 60
+"""Micros: more than any budget."""
 
 
 class Budget(Protocol):
@@ -74,7 +75,7 @@ class Needs:
 
     def of(self, cell: int, value: Floats | None) -> Micros:
         """Micros (m, k) for a customer of a cell, whose success is worth `value` (k,); None: nobody knows how much."""
-        worth = np.full(len(self.cost), _BOUNDLESS) if value is None else micros_up(value)
+        worth = np.full(len(self.cost), BOUNDLESS) if value is None else micros_up(value)
         return self._drawn(cell, self.cost, worth)
 
     def sure(self, cell: int, offer: int) -> dict[str, int]:

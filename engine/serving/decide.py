@@ -17,7 +17,7 @@ from allot.uniforms import key, stream, uniform
 from bandit import SUCCESSES, Beliefs, Kind, choice_probabilities
 from engine.budgets import account_of
 from engine.objective import Worth, rate_of, worth_of
-from engine.serving.budget import Budget, Micros, Needs, Prices, most_value, needs_of
+from engine.serving.budget import BOUNDLESS, Budget, Micros, Needs, Prices, most_value, needs_of
 from engine.serving.customer import Customer
 from engine.serving.moment import as_of_now
 from engine.serving.requests import Decision, Mode, Refusal, Request, Status
@@ -257,8 +257,9 @@ class Decider:
         return len(ids) == len(customers) == len(asked) > 1
 
     def _most(self, one: Weighed, reasons: NDArray[np.uint64]) -> Micros:
-        """What the dearest offer that no rule excludes would take of each limit (m,)."""
-        out: Micros = one.needs[:, reasons == 0].max(1, initial=0)
+        """What the dearest offer that no rule excludes would take of each limit (m,), where anybody knows how much."""
+        needs = one.needs[:, reasons == 0]
+        out: Micros = needs.max(1, initial=0, where=needs < BOUNDLESS)
         return out
 
     def _room(self, session: Session, most: Micros) -> Micros:

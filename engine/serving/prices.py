@@ -22,7 +22,7 @@ CROWD = 4_000
 """Customers of the audience who stand for those who will ask."""
 
 _DAY = 86_400.0
-_AGES = 64  # of decisions that wait for their outcome
+_AGES, _MOST_AGES = 64, 4_096  # of decisions that wait for their outcome; more where a campaign was released anew
 
 
 def newest_prices(store: Store, ledger: Ledger, snapshot: Snapshot, now: datetime) -> Prices | None:
@@ -68,7 +68,7 @@ def _tied_up(store: Store, snapshot: Snapshot, now: datetime, days_left: float) 
     """What the campaign's decisions hold until the end, by how soon outcomes have come so far."""
     campaign = snapshot.book.campaign
     outcome = timedelta(days=campaign.outcome_days)
-    width = max(min(outcome, now - campaign.as_of), timedelta(seconds=_AGES)) / _AGES
+    width = max(min(outcome, now - campaign.as_of) / _AGES, outcome / _MOST_AGES, timedelta(seconds=1))
     with store.transaction(write=False) as session:
         held = waiting_holds(session, account_of(campaign), outcome=outcome, now=now, width=width)
     days = width.total_seconds() / _DAY

@@ -1,7 +1,9 @@
 """Bad input is a 4xx in few words, whatever it is; nothing is taken without measure."""
 
+import itertools
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -139,6 +141,50 @@ def test_a_head_that_never_ends_and_a_tail_that_never_ends_are_cut(service: "Run
                     sent += connection.send(b"x" * 65_536)
         assert sent < 32 * 2**20  # what the sockets hold, and no more
     assert service.client().get("/v1/rules").status_code == 200
+
+
+def _spoken(service: "Running", *pieces: bytes) -> bytes:
+    """What comes back until the connection ends or falls silent."""
+    host, port = service.url.removeprefix("http://").split(":")
+    found = b""
+    with socket.create_connection((host, int(port)), timeout=1.0) as connection, suppress(TimeoutError):
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.05)
+        while more := connection.recv(65_536):
+            found += more
+    return found
+
+
+@pytest.mark.parametrize("cuts", [(), (300,), (20,)], ids=["in one piece", "body apart", "head in two"])
+def test_an_offer_to_speak_another_protocol_is_not_taken_and_loses_nothing(
+    service: "Running", cuts: tuple[int, ...]
+) -> None:
+    body = json.dumps({"name": "adults", "reason": "too young", "predicate": "age < 18"}).encode()
+    offer = "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"
+    head = f"POST /v1/rules HTTP/1.1\r\nHost: x\r\n{offer}Authorization: Bearer {service.keys['manager']}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    sent = head.encode() + body
+    at = [0, *(min(cut, len(head)) for cut in cuts), len(sent)]
+    answer = _spoken(service, *(sent[a:b] for a, b in itertools.pairwise(at)))
+    assert answer.startswith(b"HTTP/1.1 2"), answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_who_hangs_up_in_the_middle_of_a_body_is_no_failure_of_ours(service: "Running") -> None:
+    key = service.keys["manager"]
+    begun = f"POST /v1/rules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+    host, port = service.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10.0) as connection:
+        connection.sendall(f"{begun}Content-Length: 100\r\n\r\n{{".encode())
+        time.sleep(0.2)
+    for _ in range(50):
+        told = service.client(None).get("/metrics").text
+        if 'status="499"' in told:
+            break
+        time.sleep(0.1)
+    assert 'status="499"' in told
+    assert 'route="/v1/rules",status="500"' not in told
 
 
 def test_above_the_rate_there_is_429_with_a_time_to_come_again(serve: Callable[..., "Running"]) -> None:

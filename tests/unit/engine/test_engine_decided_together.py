@@ -1,8 +1,11 @@
 """Several customers in one set of statements: what is said, kept and held is what each would have got alone."""
 
+import shutil
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from engine_singles import PLENTY, Purse, counter, exploring
 
@@ -10,7 +13,7 @@ from engine.campaign import ContactPolicy
 from engine.serving.customer import from_audience
 from engine.serving.decide import TakenError
 from engine.serving.requests import Refusal
-from warehouse import GroupCommit
+from warehouse import GroupCommit, Ledger
 from warehouse.singles import single_of
 
 
@@ -80,6 +83,30 @@ def test_together_is_as_one_after_the_other(house, left):
             assert single[2].held
 
 
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "together"])
+@pytest.mark.parametrize("part", [1.5, 0.5], ids=["one of the dearest fits", "only cheaper ones fit"])
+def test_a_small_budget_is_drawn_on_until_nothing_fits_any_more(house, tmp_path, together, part):
+    with counter(type(house).open(shutil.copytree(house.root, tmp_path / "house"))) as desk:
+        decider = desk.decider
+        work = weighed(desk, requests(desk, len(desk.customers)))
+        needs = np.stack([person.needs for _, person in work])
+        first = int(np.flatnonzero(needs.max((0, 2)))[0])
+        cap = int(needs[:, first].max() * part)
+        caps = dict.fromkeys(decider.needs.names, PLENTY) | {decider.needs.names[first]: cap}
+        desk.purse = Ledger(desk.store, worker="w", clock=lambda: datetime.now(UTC))
+        desk.purse.open(decider.account, caps)
+        decider = desk.decider
+        with undone(desk) as session:
+            for at in range(0, len(work), 4):
+                some = work[at : at + 4]
+                if together:
+                    decider.decide_all(session, some)
+                else:
+                    [decider.decide(session, *each) for each in some]
+            left = decider.budget.room(session, decider.account, {decider.needs.names[first]: cap})
+        assert left[decider.needs.names[first]] < cap
+
+
 def test_where_there_is_enough_the_ledger_is_asked_once_and_holds_once(house):
     class Counting(Purse):
         calls = 0
@@ -115,8 +142,6 @@ def test_one_customer_twice_is_decided_one_after_the_other(decided, tmp_path):
 
 
 def test_among_several_one_that_was_asked_before_has_its_old_answer_and_a_taken_id_is_refused(house, tmp_path):
-    import shutil
-
     with counter(type(house).open(shutil.copytree(house.root, tmp_path / "house"))) as desk:
         first, second, third = requests(desk, 3)
         before = desk.one(first.decision_id, first.name)

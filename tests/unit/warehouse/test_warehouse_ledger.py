@@ -85,10 +85,13 @@ def test_a_lease_is_a_part_of_what_is_free_and_at_least_the_largest_amount(ledge
     assert all(x.right for x in ledger.recount("spring"))
 
 
-def test_a_worker_is_lent_what_it_needs_or_a_thousandth_and_not_what_can_never_do(ledger, store):
+def test_a_worker_is_lent_what_it_needs_or_a_thousandth_and_all_there_is_where_that_would_not_do(ledger, store):
     assert room(ledger, store, need={"budget": 400}) == {"budget": 400, "letters": 0}
-    assert room(ledger, store, need={"budget": 1_001, "letters": 499}) == {"budget": 400, "letters": 499}
+    assert room(ledger, store, need={"letters": 499}) == {"budget": 400, "letters": 499}
     assert room(ledger, store, need=None) == {"budget": 400, "letters": 499}
+    assert room(ledger, store, need={"budget": 1_001}) == {"budget": 1_000, "letters": 499}
+    hold(ledger, store, "a", budget=400)
+    assert room(ledger, store, need={"budget": 1_200})["budget"] == 600
     ledger.open("autumn", {"budget": 64_000})
     assert room(ledger, store, "autumn", None) == {"budget": 4_000}
 

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import warehouse.settling
-from warehouse import Ledger, StoredAllocation, feedback_items, outcomes, take_feedback
-from warehouse.feedback import rejoin
+from warehouse import Ledger, StoredAllocation, feedback_items, feedback_log, open_store, outcomes, take_feedback
+from warehouse.columns import micros
+from warehouse.feedback import Batch, rejoin, write_feedback
 from warehouse.settling import Settling
 from warehouse.single_tables import SingleRow
 
@@ -184,3 +185,49 @@ def test_batches_are_no_affair_of_outcomes(ledger, store):
         ledger.set_aside(session, "spring", "alloc-1", {"budget": 5_000})
     assert Settling(store).turn(NOW + timedelta(days=4_000)).decisions == 0
     assert spent(ledger)["budget"] == (0, 5_000)
+
+
+def test_a_late_success_that_found_no_room_is_taken_back_where_it_is_corrected(ledger, store):
+    ledger.open("spring", {"budget": 100, "letters": 10_000})
+    hold(ledger, "a")
+    settling = Settling(store)
+    after = DUE + timedelta(hours=3)
+    settle(settling, after)
+    with store.transaction() as session:
+        ledger.room(session, "spring", {"budget": 70})
+        ledger.hold(session, "spring", "b", {"budget": 70}, due=DUE + timedelta(days=9))
+    say(store, ("a", 1))
+    settle(settling, after)
+    assert unfunded(ledger) == {"budget": 70, "letters": 0}
+    say(store, ("a", 0), first=1)
+    settle(settling, after)
+    assert unfunded(ledger) == {"budget": 0, "letters": 0}
+    assert spent(ledger)["budget"] == (30, 70)
+
+
+def test_an_event_that_was_committed_after_one_with_a_later_number_is_found_soon(ledger, store, database, monkeypatch):
+    if store.dialect == "sqlite":
+        pytest.skip("SQLite gives numbers to one transaction at a time")
+    hold(ledger, "a", "b", due=NOW)
+    settling, now = Settling(store), NOW + timedelta(hours=3)
+    settle(settling, now)
+    with open_store(database) as other, other.transaction() as early:
+        write_feedback(early, [success(0, "a", now)])
+        monkeypatch.setattr(feedback_log, "_writer", lambda: 63)  # as another process
+        with store.transaction() as late:
+            write_feedback(late, [success(1, "b", now)])
+        settle(settling, now)
+        assert spent(ledger)["budget"] == (130, 0)
+    for seconds in range(5, 125, 5):
+        settle(settling, now + timedelta(seconds=seconds))
+    assert spent(ledger)["budget"] == (200, 0)
+
+
+def success(number, decision, received):
+    event = {"event_id": f"e{number}", "decision_id": decision, "outcome": 1, "reward": 0.0, "occurred_at": str(NOW)}
+    return Batch(tuple(feedback_items([event])), {decision: micros(NOW)}, received)
+
+
+def settle(settling, now):
+    while settling.turn(now) is not None:
+        pass
