@@ -68,7 +68,7 @@ bench: install .venv-bench/.installed ## comparisons, written to docs/benchmarks
 soak: install ## the long runs, some two hours; the output is docs/soak.md and docs/soak-service.md
 	$(BIN)/python -m tests.soak
 
-soak-service: install ## those of the service alone, on one core; the output is docs/soak-service.md
+soak-service: install ## those of the service alone, some three quarters of an hour; the output is docs/soak-service.md
 	$(BIN)/python -m tests.soak --part service
 
 lock: ## refresh the locks; needs uv in PATH

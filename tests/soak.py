@@ -1,7 +1,7 @@
 """The long runs: `python -m tests.soak`. Writes docs/soak.md and docs/soak-service.md.
 
 The status is not 0 when a promise is not kept. `--part service` runs what is promised of the service alone: every test
-marked soak under SERVICE, one after the other. `--part learning` runs all others, and then the learning proof: worlds
+marked soak under SERVICE, in two halves side by side. `--part learning` runs all others, and then the learning proof: worlds
 that nothing was tuned on, played by the very engine that serves production, their truth known.
 """
 
@@ -19,12 +19,9 @@ from pathlib import Path
 from tests.soak_learning import PROCESSES, estimates_section, learning_section, play, promises
 from tests.soak_runs import ROOT, Check, Proof, Run, run_marked
 
-SERVICE = (
-    "tests/api",
-    "tests/integration/test_budget_proof.py",
-    "tests/property/warehouse",
-    "tests/unit/warehouse",
-)
+OVER_HTTP = ("tests/api",)
+OF_THE_STORE = ("tests/integration/test_budget_proof.py", "tests/property/warehouse", "tests/unit/warehouse")
+SERVICE = (*OVER_HTTP, *OF_THE_STORE)
 STATISTICAL = "tests/statistical"
 PAGE, SERVICE_PAGE = ROOT / "docs" / "soak.md", ROOT / "docs" / "soak-service.md"
 PARTS = ("service", "learning")
@@ -53,17 +50,21 @@ def _options() -> argparse.Namespace:
 def service(options: argparse.Namespace) -> bool:
     """The service's part: whether every promise is kept."""
     started = time.monotonic()
-    run = run_marked(SERVICE)
-    _write(options.service_page, service_page(run, time.monotonic() - started))
-    return run.status == 0
+    runs = _side_by_side(OVER_HTTP, OF_THE_STORE)
+    _write(options.service_page, service_page(runs, time.monotonic() - started))
+    return all(run.status == 0 for run in runs)
+
+
+def _side_by_side(*halves: tuple[str, ...]) -> list[Run]:
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        return list(pool.map(run_marked, halves))
 
 
 def learning(options: argparse.Namespace) -> bool:
     """All the other marked tests, in two halves side by side, and the learning proof: whether every promise is kept."""
     started = time.monotonic()
     others = ("tests", *(f"--ignore={path}" for path in (STATISTICAL, *SERVICE)))
-    with ThreadPoolExecutor(PROCESSES) as pool:
-        runs = list(pool.map(run_marked, ((STATISTICAL,), others)))
+    runs = _side_by_side((STATISTICAL,), others)
     seen = play(_seeds(options.seeds), options.customers, options.rounds)
     checks = [all_pass(runs), *promises(seen)]
     played = f"World `nbo`, seeds {options.seeds}, {options.customers:,} customers, {options.rounds} rounds"
@@ -102,9 +103,9 @@ def all_pass(runs: list[Run]) -> Check:
     return Check(all(run.status == 0 for run in runs), f"tests marked soak: {'; '.join(counts) or 'none'}")
 
 
-def service_page(run: Run, seconds: float) -> str:
+def service_page(runs: list[Run], seconds: float) -> str:
     """docs/soak-service.md."""
-    check = all_pass([run])
+    check, proofs = all_pass(runs), [proof for run in runs for proof in run.proofs]
     lines = [
         *_head("Long runs of the service", "make soak-service", seconds),
         "",
@@ -116,11 +117,11 @@ def service_page(run: Run, seconds: float) -> str:
         "",
         "| file | what it proves | tests | minutes |",
         "|---|---|---|---|",
-        *(_row(proof) for proof in run.proofs),
+        *(_row(proof) for proof in proofs),
         "",
-        *(f"- {figure}." for proof in run.proofs for figure in proof.figures),
+        *(f"- {figure}." for proof in proofs for figure in proof.figures),
         "",
-        *_printed([run]),
+        *_printed(runs),
         "",
     ]
     return "\n".join(lines)

@@ -48,7 +48,7 @@ def run_marked(paths: tuple[str, ...]) -> Run:
         record = Path(room) / "record.xml"
         command = [sys.executable, "-m", "pytest", "-m", "soak", *paths, "--tb=short", "--durations=8"]
         command += [f"--junitxml={record}", "-o", "junit_family=xunit1", "-p", "no:cacheprovider"]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

@@ -30,7 +30,7 @@ def test_a_page_says_of_every_file_what_it_proves_its_figures_and_what_failed(
     record = tmp_path / "record.xml"
     record.write_text(RECORD.format(what=what))
     run = Run(status, "=== 2 passed in 90.0s ===", recorded(record))
-    page = service_page(run, 120.0)
+    page = service_page([run], 120.0)
     assert f"\n{verdict}: tests marked soak: 2 passed in 90.0s.\n" in page
     assert (
         f"| The long runs: every test marked soak is in one part, and a page says what failed. | {told} | 1.5 |" in page
@@ -42,4 +42,4 @@ def test_a_page_says_of_every_file_what_it_proves_its_figures_and_what_failed(
 def test_where_pytest_does_not_get_as_far_as_its_record_nothing_holds(tmp_path: Path) -> None:
     run = Run(4, "ERROR: file or directory not found", recorded(tmp_path / "never.xml"))
     assert not all_pass([run]).holds
-    assert "**FAILS**: tests marked soak: none." in service_page(run, 0.0)
+    assert "**FAILS**: tests marked soak: none." in service_page([run], 0.0)
