@@ -1,8 +1,8 @@
 """The long runs: `python -m tests.soak`. Writes docs/soak.md and docs/soak-service.md.
 
 The status is not 0 when a promise is not kept. `--part service` runs what is promised of the service alone: every test
-marked soak under SERVICE, in two halves side by side. `--part learning` runs all others, and then the learning proof: worlds
-that nothing was tuned on, played by the very engine that serves production, their truth known.
+marked soak under SERVICE, in two halves side by side. `--part learning` runs all others, and then the learning proof:
+worlds that nothing was tuned on, played by the very engine that serves production, their truth known.
 """
 
 import argparse
