@@ -67,6 +67,14 @@ def note(scope: Scope, name: str, value: Any) -> None:
     scope.setdefault("noted", {})[name] = value
 
 
+def _check_address(scope: Scope) -> None:
+    """Refuse an address with NUL in it: no text of ours has one, and PostgreSQL fails where it is asked for one."""
+    if "\x00" in scope["path"]:
+        raise Problem(404, "not-found", "There is no such thing", "The address contains NUL.")
+    if b"%00" in scope["query_string"]:
+        raise Problem(422, "query", "The query is wrong", "It contains NUL.")
+
+
 @final
 class _Guarded:
     """One request with its limits."""
@@ -92,6 +100,7 @@ class _Guarded:
         try:
             self._check(int(self._promised) if self._promised.isdigit() else 0)
             check_accept(self._scope, self._headers)
+            _check_address(self._scope)
             async with asyncio.timeout(self._seconds) as self._until:
                 await app(self._scope, self.receive, self.send)
         except Problem as problem:  # raised here before the application began
