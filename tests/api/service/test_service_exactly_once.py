@@ -29,13 +29,17 @@ PATIENCE = 60.0  # seconds for one answer, over kills and restarts
 
 
 class Served:
-    """`allot serve` over a home; `kill` ends its web process, which the supervisor starts again."""
+    """`allot serve` over a home, which is killed again and again."""
 
     def __init__(self, home):
+        self.home, self.kills = home, 0
+        self.start()
+
+    def start(self):
         command = [sys.executable, "-c", "from api.start import main; main()", "serve", "--port", "0"]
         rates = {"ALLOT_REQUESTS_PER_SECOND": "1e9", "ALLOT_BURST": "1e9", "ALLOT_LOG_LEVEL": "error"}
         self.process = subprocess.Popen(
-            [*command, "--workspace", str(home)],
+            [*command, "--workspace", str(self.home)],
             env=os.environ | rates,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -46,11 +50,22 @@ class Served:
         threading.Thread(target=lambda: list(lines), daemon=True).start()
 
     def kill(self):
-        for child in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
-            if b"api.service.web" in Path(f"/proc/{child}/cmdline").read_bytes():
-                os.kill(int(child), signal.SIGKILL)
-                return 1
-        return 0
+        """By turns the web process, which the supervisor starts again, and everything, which we start again.
+
+        Of a web process that ends soon after each start the supervisor waits longer every time, up to half a minute.
+        """
+        self.kills += 1
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        if self.kills % 2:
+            children = [one for one in children if b"api.service.web" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        else:
+            self.process.kill()
+            self.process.wait()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+        if self.kills % 2 == 0:
+            self.start()
+        return len(children) > 0
 
     def close(self):
         self.process.terminate()
@@ -99,9 +114,11 @@ def sent(served, key, batches, kills, draw):
     threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
     for thread in threads:
         thread.start()
+    seen = -1
     while any(thread.is_alive() for thread in threads):
         time.sleep(0.3 + draw.random())
-        if killed < kills:
+        if killed < kills and len(results) > seen:  # it has come up again since, and answered
+            seen = len(results)
             killed += served.kill()
     assert not failed
     return killed, results
