@@ -1,6 +1,7 @@
 """Feedback over HTTP: a result for each record, whatever the format; poison leaves the others; nothing counts twice."""
 
 import json
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import pytest
@@ -117,7 +118,7 @@ POISON = [
 
 
 @pytest.fixture(scope="module")
-def open_service(trained, tmp_path_factory):
+def open_service(copies, trained, tmp_path_factory):
     """One service for tests that leave nothing behind that another would mind."""
     import shutil
 
@@ -125,8 +126,10 @@ def open_service(trained, tmp_path_factory):
 
     from api.service.settings import Settings
 
-    home = shutil.copytree(trained, tmp_path_factory.mktemp("open") / "home")
-    with serving(Settings(home=home, port=0)) as running:
+    with ExitStack() as stack:
+        with copies.database():
+            home = shutil.copytree(trained, tmp_path_factory.mktemp("open") / "home")
+            running = stack.enter_context(serving(Settings(home=home, port=0)))
         yield running
 
 
