@@ -58,19 +58,22 @@ def half_written(home: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("stages", [("candidates", "write")], ids=["twice"])
-def test_a_worker_killed_in_an_allocation_leaves_the_allocation_that_would_have_been(home, tmp_path, stages):
-    calm = Workspace.open(Path(shutil.copytree(home, tmp_path / "calm")))
-    expected = allocate(calm, read_campaign(CAMPAIGN), now=AT)
+def test_a_worker_killed_in_an_allocation_leaves_the_allocation_that_would_have_been(
+    copies, trained, home, tmp_path, stages
+):
+    with copies.database():  # else it is made already when the worker comes to it
+        calm = Workspace.open(Path(shutil.copytree(trained, tmp_path / "calm")))
+        expected = allocate(calm, read_campaign(CAMPAIGN), now=AT)
     document = {"campaign": read_campaign(CAMPAIGN).to_document(), "release": True, "again": False}
     with open_store(Workspace.open(home)) as store:
         jobs = Jobs(store)
         jobs.submit("job-1", "allocation", document, key="k", by="ada", now=datetime.now(UTC))
         for attempt, stage in enumerate(stages, start=1):
+            seen = max((e.event for e in jobs.events("job-1")), default=0)
             worker = start(home)
             try:
-                until(lambda: jobs.get("job-1").attempt == attempt)  # noqa: B023 (asked at once)
-                seen = jobs.events("job-1")[-1].event
-                until(lambda: any(e.stage == stage for e in jobs.events("job-1", after=seen - 1)))  # noqa: B023
+                until(lambda: any(e.stage == stage for e in jobs.events("job-1", after=seen)))  # noqa: B023
+                assert jobs.get("job-1").attempt == attempt
             finally:
                 os.kill(worker.pid, signal.SIGKILL)
                 worker.wait()
