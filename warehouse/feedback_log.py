@@ -96,8 +96,9 @@ class EventLog:
         return {event_id: (digest, status) for event_id, digest, status in self._found("feedback_kept", event_ids)}
 
     def answered(self, decision_ids: Iterable[str]) -> set[str]:
-        """Those of some decisions that have an event already, and perhaps a few others."""
-        return {found[0] for found in self._found("feedback_answered", map(decision_key, decision_ids))}
+        """Those of some decisions that have an event already; of two with one key, perhaps only one."""
+        keys = set(map(decision_key, decision_ids))
+        return {found[0] for found in self._found("feedback_answered", keys) if found[0] is not None}
 
     def events_of(self, decision_ids: Iterable[str]) -> dict[str, list[tuple[datetime, int, int]]]:
         """{decision id: its events that count as (occurred_at, outcome, reward_micros), by time, ties by event id}."""
