@@ -78,7 +78,7 @@ def parse_item(line: int, record: Any, *, strict: bool = False) -> Item:
     if not isinstance(record, Mapping):
         return Item(line, None, reason=f"the record is {short(record)}, not an object")
     event_id = record.get("event_id")
-    shown = event_id if isinstance(event_id, str) and len(event_id) <= _LONGEST_ID and _is_text(event_id) else ""
+    shown = event_id if isinstance(event_id, str) and is_identifier(event_id) else ""
     try:
         if strict:
             _only_known(record)
@@ -148,16 +148,19 @@ def _field(record: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def _is_text(value: str) -> bool:
-    """Whether it can be stored: lone surrogates and control characters are not printable."""
-    return value.isprintable()
+def is_identifier(value: str) -> bool:
+    """Whether an event or a decision may be called so: not empty, not too long, and everybody sees every letter of it.
+
+    Lone surrogates, which cannot be stored, and control characters are not printable.
+    """
+    return 0 < len(value) <= _LONGEST_ID and value.isprintable()
 
 
 def _identifier(record: Mapping[str, Any], name: str) -> str:
     value = _field(record, name)
     if not isinstance(value, str):
         raise _RefusedError(f"{name} is {short(value)}, not text")
-    if len(value) > _LONGEST_ID or not _is_text(value):
+    if not is_identifier(value):
         raise _RefusedError(f"{name} {short(value)} is not a printable text of at most {_LONGEST_ID} characters")
     return value
 

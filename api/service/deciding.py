@@ -147,8 +147,14 @@ class Deciding:
 
     def refresh(self) -> None:
         """Pick up what is new, and hand over what waits for the database."""
+        self._pick_up()
+        self._hand_over()
+
+    def _pick_up(self) -> None:
         for failure in self._releases.refresh(time.monotonic()):
             _LOG.warning("not refreshed", tenant=self._tenant.name, what=failure)
+
+    def _hand_over(self) -> None:
         try:
             taken = self._spool.drain(self._tenant.store)
             taken += drain_orphans(self._tenant.store, self._tenant.workspace.serving)
@@ -166,4 +172,8 @@ class Deciding:
 
     def _keep_up(self) -> None:
         while not self._stop.wait(_EVERY):
-            self.refresh()
+            for step in (self._pick_up, self._hand_over):
+                try:
+                    step()
+                except Exception:  # noqa: BLE001 - without this thread, all that is served grows old unseen
+                    _LOG.exception("keeping up failed, and is tried again", tenant=self._tenant.name)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import fastapi
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from api.service.answers import Answer
 from api.service.deciding import Deciding
@@ -18,14 +18,27 @@ from api.service.state import Tenant
 from api.service.strict_json import model_body
 from engine.serving.requests import Refusal, Request
 from engine.serving.why import why
+from warehouse.feedback_records import is_identifier
 from warehouse.singles import Single
 
 router = APIRouter(tags=["decisions"])
 
 _LONGEST = 200  # characters of an id
 _OURS = ("alloc-", "single-")
+
+
+def _known_to_feedback(decision_id: str) -> str:
+    if not is_identifier(decision_id):
+        raise ValueError("every letter must be printable: feedback takes no other decision_id")
+    return decision_id
+
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Given = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST, pattern=r"^[^\x00-\x1f\x7f/]*$")]
+Given = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=_LONGEST, pattern=r"^[^\x00-\x1f\x7f/]*$"),
+    AfterValidator(_known_to_feedback),
+]
 Known = Annotated[str, Path(min_length=1, max_length=_LONGEST)]
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such thing."}}
 
@@ -42,8 +55,8 @@ class DecisionRequest(BaseModel):
     )
     decision_id: Given | None = Field(
         None,
-        description="Yours, for ever, without a slash: the same request under it has the same answer. Made up where it "
-        "is missing.",
+        description="Yours, for ever, printable and without a slash: the same request under it has the same answer. "
+        "Made up where it is missing.",
     )
 
     @model_validator(mode="after")

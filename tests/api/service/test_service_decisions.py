@@ -1,5 +1,6 @@
 """One customer now, over HTTP: durable, repeated, refused, explained, and answered whatever is missing."""
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from whole_home import everything
 
 from engine.budgets import account_of
 from engine.campaign import read_campaign
+from engine.serving.releases import Releases
 from warehouse import Ledger, Workspace, open_store
 
 
@@ -151,6 +153,7 @@ def test_explaining_writes_nothing(funded):
         ({"campaign": "autumn", "customer_id": "c001"}, 404),
         ({"campaign": "spring", "customer_id": "c001", "decision_id": "alloc-1-2"}, 422),
         ({"campaign": "spring", "customer_id": "c001", "decision_id": "visit/8842"}, 422),
+        ({"campaign": "spring", "customer_id": "c001", "decision_id": "visit\u200b8842"}, 422),
         ({"campaign": "spring", "customer_id": "c001", "features": {"age": "old"}}, 422),
         ({"campaign": "spring", "customer_id": "c001", "features": {"shoe": 43}}, 422),
         ({"campaign": "spring", "customer_id": "c001", "features": {"age": True}}, 422),
@@ -203,6 +206,34 @@ def until(holds, seconds=20.0):
     while not holds():
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    "letter", ["\u200b", "\u00ad", "\u00a0", "\u2028", "\ue000", "\u0085", "é", " ", "😀", "'", "\\"]
+)
+def test_an_id_that_a_decision_may_have_is_one_that_feedback_takes(funded, letter):
+    client, decision_id = funded.client("ingest"), f"visit{letter}8842"
+    decided = ask(client, customer_id="c001", decision_id=decision_id)
+    event = {"event_id": "e1", "decision_id": decision_id, "outcome": 0, "occurred_at": datetime.now(UTC).isoformat()}
+    (heard,) = client.post("/v1/feedback", json=[event | {"reward": 0}]).json()["results"]
+    assert (decided.status_code, heard["result"]) in [(200, "accepted"), (422, "rejected")]
+
+
+def test_what_nobody_foresaw_does_not_end_the_looking_for_what_is_new(funded, monkeypatch, capsys):
+    client = funded.client()
+    ask(client, customer_id="c001")
+    calls = []
+
+    def fails(*_):
+        calls.append(threading.current_thread())
+        raise ZeroDivisionError("nobody foresaw it")
+
+    monkeypatch.setattr(Releases, "refresh", fails)
+    until(lambda: len(calls) > 1)
+    monkeypatch.undo()
+    assert calls[0] is calls[1]
+    assert calls[0].is_alive()
+    assert "nobody foresaw it" in "".join(capsys.readouterr())
 
 
 def test_a_service_without_its_model_decides_by_segments_and_recovers_without_a_restart(home, serve):
