@@ -5,6 +5,7 @@ the same line is their mean, ℓ the amount that the prior expects.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -25,6 +26,8 @@ Singles: TypeAlias = NDArray[np.float32]
 
 _WINDOW_STRENGTH = 8.0  # ν, in arms: how much the log's variances weigh against a window's
 _FEWEST_DECISIONS = 1.0  # discounted; below this an arm has no effective data
+_THREADS = 2
+_WORTH_THREADS = 20_000  # rows; fewer are through before a thread has started
 _OPTIONAL = {"window": np.int64, "noise_variance": np.float64}  # fields that may be None: arrays of none or one
 
 
@@ -283,17 +286,27 @@ class Posterior:
         return replace(self, precision=precision, shift=shift, count=kept * self.count)
 
     def _added(self, rows: Rows) -> "Posterior":
-        """Each arm's rows as evidence at their mode."""
+        """Each arm's rows as evidence at their mode; the bits do not depend on threads."""
         likelihood: Likelihood = mode if self.noise_variance is None else with_noise(self.noise_variance)
         precision, shift, count = self.precision.copy(), self.shift.copy(), self.count.copy()
         weight, _ = self.weights()
         starts, priors = self._start()
-        for arm, batch in batches(rows, self.centre):
-            prior = np.diag(priors[arm])
+
+        def work(of_arm: tuple[int, NDArray[np.intp]]) -> None:
+            arm, at = of_arm
+            batch, prior = _batch(rows, at, self.centre), np.diag(priors[arm])
             w, curvature = likelihood(batch, weight[arm], precision[arm] + prior)
             precision[arm] += curvature
             shift[arm] = (precision[arm] + prior) @ w - prior @ starts[arm]
             count[arm] += batch.weight.sum()
+
+        if len(rows.arm) < _WORTH_THREADS:
+            for one in _places(rows):
+                work(one)
+        else:
+            with ThreadPoolExecutor(_THREADS) as pool:
+                for _ in pool.map(work, _places(rows)):
+                    pass
         return replace(self, precision=precision, shift=shift, count=count)
 
     def _hierarchy_step(self) -> "Posterior":
@@ -310,15 +323,23 @@ class Posterior:
 
 def batches(rows: Rows, centre: float) -> Iterator[tuple[int, Batch]]:
     """Each arm that has rows, and its rows in their order."""
+    return ((arm, _batch(rows, at, centre)) for arm, at in _places(rows))
+
+
+def _places(rows: Rows) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Each arm that has rows, and where they are, in their order."""
     order = np.argsort(rows.arm, kind="stable")
     ends = np.cumsum(np.bincount(rows.arm))
     for arm, (first, last) in enumerate(pairwise([0, *ends.tolist()])):
         if last > first:
-            at = order[first:last]
-            logit = np.asarray(rows.logit[at], np.float64)
-            weight = np.ones(len(at)) if rows.weight is None else np.asarray(rows.weight[at], np.float64)
-            basis = np.ascontiguousarray(rows.basis[at], np.float32)
-            yield arm, Batch(basis, logit - centre, logit, np.asarray(rows.outcome[at], np.float64), weight)
+            yield arm, order[first:last]
+
+
+def _batch(rows: Rows, at: NDArray[np.intp], centre: float) -> Batch:
+    logit = np.asarray(rows.logit[at], np.float64)
+    weight = np.ones(len(at)) if rows.weight is None else np.asarray(rows.weight[at], np.float64)
+    basis = np.ascontiguousarray(rows.basis[at], np.float32)
+    return Batch(basis, logit - centre, logit, np.asarray(rows.outcome[at], np.float64), weight)
 
 
 def check_rows(rows: Rows, arms: int, d: int, *, amounts: bool) -> None:

@@ -1,7 +1,7 @@
 """From tables to numbers: which columns a model reads, how they are coded, what becomes of values it never saw."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -69,6 +69,11 @@ class FeatureSpec:
     def some(self, names: Collection[str]) -> "FeatureSpec":
         """The columns of these names alone."""
         return FeatureSpec(tuple(f for f in self.features if f.name in names))
+
+    def offers_among(self, offer_ids: Iterable[str]) -> tuple[str, ...]:
+        """Those offers of which a memory column of their own is read."""
+        names = set(self.names)
+        return tuple(o for o in offer_ids if any(f"{stem}{column_word(o)}" in names for stem in _OF_OFFERS))
 
     def to_json(self) -> str:
         """For the model's folder."""

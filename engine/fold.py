@@ -117,19 +117,20 @@ class RowReader:
             weight: (r,) or None.
         """
         offers = pa.array([*self.foundation.offer_ids, None], pa.string())
-        given = np.ones(rows.num_rows) if weight is None else weight
+        read = self.foundation.features
         parts: list[Rows] = []
         places: list[NDArray[np.int64]] = []
         for allocation_id in sorted(rows["allocation_id"].unique().to_pylist()):
             here = np.asarray(pc.equal(rows["allocation_id"], allocation_id), np.bool_)
-            part, mine = chosen(rows, here), given[here]
+            part, mine = chosen(rows, here), None if weight is None else weight[here]
             arm = np.asarray(pc.index_in(part["offer_id"].cast(pa.string()), offers))
-            served = served_columns(self.workspace, self.store, self.allocations[allocation_id], part)
-            customers = self.foundation.features.encode(served)
-            logit = self.foundation.prior.logits(customers)[np.arange(len(arm)), arm]
+            served = served_columns(self.workspace, self.store, self.allocations[allocation_id], part, read)
+            basis, logit = self.foundation.shown(served, arm)
             outcome = learnt_of(part, self.foundation.prior.kind).astype(np.float64)
-            parts.append(Rows(self.foundation.basis(customers), logit, arm, outcome, mine))
+            parts.append(Rows(basis, logit, arm, outcome, mine))
             places.append(np.flatnonzero(here))
+        if len(parts) == 1:  # as it is, without a copy
+            return parts[0]
         order = np.argsort(np.concatenate(places))
 
         def joined(column: str) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from warehouse import Store, Workspace
 
 _FILES = {"features.json", "basis.json", "about.json", "seen.npz", "held.npz"}  # beside the prior's own
-_SCORED_AT_ONCE = 16_384  # customers between two reports of progress
+_SCORED_AT_ONCE = 16_384  # customers between two reports of progress; their matrix stays in memory that is used again
+_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,6 +167,30 @@ class Foundation:
                 relative[part] = self.relative_margins(customers)
             done(min(first + _SCORED_AT_ONCE, n))
         return Scored(basis, logits, relative)
+
+    def shown(self, table: pa.Table, arm: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What the model said of n customers, each with the one arm that was chosen.
+
+        Args:
+            table: n rows, as `row_features` makes them.
+            arm: (n,) 0..k.
+
+        Returns:
+            basis (n, p) and the prior's logit (n,), both float32; the same bits in pieces of whatever size.
+        """
+        basis = np.empty((len(arm), len(self.basis.blocks) - 1), np.float32)
+        logit = np.empty(len(arm), np.float32)
+
+        def work(first: int) -> None:
+            part = slice(first, first + _SCORED_AT_ONCE)
+            customers = self.features.encode(table.slice(first, _SCORED_AT_ONCE))
+            basis[part] = self.basis(customers)
+            logit[part] = self.prior.logits(customers, threads=1)[np.arange(len(customers)), arm[part]]
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for _ in pool.map(work, range(0, len(arm), _SCORED_AT_ONCE)):
+                pass
+        return basis, logit
 
     def relative_margins(self, customers: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """What a success brings over the arm's margin (n, K), for a matrix of customers (n, d); None: 1 for everybody.

@@ -144,9 +144,8 @@ def customer_features(
         memory: of the same customers, in the same order, or None.
         read: the model's columns; of the customers' own, no others are read.
     """
-    own = {name.removeprefix("customer.") for name in read.names if name.startswith("customer.")}
     pairs = _pairs(customers, pa.repeat(pa.scalar(as_of, pa.timestamp("us", "UTC")), len(customers)))
-    return _prefixed(customer_rows(connection, pairs, only=own), memory)
+    return _prefixed(customer_rows(connection, pairs, only=_own(read)), memory)
 
 
 def row_features(
@@ -155,11 +154,20 @@ def row_features(
     workspace: "Workspace",
     rows: tuple[pa.Array, pa.Array],
     past: Past,
+    read: FeatureSpec | None = None,
 ) -> pa.Table:
-    """The same for rows (customers, moments) that each have their own moment: what was known of the customer then."""
+    """The same for rows (customers, moments) that each have their own moment: what was known of the customer then.
+
+    With a model's columns to `read`, others of the customers' own and of single offers need not be made; None: all are.
+    """
     pairs = _pairs(*rows)
-    memory = _remember(connection, store, workspace, pairs, (past, ()))
-    return _prefixed(customer_rows(connection, pairs), memory)
+    memory = _remember(connection, store, workspace, pairs, (past, ()), read)
+    return _prefixed(customer_rows(connection, pairs, only=None if read is None else _own(read)), memory)
+
+
+def _own(read: FeatureSpec) -> set[str]:
+    """The customers' own columns among those that a model reads."""
+    return {name.removeprefix("customer.") for name in read.names if name.startswith("customer.")}
 
 
 def _pairs(customers: pa.Array, at: pa.Array) -> pa.Table:
@@ -182,6 +190,7 @@ def _remember(
     workspace: "Workspace",
     pairs: pa.Table,
     asked: tuple[Past, tuple[int, ...]],
+    read: FeatureSpec | None = None,
 ) -> pa.Table | None:
     past, windows = asked
     tables = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
@@ -195,6 +204,7 @@ def _remember(
     offers = connection.sql("FROM offers").to_arrow_table()
     channels, categories = (_distinct(offers, column) for column in ("channel", "category"))
     single = tuple(sorted(offers["offer_id"].to_pylist())[:_MOST_OFFERS])
+    single = single if read is None else read.offers_among(single)
     spec = MemorySpec(channels=channels, categories=categories, offers=single)
     table = memory_features(connection, pairs, spec, events=events)
     for days_back in (w for w in windows if w not in spec.windows):

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from allot import DataError
+from engine.features import FeatureSpec
 from engine.rows import Past, row_features
 from warehouse import StoredAllocation, attach, connect, read_decisions, read_version
 
@@ -18,13 +19,20 @@ if TYPE_CHECKING:
 SINCE = "days_since_"
 
 
-def served_columns(workspace: "Workspace", store: "Store", allocation: StoredAllocation, rows: pa.Table) -> pa.Table:
+def served_columns(
+    workspace: "Workspace",
+    store: "Store",
+    allocation: StoredAllocation,
+    rows: pa.Table,
+    read: FeatureSpec | None = None,
+) -> pa.Table:
     """The columns that a model reads of some decisions of one allocation, as they were served.
 
     Args:
         workspace, store: where everything is.
         allocation: whose decisions they are.
         rows: decision_id, customer_id and decided_at of each.
+        read: the model's columns, so that others need not be made; None: all are.
     """
     until = allocation.versions["past"]["feedback_until"]
     past = Past(tuple(allocation.versions["past"]["allocations"]), datetime.fromisoformat(until) if until else None)
@@ -34,7 +42,7 @@ def served_columns(workspace: "Workspace", store: "Store", allocation: StoredAll
         at = pa.repeat(pa.scalar(known_at, pa.timestamp("us", "UTC")), len(customer))
     with connect(workspace) as connection:
         attach(connection, workspace, read_version(workspace, allocation.versions["data"]))
-        table = row_features(connection, store, workspace, (customer, at), past)
+        table = row_features(connection, store, workspace, (customer, at), past, read)
     if known_at is None:
         return table
     path = workspace.root / str(allocation.decisions_path)

@@ -1,11 +1,11 @@
 """What became of each decision: its events, brought to one outcome."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
-from functools import reduce
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, ColumnElement, String, Text, cast, func, select, type_coerce
+from sqlalchemy import ColumnElement, String, Text, func, select, type_coerce
 from sqlmodel import Session, col
 from sqlmodel import select as sql_select
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LATEST = "latest"
 _LOG = FeedbackRow.__table__.c  # type: ignore[attr-defined]  # SQLModel makes it
+_COLUMNS = (_LOG.decision_id, _LOG.event_id, _LOG.outcome, _LOG.reward_micros, _LOG.occurred_at, _LOG.received_at)
 _AT_ONCE = 65_536  # rows that the database hands over
 _COUNTED = 1_048_576  # events that are counted together, at least: most logs at once
 _EVENTS_A_LINE = 3  # that wait until lines are counted again
@@ -131,27 +132,33 @@ def outcome_of(outcomes: Sequence[int], aggregation: str) -> int:
 def _events(session: Session, counts: Sequence[ColumnElement[bool]]) -> "Iterator[pa.Table]":
     """Events of the log, some at a time, as the columns that `outcomes_so_far.sql` reads.
 
-    The database puts many rows into one text, which Arrow reads: a million rows as objects of their own would take most
-    of the time of learning. Ids are printable, so the two separators occur in none.
+    The database puts many rows into one text, which Arrow reads while the database makes the next: a million rows as
+    objects of their own would take most of the time of learning. Ids are printable, so the two separators occur in
+    none.
     """
-    texts = (_LOG.decision_id, _LOG.event_id)
-    numbers = (_LOG.outcome, _LOG.reward_micros, _LOG.occurred_at, _LOG.received_at)
-    fields = [*texts, *(cast(type_coerce(column, BigInteger), String) for column in numbers)]
-    rows = func.aggregate_strings(reduce(lambda row, field: row + _BETWEEN + field, fields), "\n")
+    row = func.format(_BETWEEN.join(["%s"] * len(_COLUMNS)), *_COLUMNS)
+    rows = select(func.aggregate_strings(row, "\n"))
     connection = session.connection()
     last = connection.execute(select(func.max(_LOG.sequence))).scalar() or 0
-    for after in range(0, last, _AT_ONCE):
-        among = (_LOG.sequence > after, _LOG.sequence <= after + _AT_ONCE, *counts)
-        text = connection.execute(select(rows).where(*among)).scalar()
-        if text:
-            yield _read(text, [column.name for column in (*texts, *numbers)])
+    with ThreadPoolExecutor(1) as reader:
+        reading: Future[pa.Table] | None = None
+        for after in range(0, last, _AT_ONCE):
+            among = (_LOG.sequence > after, _LOG.sequence <= after + _AT_ONCE, *counts)
+            text = connection.execute(rows.where(*among)).scalar()
+            if text:
+                before, reading = reading, reader.submit(_read, text)
+                if before is not None:
+                    yield before.result()
+        if reading is not None:
+            yield reading.result()
 
 
-def _read(text: str, names: Sequence[str]) -> "pa.Table":
+def _read(text: str) -> "pa.Table":
     """Lines of two texts and four numbers each as a table."""
     import pyarrow as pa
     from pyarrow import csv
 
+    names = [column.name for column in _COLUMNS]
     types = dict(zip(names, [pa.string()] * 2 + [pa.int64()] * 4, strict=True))
     return csv.read_csv(
         pa.py_buffer(text.encode()),

@@ -8,6 +8,7 @@ from scipy.integrate import quad
 
 from allot import ShapeError
 from bandit import beliefs as beliefs_module
+from bandit import posterior as posterior_module
 from bandit.basis import INTERCEPT, NUMERICS, SLOPE
 from bandit.posterior import Posterior, Rows
 from bandit.posterior_start import ArrivalShare, arrival_share, start
@@ -52,6 +53,16 @@ def test_beliefs_are_the_moments_of_the_linear_form(begun):
         np.testing.assert_allclose(
             beliefs.sd[:, a], np.sqrt(np.einsum("ni,ij,nj->n", psi, covariance[a], psi)), rtol=2e-6
         )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_threads_change_no_bit_of_an_update(begun, monkeypatch, weighted):
+    rows = rows_of(5, 3_000)
+    rows = replace(rows, weight=np.random.default_rng(6).random(3_000)) if weighted else rows
+    one = begun.update(rows, window=3).to_arrays()
+    monkeypatch.setattr(posterior_module, "_WORTH_THREADS", 0)
+    several = begun.update(rows, window=3).to_arrays()
+    assert all(one[name].tobytes() == several[name].tobytes() for name in one)
 
 
 def test_threads_and_blocks_change_no_bit(begun, monkeypatch):
