@@ -136,9 +136,9 @@ def _events(session: Session, counts: Sequence[ColumnElement[bool]]) -> "Iterato
     objects of their own would take most of the time of learning. Ids are printable, so the two separators occur in
     none.
     """
-    row = func.format(_BETWEEN.join(["%s"] * len(_COLUMNS)), *_COLUMNS)
-    rows = select(func.aggregate_strings(row, "\n"))
     connection = session.connection()
+    written = func.printf if connection.dialect.name == "sqlite" else func.format  # SQLite has the latter since 3.38
+    rows = select(func.aggregate_strings(written(_BETWEEN.join(["%s"] * len(_COLUMNS)), *_COLUMNS), "\n"))
     last = connection.execute(select(func.max(_LOG.sequence))).scalar() or 0
     with ThreadPoolExecutor(1) as reader:
         reading: Future[pa.Table] | None = None
