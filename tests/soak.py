@@ -19,9 +19,9 @@ from pathlib import Path
 from tests.soak_learning import PROCESSES, estimates_section, learning_section, play, promises
 from tests.soak_runs import ROOT, Check, Proof, Run, run_marked
 
-OVER_HTTP = ("tests/api",)
-OF_THE_STORE = ("tests/integration/test_budget_proof.py", "tests/property/warehouse", "tests/unit/warehouse")
-SERVICE = (*OVER_HTTP, *OF_THE_STORE)
+STORE = ("tests/integration/test_budget_proof.py", "tests/property/warehouse", "tests/unit/warehouse")
+SERVICE = ("tests/api", *STORE)
+LONGEST = ("tests/api/service/test_service_exactly_once.py", "tests/api/service/test_service_feedback_kills.py")
 STATISTICAL = "tests/statistical"
 PAGE, SERVICE_PAGE = ROOT / "docs" / "soak.md", ROOT / "docs" / "soak-service.md"
 PARTS = ("service", "learning")
@@ -50,7 +50,7 @@ def _options() -> argparse.Namespace:
 def service(options: argparse.Namespace) -> bool:
     """The service's part: whether every promise is kept."""
     started = time.monotonic()
-    runs = _side_by_side(OVER_HTTP, OF_THE_STORE)
+    runs = _side_by_side(LONGEST, (*SERVICE, *(f"--ignore={path}" for path in LONGEST)))
     _write(options.service_page, service_page(runs, time.monotonic() - started))
     return all(run.status == 0 for run in runs)
 
