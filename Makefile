@@ -8,21 +8,23 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: install demo test check lint openapi examples bench soak soak-service lock clean
 
-install: .venv/.installed ## make .venv from the lock, install allot, compile its kernels once
+install: .venv/.installed ## make .venv from the lock, install allot, compile it and its kernels once
 
 .venv/.installed: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" || { echo "allot needs Python 3.11, 3.12 or 3.13; set PYTHON=/path/to/one"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q $(ROOMS)
 	$(BIN)/python -m api.warm
 	touch $@
 
 demo: install ## from nothing to an allocation, two rounds of learning, an evaluation and a report, in world nbo
 	$(BIN)/allot demo
 
+# Where nothing may write bytecode, every process of the tests would compile its modules and rewrite its assertions anew.
 test: install ## the tests, under ten minutes on two cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadfile
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: lint test ## what must be green before a commit
 

@@ -17,6 +17,37 @@ from warehouse import Store, Workspace, make_store, open_store
 
 SETTING = "ALLOT_DATABASE_URL"
 PATIENCE_SECONDS = 10
+LONGEST_FIRST = (
+    "test_walk.py",
+    "test_golden_path.py",
+    "test_operating.py",
+    "test_budget_proof.py",
+    "test_service_worker.py",
+    "test_service_feedback_kills.py",
+    "test_service_exactly_once.py",
+    "test_service_kills.py",
+    "test_engine_spent_amounts.py",
+    "test_cli_amounts.py",
+    "test_engine_pacing.py",
+    "test_engine_allocations.py",
+    "test_service_processes.py",
+    "test_service_generated.py",
+    "test_cli_answers.py",
+    "test_cli_what_if.py",
+    "test_engine_evaluation.py",
+    "test_engine_backtest.py",
+    "test_warehouse_backups.py",
+    "test_warehouse_server_crash.py",
+)
+"""Files of tests that take longest, roughly the longest first."""
+
+
+@pytest.hookimpl(trylast=True)  # after pytest itself has put tests of one session's fixtures side by side
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where processes share the files, long ones come first: else one process works on the last while others idle."""
+    if hasattr(config, "workerinput"):
+        turns = {name: turn for turn, name in enumerate(LONGEST_FIRST)}
+        items.sort(key=lambda item: turns.get(item.path.name, len(turns)))
 
 
 @contextmanager
