@@ -1,6 +1,7 @@
 """Many small writes, one durable commit: what waits is written in one transaction, and then everybody is answered."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ Work: TypeAlias = Callable[[Session], T]
 Together: TypeAlias = Callable[[Session, Sequence[Item]], Sequence[T]]
 
 _MOST_WAITING = 4_096
+_PATIENCE = 0.01  # seconds that a commit waits for those who should come
+_MOST_IN_VAIN = 64  # commits that are not waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,39 @@ class _Done:
 
     value: Any = None
     error: Exception | None = None
+
+
+@final
+class Company:
+    """How many to wait for before the next commit: who was just answered may well ask again at once.
+
+    Without that, half of them would be written while the other half is answered, in twice as many commits. Who waited
+    and nobody came waits no more for a while, each time longer.
+    """
+
+    def __init__(self) -> None:
+        self._awaited = 1
+        self._in_vain = 0
+        self._rest = 0
+
+    def awaited(self) -> int:
+        """How many should share the next commit, if they come in time."""
+        return 1 if self._rest else self._awaited
+
+    def shared(self, before: int, came: int, waiting: int) -> None:
+        """What became of it.
+
+        Args:
+            before: so many were there when the commit began to wait.
+            came: so many shared it.
+            waiting: so many have come since.
+        """
+        if self._rest:
+            self._rest -= 1
+        elif before < self._awaited:
+            self._in_vain = min(2 * self._in_vain + 1, _MOST_IN_VAIN) if came == before else 0
+            self._rest = self._in_vain
+        self._awaited = came + waiting
 
 
 @final
@@ -116,16 +152,24 @@ class GroupCommit:
         self._thread.join()
 
     def _run(self) -> None:
-        closing = False
+        closing, company = False, Company()
         while not closing:
             group = [self._queue.get()]
-            while len(group) < self._most:
-                try:
-                    group.append(self._queue.get_nowait())
-                except Empty:
-                    break
+            self._take(group, self._most, 0.0)
+            before = len(group)
+            self._take(group, min(self._most, company.awaited()), _PATIENCE)
             closing = None in group
             self._write([one for one in group if one is not None and one.future.set_running_or_notify_cancel()])
+            company.shared(before, len(group), self._queue.qsize())
+
+    def _take(self, group: list[_Waiting | None], most: int, seconds: float) -> None:
+        """Let a group grow to at most so many by what comes in time; nothing comes after the end."""
+        until = time.monotonic() + seconds
+        while len(group) < most and group[-1] is not None:
+            try:
+                group.append(self._queue.get(timeout=max(0.0, until - time.monotonic())))
+            except Empty:
+                return
 
     def _write(self, group: Sequence[_Waiting]) -> None:
         if not group:

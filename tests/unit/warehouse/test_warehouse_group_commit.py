@@ -9,7 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from allot import BusyError, WorkspaceError
-from warehouse import AuditEntry, GroupCommit, open_store
+from warehouse import AuditEntry, GroupCommit, group_commit, open_store
+from warehouse.group_commit import Company
 from warehouse.tables import CampaignRow
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -105,6 +106,47 @@ def test_what_waits_shares_one_transaction(store, writer):
     seen = [future.result(WAIT) for future in together(writer, *[number] * 8)]
     assert len({id(session) for _, session in seen}) == 1
     assert len({id(session) for _, session in [f.result(WAIT) for f in together(writer, *[number] * 9)]}) == 2
+
+
+def transaction(session):
+    return session
+
+
+def test_who_asks_again_as_soon_as_answered_shares_the_next_commit(writer, monkeypatch):
+    """Held and b are answered apart; c comes only once held was answered, and the commit of b waits for it."""
+    monkeypatch.setattr(group_commit, "_PATIENCE", WAIT)
+    late = []
+    with Held(writer) as held:
+        held.future.add_done_callback(lambda _: timer.start())
+        timer = threading.Timer(0.05, lambda: late.append(writer.submit(transaction)))
+        first = writer.submit(transaction)
+    timer.join(WAIT)
+    assert first.result(WAIT) is late[0].result(WAIT)
+
+
+def test_nobody_waits_for_company_that_never_was(writer, monkeypatch):
+    monkeypatch.setattr(group_commit, "_PATIENCE", 10 * WAIT)
+    for _ in range(5):
+        writer.submit(transaction).result(WAIT)
+
+
+def test_who_does_not_come_is_waited_for_a_while_only(writer, monkeypatch):
+    monkeypatch.setattr(group_commit, "_PATIENCE", 0.05)
+    for future in together(writer, transaction, transaction):
+        future.result(WAIT)
+    assert writer.submit(transaction).result(WAIT)
+
+
+def test_what_is_waited_for_in_vain_is_waited_for_less_and_less_often():
+    company, waited = Company(), []
+    for commit in range(100):
+        waited += [commit] if company.awaited() == 2 else []
+        company.shared(1, 1, 1)  # somebody always comes while it is written, and never before
+    assert waited == [1, 3, 7, 15, 31, 63]
+    company = Company()
+    for _ in range(100):
+        company.shared(1, 4, 0)  # everybody comes in time
+        assert company.awaited() == 4
 
 
 def test_nobody_is_answered_before_the_commit(database, store, writer):
