@@ -120,8 +120,9 @@ def test_who_asks_again_as_soon_as_answered_shares_the_next_commit(writer, monke
         held.future.add_done_callback(lambda _: timer.start())
         timer = threading.Timer(0.05, lambda: late.append(writer.submit(transaction)))
         first = writer.submit(transaction)
-    timer.join(WAIT)
-    assert first.result(WAIT) is late[0].result(WAIT)
+    shared = first.result(WAIT)
+    timer.join(WAIT)  # it has started by now: a future wakes who waits for it before it calls back
+    assert late[0].result(WAIT) is shared
 
 
 def test_nobody_waits_for_company_that_never_was(writer, monkeypatch):
