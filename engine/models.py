@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from warehouse import Store, Workspace
 
 _FILES = {"features.json", "basis.json", "about.json", "seen.npz", "held.npz"}  # beside the prior's own
-_SCORED_AT_ONCE = 16_384  # customers between two reports of progress; their matrix stays in memory that is used again
+_SCORED_AT_ONCE = 16_384  # customers between two reports of progress
+_SHOWN_AT_ONCE = 8_192  # their matrix stays in memory that is used again
 _THREADS = 2
 
 
@@ -182,13 +183,13 @@ class Foundation:
         logit = np.empty(len(arm), np.float32)
 
         def work(first: int) -> None:
-            part = slice(first, first + _SCORED_AT_ONCE)
-            customers = self.features.encode(table.slice(first, _SCORED_AT_ONCE))
+            part = slice(first, first + _SHOWN_AT_ONCE)
+            customers = self.features.encode(table.slice(first, _SHOWN_AT_ONCE))
             basis[part] = self.basis(customers)
             logit[part] = self.prior.logits(customers, threads=1)[np.arange(len(customers)), arm[part]]
 
         with ThreadPoolExecutor(_THREADS) as pool:
-            for _ in pool.map(work, range(0, len(arm), _SCORED_AT_ONCE)):
+            for _ in pool.map(work, range(0, len(arm), _SHOWN_AT_ONCE)):
                 pass
         return basis, logit
 

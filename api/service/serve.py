@@ -22,8 +22,9 @@ from warehouse import Keys, Workspace, open_store
 
 _BACKLOG = 2_048
 # Threads that come and go with every fold leave what they freed in arenas of their own, up to eight a core: the worker
-# would grow for hours, although nothing in it does.
-WORKER_SETTINGS = {"MALLOC_ARENA_MAX": "2"}
+# would grow for hours, although nothing in it does. Blocks of a megabyte are given back at once, whatever larger ones
+# have been freed before: else the texts and columns of a log that grows leave holes in which the next do not fit.
+WORKER_SETTINGS = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
 
 
 def serve(home: Path, *, host: str | None, port: int | None, workers: int | None) -> None:

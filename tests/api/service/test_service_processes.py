@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api.service.serve import WORKER_SETTINGS
 from warehouse import Keys, Workspace, open_store, read_decisions
 from warehouse.learning_marks import learning_mark
 
@@ -184,6 +185,7 @@ def test_the_worker_alone_keeps_to_few_arenas_unless_the_environment_says_otherw
         with running(home, tmp_path) as (process, _):
             [web], [worker] = _web(process.pid), _children(process.pid, "api.service.worker")
             assert settings(worker)["MALLOC_ARENA_MAX"] == of_worker
+            assert settings(worker)["MALLOC_MMAP_THRESHOLD_"] == WORKER_SETTINGS["MALLOC_MMAP_THRESHOLD_"]
             assert settings(web).get("MALLOC_ARENA_MAX") == said
             process.send_signal(signal.SIGTERM)
             assert process.wait(40) == 0

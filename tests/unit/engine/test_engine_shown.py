@@ -33,8 +33,8 @@ def test_pieces_give_the_logits_of_the_arms_shown(served, monkeypatch):
     table = columns()
     whole = foundation.scored(table)
     arm = np.arange(table.num_rows) % whole.logits.shape[1]
-    for size in (64, 16_384):
-        monkeypatch.setattr(models, "_SCORED_AT_ONCE", size)
+    for size in (64, 8_192):
+        monkeypatch.setattr(models, "_SHOWN_AT_ONCE", size)
         basis, logit = foundation.shown(table, arm)
         assert basis.tobytes() == whole.basis.tobytes()
         assert logit.tobytes() == whole.logits[np.arange(len(arm)), arm].tobytes()

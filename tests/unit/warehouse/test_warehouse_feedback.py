@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -377,3 +378,15 @@ def test_fifty_thousand_events_take_seconds(store):
     started = time.process_time()
     assert counts(take(store, *items)) == {"accepted": 50_000}
     assert time.process_time() - started < 6
+
+
+def test_a_long_log_about_few_decisions_is_never_in_memory_as_a_whole(monkeypatch):
+    together = []
+    monkeypatch.setattr(
+        decision_outcomes, "_counted", lambda _, events: together.append(sum(e.num_rows for e in events)) or 1_000
+    )
+    part = pa.table({"event": pa.nulls(65_536)})
+    with duckdb.connect() as connection:
+        decision_outcomes._count(connection, iter([part] * 40))
+    assert sum(together) == 40 * 65_536
+    assert max(together) <= 300_000
