@@ -118,13 +118,10 @@ def rate_of(objective: Objective, terms: Terms) -> tuple[Floats, Floats]:
 
     Both are (k,); what a success is worth is (n, k) where it differs between customers.
     """
-    one = np.ones(len(terms.margin))
-    return {
-        "conversions": (one, 0.0 * one),
-        "value": (terms.earned, 0.0 * one),
-        "profit": (terms.earned - terms.redemption_cost, terms.contact_cost),
-        "incremental": (terms.earned - terms.redemption_cost, terms.contact_cost),
-    }[objective]
+    if objective in ("profit", "incremental"):
+        return terms.earned - terms.redemption_cost, terms.contact_cost
+    nothing = np.zeros(len(terms.margin))
+    return (nothing + 1.0 if objective == "conversions" else terms.earned), nothing
 
 
 def _outside_margin(terms: Terms) -> float:

@@ -10,6 +10,7 @@ from sqlalchemy.types import TypeDecorator
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)  # made once: it is used a lot
 
 
 def micros(at: datetime) -> int:
@@ -26,7 +27,7 @@ def moment(at_micros: int) -> datetime:
 
 def compact(document: Any) -> str:
     """JSON without blanks, keys in their order. ValueError where a number is not finite, which JSON cannot say."""
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _COMPACT.encode(document)
 
 
 @final

@@ -8,6 +8,8 @@ from starlette.responses import Response
 
 from api.console import plain
 
+_STRICT = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=str)
+
 
 class Answer(Response):
     """A JSON document with its status; numbers that JSON cannot say become null."""
@@ -20,6 +22,6 @@ class Answer(Response):
     def render(self, content: Any) -> bytes:
         """The document as bytes."""
         try:
-            return json.dumps(content, separators=(",", ":"), allow_nan=False, default=str).encode()
+            return _STRICT.encode(content).encode()
         except ValueError:
-            return json.dumps(plain(content), separators=(",", ":"), default=str).encode()
+            return _STRICT.encode(plain(content)).encode()

@@ -76,17 +76,15 @@ class Needs:
     def of(self, cell: int, value: Floats | None) -> Micros:
         """Micros (m, k) for a customer of a cell, whose success is worth `value` (k,); None: nobody knows how much."""
         worth = np.full(len(self.cost), BOUNDLESS) if value is None else micros_up(value)
-        return self._drawn(cell, self.cost, worth)
+        units = np.stack([np.full(len(worth), MICROS), self.cost, worth])
+        out: Micros = np.where(self.applies[:, cell], units[self.measure], 0)
+        return out
 
     def sure(self, cell: int, offer: int) -> dict[str, int]:
         """Of these, what an offer uses whatever comes of it: the contact, and what it costs."""
-        spent = self._drawn(cell, self.contact, np.zeros_like(self.contact))[:, offer].tolist()
-        return dict(zip(self.names, spent, strict=True))
-
-    def _drawn(self, cell: int, cost: Micros, value: Micros) -> Micros:
-        units = np.stack([np.full(len(cost), MICROS), cost, value])
-        out: Micros = np.where(self.applies[:, cell], units[self.measure], 0)
-        return out
+        units = (MICROS, int(self.contact[offer]), 0)
+        spent = zip(self.names, self.measure.tolist(), self.applies[:, cell, offer].tolist(), strict=True)
+        return {name: units[measure] if applies else 0 for name, measure, applies in spent}
 
 
 def needs_of(limits: tuple[Limit | Share, ...], cells: int, terms: Terms) -> Needs:

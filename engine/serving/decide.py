@@ -6,6 +6,7 @@ Everything before the draw is a function of the snapshot, the request and the ro
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import TypeAlias, final
 
 import numpy as np
@@ -135,9 +136,15 @@ def _competing(worth: Worth, price: Floats, eligible: NDArray[np.bool_]) -> Floa
     return out
 
 
+@lru_cache
+def _draws(house_key: int, campaign: str) -> np.uint64:
+    """The stream of a campaign's single decisions."""
+    return stream(house_key, "single", campaign)
+
+
 def drawn(probability: NDArray[np.float32], house_key: int, request: Request) -> int:
     """The offer that is played, k for none: by a uniform of the decision's id, which nobody outside can foresee."""
-    u = uniform(stream(house_key, "single", request.campaign), key(request.decision_id))
+    u = uniform(_draws(house_key, request.campaign), key(request.decision_id))
     edges = np.cumsum(probability, dtype=np.float64)
     return int(np.searchsorted(edges, u * edges[-1], side="right"))
 
