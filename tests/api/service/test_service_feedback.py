@@ -1,7 +1,6 @@
 """Feedback over HTTP: a result for each record, whatever the format; poison leaves the others; nothing counts twice."""
 
 import json
-from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import pytest
@@ -126,11 +125,10 @@ def open_service(copies, trained, tmp_path_factory):
 
     from api.service.settings import Settings
 
-    with ExitStack() as stack:
-        with copies.database():
-            home = shutil.copytree(trained, tmp_path_factory.mktemp("open") / "home")
-            running = stack.enter_context(serving(Settings(home=home, port=0)))
-        yield running
+    with copies.database():
+        home = shutil.copytree(trained, tmp_path_factory.mktemp("open") / "home")
+        with serving(Settings(home=home, port=0)) as running:
+            yield running
 
 
 @pytest.mark.parametrize("poison", POISON)

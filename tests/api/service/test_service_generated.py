@@ -31,17 +31,16 @@ QUIET: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared(copies: Any, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Running]":
     """One service for all the generated cases."""
     from service_running import serving
 
-    with copies.database():
+    with copies.database():  # as long as it runs: some routes open the store anew
         home = Path(shutil.copytree(trained, tmp_path_factory.mktemp("generated") / "home"))
-        started = serving(Settings(home=home, port=0, requests_per_second=1e9, burst=1e9, failures_per_minute=1e9))
-        running = started.__enter__()
-    yield running
-    started.__exit__(None, None, None)
+        told = Settings(home=home, port=0, requests_per_second=1e9, burst=1e9, failures_per_minute=1e9)
+        with serving(told) as running:
+            yield running
 
 
 def answered(case: Any, running: "Running") -> int:
