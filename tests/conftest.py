@@ -78,8 +78,13 @@ def postgres_server() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The address of a PostgreSQL server that this run starts and ends."""
+    """The address of a PostgreSQL server that this run starts and ends.
+
+    It does not wait for the disk: nobody crashes it, and the machine's power is not what tests may cut.
+    """
     with postgres_server() as server:
+        server.psql("ALTER SYSTEM SET fsync = off")
+        server.psql("SELECT pg_reload_conf()")
         yield server.get_uri()
 
 
