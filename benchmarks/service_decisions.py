@@ -10,6 +10,9 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -58,15 +61,20 @@ def bodies(customers: list[str], requests: int, seed: int) -> list[bytes]:
     return [json.dumps(one).encode() for one in asked]
 
 
-def main() -> None:
-    """Measure, on SQLite or PostgreSQL."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--postgres", action="store_true")
-    parser.add_argument("--requests", type=int, default=4_000)
-    parser.add_argument("--clients", type=int, default=4)
-    parser.add_argument("--customers", type=int, default=100_000)
-    parser.add_argument("--workers", type=int, default=1)
-    asked = parser.parse_args()
+@dataclass(frozen=True)
+class Deciding:
+    """A running service that decides within a release: where it answers, who it is, a key, and of whom it knows."""
+
+    address: tuple[str, int]
+    pid: int
+    key: str
+    workspace: Workspace
+    customers: list[str]
+
+
+@contextmanager
+def deciding(asked: argparse.Namespace) -> Iterator[Deciding]:
+    """A service as `arguments` ask for it, until the block ends."""
     with (
         tempfile.TemporaryDirectory(prefix="allot-benchmark-") as folder,
         database(Path(folder), postgres=asked.postgres),
@@ -75,13 +83,32 @@ def main() -> None:
         with Keys.open(workspace) as keys:
             key = keys.create("main", ["ingest"], actor="benchmark", at=datetime.now(UTC)).text
         with served(workspace, asked.workers) as (host, port, pid):
-            fired((host, port), PATH, key, bodies(customers, 200, 0), asked.clients)
-            before = cpu_seconds(pid)
-            sent = bodies(customers, asked.requests, 1)
-            wall, times = fired((host, port), PATH, key, sent, asked.clients)
-            each = (cpu_seconds(pid) - before) / asked.requests * 1e3
-            speed = f"{asked.requests / wall:,.0f} decisions/s, {each:.2f} ms of CPU each"
-            print(f"{asked.clients} clients: {speed}, {told(times)}", flush=True)
+            yield Deciding((host, port), pid, key, workspace, customers)
+
+
+def arguments(what: str | None, customers: int) -> argparse.ArgumentParser:
+    """What every measurement of single decisions can be asked."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--customers", type=int, default=customers)
+    parser.add_argument("--workers", type=int, default=1)
+    return parser
+
+
+def main() -> None:
+    """Measure, on SQLite or PostgreSQL."""
+    parser = arguments(__doc__, customers=100_000)
+    parser.add_argument("--requests", type=int, default=4_000)
+    parser.add_argument("--clients", type=int, default=4)
+    asked = parser.parse_args()
+    with deciding(asked) as service:
+        fired(service.address, PATH, service.key, bodies(service.customers, 200, 0), asked.clients)
+        before = cpu_seconds(service.pid)
+        sent = bodies(service.customers, asked.requests, 1)
+        wall, times = fired(service.address, PATH, service.key, sent, asked.clients)
+        each = (cpu_seconds(service.pid) - before) / asked.requests * 1e3
+        speed = f"{asked.requests / wall:,.0f} decisions/s, {each:.2f} ms of CPU each"
+        print(f"{asked.clients} clients: {speed}, {told(times)}", flush=True)
 
 
 if __name__ == "__main__":

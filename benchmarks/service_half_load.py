@@ -14,7 +14,6 @@ import json
 import os
 import random
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -25,9 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.loopback import answer, database, request, served, told
-from benchmarks.service_decisions import released
-from warehouse import Keys, Workspace, read_decisions
+from benchmarks.loopback import answer, request, told
+from benchmarks.service_decisions import Deciding, arguments, deciding
+from warehouse import Workspace, read_decisions
 
 BATCH, CLIENTS = 1_000, 4
 UNDER_WAY = 20  # of the latest decisions some may not be answered yet
@@ -129,19 +128,16 @@ def memory_line(name: str, seconds: list[float], megabytes: list[float]) -> str:
     return f"{name}: {thirds}, {rise:+.1f} ± {error:.1f} MB/h, {flat}"
 
 
-def measured(
-    address: tuple[str, int], pid: int, key: str, workspace: Workspace, customers: list[str], asked: argparse.Namespace
-) -> bool:
+def measured(service: Deciding, asked: argparse.Namespace) -> bool:
     """Load for so many seconds, and what it did; whether nothing failed and memory was flat."""
     made: list[str] = []
-    batch, draw, numbers = _batch_of(workspace), random.Random(1), count()
+    batch, draw, numbers = _batch_of(service.workspace), random.Random(1), count()
 
     def decide() -> bytes:
         name = f"half-{next(numbers)}"
         made.append(name)
-        return json.dumps(
-            {"campaign": "benchmark", "customer_id": draw.choice(customers), "decision_id": name}
-        ).encode()
+        customer = draw.choice(service.customers)
+        return json.dumps({"campaign": "benchmark", "customer_id": customer, "decision_id": name}).encode()
 
     def hear() -> bytes:
         at, settled = datetime.now(UTC).isoformat(), len(made) - UNDER_WAY
@@ -152,12 +148,12 @@ def measured(
     decisions = Load("/v1/decisions", asked.decisions, CLIENTS, decide)
     feedback = Load("/v1/feedback", asked.feedback / BATCH, 1, hear)
     warm = time.monotonic() + min(WARM_SECONDS, asked.seconds / 5)
-    for thread in decisions.fire(address, key, warm):
+    for thread in decisions.fire(service.address, service.key, warm):
         thread.join()
     decisions.times.clear()
     began = time.monotonic()
-    sampled, until = Sampled(pid), began + asked.seconds
-    threads = decisions.fire(address, key, until) + feedback.fire(address, key, until)
+    sampled, until = Sampled(service.pid), began + asked.seconds
+    threads = [t for load in (decisions, feedback) for t in load.fire(service.address, service.key, until)]
     sampled.run(until)
     for thread in threads:
         thread.join()
@@ -186,23 +182,13 @@ def _event(event_id: str, decision_id: str, at: str, draw: random.Random) -> dic
 
 def main() -> None:
     """Measure, on SQLite or PostgreSQL."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--postgres", action="store_true")
+    parser = arguments(__doc__, customers=50_000)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--decisions", type=float, default=60.0, help="a second")
     parser.add_argument("--feedback", type=float, default=5_000.0, help="events a second")
-    parser.add_argument("--customers", type=int, default=50_000)
-    parser.add_argument("--workers", type=int, default=1)
     asked = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory(prefix="allot-benchmark-") as folder,
-        database(Path(folder), postgres=asked.postgres),
-    ):
-        workspace, customers = released(Path(folder), asked.customers)
-        with Keys.open(workspace) as keys:
-            key = keys.create("main", ["ingest"], actor="benchmark", at=datetime.now(UTC)).text
-        with served(workspace, asked.workers) as (host, port, pid):
-            kept = measured((host, port), pid, key, workspace, customers, asked)
+    with deciding(asked) as service:
+        kept = measured(service, asked)
     raise SystemExit(0 if kept else 1)
 
 
