@@ -168,7 +168,7 @@ def test_the_processes_end_when_the_supervisor_is_killed(home: Path, tmp_path: P
         _until(lambda: _gone(web))
 
 
-def test_the_worker_alone_keeps_to_few_arenas_unless_the_environment_says_otherwise(
+def test_memory_is_kept_together_in_the_worker_alone_unless_the_environment_says_otherwise(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _key(home)
@@ -177,18 +177,16 @@ def test_the_worker_alone_keeps_to_few_arenas_unless_the_environment_says_otherw
         lines = Path(f"/proc/{process}/environ").read_bytes().decode().split("\0")
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
-    for said, of_worker in ((None, "2"), ("5", "5")):
-        if said is None:
-            monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
-        else:
-            monkeypatch.setenv("MALLOC_ARENA_MAX", said)
-        with running(home, tmp_path) as (process, _):
-            [web], [worker] = _web(process.pid), _children(process.pid, "api.service.worker")
-            assert settings(worker)["MALLOC_ARENA_MAX"] == of_worker
-            assert settings(worker)["MALLOC_MMAP_THRESHOLD_"] == WORKER_SETTINGS["MALLOC_MMAP_THRESHOLD_"]
-            assert settings(web).get("MALLOC_ARENA_MAX") == said
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(40) == 0
+    ours, theirs = WORKER_SETTINGS
+    monkeypatch.delenv(ours, raising=False)
+    monkeypatch.setenv(theirs, "65536")
+    with running(home, tmp_path) as (process, _):
+        [web], [worker] = _web(process.pid), _children(process.pid, "api.service.worker")
+        assert settings(worker)[ours] == WORKER_SETTINGS[ours]
+        assert ours not in settings(web)
+        assert settings(worker)[theirs] == settings(web)[theirs] == "65536"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
 
 
 @pytest.mark.parametrize("what", ["no workspace", "no key", "a port that is taken", "a weak secret", "more workers"])
