@@ -8,7 +8,7 @@ from tests.soak import SERVICE, STATISTICAL, all_pass, service_page
 from tests.soak_runs import ROOT, Run, recorded
 
 RECORD = """<testsuites><testsuite>
-<testcase file="tests/architecture/test_soak_parts.py" name="one" time="30.0">
+<testcase file="../lib/wrapper.py" classname="tests.architecture.test_soak_parts" name="one" time="30.0">
   <properties><property name="kills" value="2,000, 0 events lost"/></properties></testcase>
 <testcase file="tests/architecture/test_soak_parts.py" name="two" time="60.0">{what}</testcase>
 </testsuite></testsuites>"""
