@@ -162,3 +162,8 @@ def test_no_file_names_a_path_of_the_machine_it_was_written_on() -> None:
     home = f"{ROOT}/"
     named = [f for f in files if (ROOT / f).is_file() and home in (ROOT / f).read_text(errors="ignore")]
     assert named == []
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], ids=lambda page: page.name)
+def test_no_page_has_the_marks_of_a_merge(page: Path) -> None:
+    assert not re.search(r"^(<{7} |={7}$|>{7} )", page.read_text(encoding="utf-8"), re.MULTILINE)
