@@ -13,11 +13,13 @@ from engine.budgets import MICROS
 from engine.campaign import ContactPolicy
 from engine.learn import learn
 from engine.serving import snapshot
+from engine.serving.budget import Needs
 from engine.serving.customer import from_audience
 from engine.serving.decide import chances, drawn
 from engine.serving.moment import as_of_now
 from engine.serving.requests import Decision, Refusal, Request
 from engine.serving.snapshot import BUDGET, build, last_release, refreshed
+from portfolio import MEASURES
 from sims.files import moment
 from warehouse import feedback_items, open_store, read_decisions, take_feedback
 from warehouse.singles import Numbers, single_of
@@ -188,6 +190,17 @@ def test_the_most_that_an_offer_can_cost_is_reserved(house):
             sure = desk.purse.sure[decision.decision_id]
             assert terms.contact_cost[a] * MICROS <= sure["budget"] < terms.contact_cost[a] * MICROS + 1.001
             assert sure.get("cap", 0) == held.get("cap", 0)
+
+
+def test_what_is_sure_of_an_offer_is_no_more_than_what_is_reserved_of_any_limit():
+    cost, contact = np.array([7, 5, 3]), np.array([2, 5, 0])
+    applies = np.array([[[True, False, True]], [[False, True, True]], [[True, True, False]]])
+    needs = Needs(("contacts", "budget", "sales"), applies, np.arange(len(MEASURES)), cost, contact)
+    most = needs.of(0, np.array([1.0, 1.0, 1.0]))
+    sure = np.array([list(needs.sure(0, offer).values()) for offer in range(3)]).T
+    assert (sure <= most).all()
+    expected = {"count": [MICROS, 0, MICROS], "cost": [0, 5, 0], "value": [0, 0, 0]}
+    assert sure.tolist() == [expected[measure] for measure in MEASURES]
 
 
 def test_without_any_room_nothing_that_costs_is_given_and_nobody_overspends(house):
