@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, String, Text, func, select, type_coerce
 from sqlmodel import Session, col
 from sqlmodel import select as sql_select
 
-from warehouse.feedback_log import JOINED, listed
+from warehouse.feedback_log import JOINED, Heard, listed
 from warehouse.single_tables import SingleRow
 from warehouse.statements import statement
 from warehouse.store import Store
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 LATEST = "latest"
 _LOG = FeedbackRow.__table__.c  # type: ignore[attr-defined]  # SQLModel makes it
 _COLUMNS = (_LOG.decision_id, _LOG.event_id, _LOG.outcome, _LOG.reward_micros, _LOG.occurred_at, _LOG.received_at)
-_AT_ONCE = 65_536  # rows that the database hands over
-_COUNTED = 262_144  # events that are counted together, at least: what is in memory beside the lines
+_AT_ONCE = 32_768  # rows that the database hands over
+_COUNTED = 131_072  # events that are counted together, at least: what is in memory beside the lines
 _EVENTS_A_LINE = 3  # that wait until lines are counted again
 _BETWEEN = "\x1f"
 _RELATIONS = {name: name for name in ("so_far", "events", "counting")}
@@ -61,7 +61,7 @@ def outcomes(
         counts.append(_LOG.occurred_at <= up_to)
     if received_until is not None:
         counts.append(_LOG.received_at <= received_until)
-    with duckdb.connect(":memory:", config={"threads": 2}) as connection:
+    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         with store.transaction(write=False) as session:
             other = counting(session)
@@ -124,9 +124,9 @@ def counting(session: Session, singles: Collection[str] | None = None) -> dict[s
     return other
 
 
-def outcome_of(outcomes: Sequence[int], aggregation: str) -> int:
-    """The outcome of a decision whose events have these, by time: as `outcomes_so_far.sql` says."""
-    return {"first": outcomes[0], LATEST: outcomes[-1]}.get(aggregation, max(outcomes))
+def outcome_of(heard: Heard, aggregation: str) -> int:
+    """The outcome of a decision of which this was heard: as `outcomes_so_far.sql` says."""
+    return {"first": heard.first, LATEST: heard.latest}.get(aggregation, heard.largest)
 
 
 def _events(session: Session, counts: Sequence[ColumnElement[bool]]) -> "Iterator[pa.Table]":

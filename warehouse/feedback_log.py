@@ -52,6 +52,15 @@ class NewEvent(NamedTuple):
     decision_key: int
 
 
+class Heard(NamedTuple):
+    """What the events of one decision say, however many: outcomes by time, ties by event id; when the latest was."""
+
+    first: int
+    latest: int
+    largest: int
+    latest_at: datetime
+
+
 @lru_cache(16_384)  # asked for twice within a moment
 def decision_key(decision_id: str) -> int:
     """The number by which events of a decision are found: 64 bits, shorter than any id. Two decisions may share one."""
@@ -100,14 +109,14 @@ class EventLog:
         keys = set(map(decision_key, decision_ids))
         return {found[0] for found in self._found("feedback_answered", keys) if found[0] is not None}
 
-    def events_of(self, decision_ids: Iterable[str]) -> dict[str, list[tuple[datetime, int, int]]]:
-        """{decision id: its events that count as (occurred_at, outcome, reward_micros), by time, ties by event id}."""
+    def heard(self, decision_ids: Iterable[str]) -> dict[str, Heard]:
+        """{decision id: what its events that count say}, of those of which anything was heard."""
         wanted = set(decision_ids)
-        out: dict[str, list[tuple[datetime, int, int]]] = {}
-        for decision_id, at, outcome, reward in self._found("feedback_events", map(decision_key, wanted)):
-            if decision_id in wanted:
-                out.setdefault(decision_id, []).append((moment(at), outcome, reward))
-        return out
+        return {
+            decision_id: Heard(first, latest, largest, moment(at))
+            for decision_id, first, latest, largest, at in self._found("feedback_heard", set(map(decision_key, wanted)))
+            if decision_id in wanted
+        }
 
     def add(self, events: Sequence[NewEvent]) -> set[str]:
         """Add events to the log, and say so in the tally.

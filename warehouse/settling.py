@@ -124,12 +124,9 @@ class Settling:
 
 def _outcomes(session: Session, holds: dict[str, list[Row[Any]]]) -> dict[str, bool]:
     """Whether decisions have succeeded, of those of which something was heard."""
-    events = EventLog(session).events_of(holds) if holds else {}
-    other = counting(session, events) if events else {}
-    return {
-        decision: bool(outcome_of([outcome for _, outcome, _ in known], other.get(decision, LATEST)))
-        for decision, known in events.items()
-    }
+    heard = EventLog(session).heard(holds) if holds else {}
+    other = counting(session, heard) if heard else {}
+    return {name: bool(outcome_of(said, other.get(name, LATEST))) for name, said in heard.items()}
 
 
 def _changes(hold: Row[Any], outcomes: dict[str, bool], now: datetime) -> bool:

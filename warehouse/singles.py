@@ -208,6 +208,5 @@ def heard_releases(session: Session) -> set[str]:
 
 def last_refusal(session: Session, decision_ids: Sequence[str]) -> datetime | None:
     """When the latest of some decisions was refused whose outcome is known to be 0; None where none was."""
-    events = EventLog(session).events_of(decision_ids).values()
-    latest = (known[-1] for known in events)
-    return max((at for at, outcome, _ in latest if outcome == 0), default=None)
+    heard = EventLog(session).heard(decision_ids).values()
+    return max((said.latest_at for said in heard if said.latest == 0), default=None)

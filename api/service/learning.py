@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, final
 
+from api.service.giving_back import give_back
 from api.service.settings import read_settings
 from warehouse import KnownDecisions, Store, Workspace
 from warehouse.dead_letters import oldest_wait, sweep
@@ -20,6 +21,7 @@ def learn_once(workspace: Workspace, store: Store, now: datetime) -> dict[str, A
     learnt = learn_when_due(workspace, store, now=now)
     if learnt is None:
         return None
+    give_back()
     return {name: learnt[name] for name in ("posterior", "folded", "filled", "overlaid", "refolded")}
 
 

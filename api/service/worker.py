@@ -21,6 +21,7 @@ import structlog
 
 from allot import AllotError, LockedError, WorkspaceError
 from api.service import logs
+from api.service.giving_back import give_back
 from api.service.jobs import LEASE, Clock, Kind, Runner
 from api.service.kinds import READING, WRITING
 from api.service.learning import Joining, learn_once
@@ -123,10 +124,13 @@ class Lane(threading.Thread):
                 self._look_after(each, workspace, store)
                 self._due[each.name, workspace.root] = time.monotonic() + each.seconds
         try:
-            return bool(self._kinds) and runner.run_next() is not None
+            if not self._kinds or runner.run_next() is None:
+                return False
         except AllotError as error:
             _log.error("jobs cannot be looked for", lane=self.name, workspace=str(workspace.root), error=str(error))
             return False
+        give_back()
+        return True
 
     def _look_after(self, each: Every, workspace: Workspace, store: Store) -> None:
         try:

@@ -1,6 +1,7 @@
 """Feedback: an event counts once, one bad record leaves the others, and nothing is dropped silently."""
 
 import json
+import random
 import re
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from allot import DataError
 from warehouse import StoredAllocation, decision_outcomes, feedback_items, outcomes, read_feedback, take_feedback
 from warehouse.dead_letters import dead_letters
 from warehouse.feedback import rejoin
+from warehouse.feedback_log import EventLog
 from warehouse.feedback_records import parse_item
 from warehouse.single_tables import SingleRow
 from warehouse.statements import statement
@@ -89,7 +91,7 @@ def test_ids_of_any_printable_text_are_kept_as_they_are(store):
     assert sorted(outcomes(store)["decision_id"].to_pylist()) == sorted(f"A-{name}" for name in HOSTILE)
 
 
-@pytest.mark.parametrize("name", ["feedback_kept", "feedback_answered", "feedback_events"])
+@pytest.mark.parametrize("name", ["feedback_kept", "feedback_answered", "feedback_heard"])
 def test_events_are_looked_up_by_an_index_also_by_a_plan_of_when_there_were_none(store, name):
     if store.dialect == "sqlite":
         explained = f"EXPLAIN QUERY PLAN {statement(f'{name}_sqlite.sql', {})}".replace("?", "'[]'")
@@ -216,6 +218,34 @@ def test_a_campaign_says_how_several_events_of_a_decision_count(store, order, si
     for way, (outcome, reward, day) in WAYS.items():
         row = found[ids[way]]
         assert (row["outcome"], row["reward"], row["occurred_at"].day) == (outcome, reward, day), way
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_heard_of_a_decision_is_the_first_the_latest_and_the_largest_of_its_events(store, seed):
+    draw = random.Random(seed)
+    days = ("2026-02-01", "2026-02-02", "2026-02-03")  # so few that most events share theirs: then ids decide
+    names = [f"{number:02}" for number in range(60)]
+    draw.shuffle(names)
+    said = [event(name, f"A-{draw.randrange(9)}", draw.randrange(2), 1.0, draw.choice(days)) for name in names]
+    take(store, *said, event("w", "B-1"))  # that one waits for its decision: it does not count
+    expected = {}
+    for decision in {record["decision_id"] for record in said}:
+        of = sorted((r["occurred_at"], r["event_id"], r["outcome"]) for r in said if r["decision_id"] == decision)
+        outcomes_by_time = [outcome for *_, outcome in of]
+        latest_at = datetime.fromisoformat(of[-1][0]).replace(tzinfo=UTC)
+        expected[decision] = (outcomes_by_time[0], outcomes_by_time[-1], max(outcomes_by_time), latest_at)
+    with store.transaction(write=False) as session:
+        assert EventLog(session).heard([*expected, "B-1", "unknown"]) == expected
+
+
+def test_of_two_decisions_with_one_key_each_is_told_what_was_heard_of_it(store, monkeypatch):
+    monkeypatch.setattr("warehouse.feedback_log.decision_key", lambda _: 7)
+    monkeypatch.setattr("warehouse.feedback.decision_key", lambda _: 7)
+    take(store, event("a", "A-1", outcome=0), event("b", "A-2", outcome=1))
+    with store.transaction(write=False) as session:
+        heard = EventLog(session).heard(["A-1", "A-2"])
+        assert {name: said.latest for name, said in heard.items()} == {"A-1": 0, "A-2": 1}
+        assert EventLog(session).heard(["A-1"]).keys() == {"A-1"}
 
 
 def test_single_decisions_count_as_their_campaign_says(store):
