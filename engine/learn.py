@@ -1,6 +1,6 @@
 """Learning: the posterior is folded again over the calendar windows of the decisions whose outcomes came in."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ from warehouse import (
     outcomes,
     pack_arrays,
 )
-from warehouse.learning_marks import LearningMark, learning_mark, put_learning_mark, to_be_seen
 
 
 def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent) -> dict[str, Any]:
@@ -89,28 +88,6 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
         "warnings": [*_silent(fresh), *_changed(log, keys, foundation)],
         "seconds": stages.seconds,
     }
-
-
-def learn_when_due(workspace: Workspace, store: Store, *, now: datetime) -> dict[str, Any] | None:
-    """Learn if there may be something new since the last time: feedback, a release, a model, an hour.
-
-    Half of the time at most goes into learning: after a long fold the next one waits as long as that took.
-
-    Returns:
-        As `learn`; None where nothing was due.
-
-    Raises:
-        LockedError: another command is writing.
-    """
-    last, seen = learning_mark(store), to_be_seen(store, now)
-    if seen["posterior"] is None or (last is not None and last.seen == seen):
-        return None
-    if last is not None and timedelta(0) <= now - last.at < timedelta(seconds=last.seconds):
-        return None
-    learnt = learn(workspace, as_of=now)
-    after = seen | {"posterior": learnt["posterior"]}  # what came in meanwhile is seen next time
-    put_learning_mark(store, LearningMark(after, now, sum(learnt["seconds"].values())))
-    return learnt
 
 
 def _keep(store: Store, current: StoredModel, made: StoredModel, folded: Folded) -> None:

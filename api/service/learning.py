@@ -6,6 +6,7 @@ from typing import Any, final
 
 from api.service.giving_back import give_back
 from api.service.settings import read_settings
+from engine.due import learn_when_due
 from warehouse import KnownDecisions, Store, Workspace
 from warehouse.dead_letters import oldest_wait, sweep
 
@@ -16,8 +17,6 @@ def learn_once(workspace: Workspace, store: Store, now: datetime) -> dict[str, A
     Raises:
         LockedError: another command is writing.
     """
-    from engine.learn import learn_when_due
-
     learnt = learn_when_due(workspace, store, now=now)
     if learnt is None:
         return None

@@ -13,11 +13,9 @@ from pathlib import Path
 
 from allot import WorkspaceError
 from api.service import logs
-from api.service.metrics import FOLDER
-from api.service.settings import Settings, read_settings
+from api.service.settings import METRICS_FOLDER, Settings, read_settings
 from api.service.supervisor import Supervisor, python
 from api.service.telemetry import tracer_of
-from api.service.tokens import WebTokens
 from warehouse import Keys, Workspace, open_store
 
 _BACKLOG = 2_048
@@ -56,6 +54,8 @@ def _check(settings: Settings) -> None:
         raise WorkspaceError(what, where="--workers", remedy="Set ALLOT_DATABASE_URL, or leave --workers out.")
     tracer_of(settings)
     if settings.jwt_issuer:
+        from api.service.tokens import WebTokens
+
         WebTokens(settings)
         return
     with Keys.open(workspace) as keys:
@@ -112,7 +112,7 @@ def _shared_metrics(settings: Settings) -> Iterator[Path]:
 
 def _environment(settings: Settings, metrics: Path) -> dict[str, str]:
     ours = {"HOME": settings.home, "HOST": settings.host, "PORT": settings.port, "WORKERS": settings.workers}
-    return {**os.environ, FOLDER: str(metrics), **{f"ALLOT_{name}": str(value) for name, value in ours.items()}}
+    return {**os.environ, METRICS_FOLDER: str(metrics), **{f"ALLOT_{name}": str(value) for name, value in ours.items()}}
 
 
 def _answers(host: str, port: int) -> bool:

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from allot import WorkspaceError
 
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # set by `allot serve` for its processes, not by users
 SECRET_LENGTH = 24
 _PLACEHOLDER = re.compile(
     r"(?:change[-_ ]?(?:me|it|this)|(?:my|your)?[-_ ]?(?:secret|password|passwd|token|key)|default|example|placeholder"

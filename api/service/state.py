@@ -4,15 +4,17 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from allot import WorkspaceError
 from api.service.access import Access, checker
 from api.service.metrics import Metrics
 from api.service.pulse import Pulse
 from api.service.settings import Settings
-from api.service.tokens import WebTokens
 from warehouse import GroupCommit, Keys, Workspace, open_store, tenant_workspace
+
+if TYPE_CHECKING:
+    from api.service.tokens import WebTokens
 
 T = TypeVar("T")
 
@@ -54,6 +56,14 @@ class Tenant:
             self.store.close()
 
 
+def _tokens(settings: Settings) -> "WebTokens | None":
+    if not settings.jwt_issuer:
+        return None
+    from api.service.tokens import WebTokens
+
+    return WebTokens(settings)
+
+
 @final
 class Service:
     """The state of one process: `request.app.state.service`."""
@@ -68,7 +78,7 @@ class Service:
         self.metrics = Metrics()
         self._home = Workspace.open(settings.home)
         self._keys = Keys.open(self._home)
-        self.access = Access(settings, checker(self._keys), WebTokens(settings) if settings.jwt_issuer else None)
+        self.access = Access(settings, checker(self._keys), _tokens(settings))
         self._tenants: dict[str, Tenant] = {}
         self._pulse = Pulse(self.metrics, "web", settings.cpu_hour_price, self._observe)
         self._opening = threading.Lock()

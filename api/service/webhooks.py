@@ -10,7 +10,6 @@ from hashlib import sha256
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-import httpx
 import structlog
 
 from allot import DataError
@@ -133,6 +132,8 @@ def deliver_due(store: Store, now: datetime) -> dict[str, int]:
 
 def _send(webhook: Webhook, delivery: Delivery, now: datetime) -> str:
     """Post it to the address that was checked, whatever the name says a moment later; why it failed, or nothing."""
+    import httpx
+
     try:
         host, address = check_url(webhook.url, allowed=allowed_networks())
     except DataError as error:

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from engine.serving.snapshot import BUDGET, UNKNOWN
-from governance import books_of
 from warehouse import AuditEntry, Store, StoredAllocation, Workspace, publish
 from warehouse.decisions import DECISIONS, REALTIME
 from warehouse.records import SINGLE
@@ -108,6 +106,8 @@ def _meta(summary: dict[str, Any], release: StoredAllocation) -> dict[str, Any]:
 
 def _summary(release: StoredAllocation, singles: list[Single]) -> dict[str, Any]:
     """An allocation's summary, as far as one can be made of decisions that were made one at a time."""
+    from governance import books_of
+
     numbers = [Numbers.unpack(single.numbers) for single in singles]
     ids = release.summary["offer_ids"]
     place = {offer: a for a, offer in enumerate(ids)} | {None: -1}
@@ -152,6 +152,8 @@ def _offer(told: dict[str, Any], a: int, choice: Any, reasons: Any, singles: lis
 
 def _funnel(release: StoredAllocation, reasons: Any) -> list[dict[str, Any]]:
     """How many pairs each rule excludes: as the first rule that does, and in all."""
+    from engine.serving.snapshot import BUDGET, UNKNOWN
+
     rules = [(line["rule"], line["reason"], bit) for bit, line in enumerate(release.summary["funnel"])]
     rules += [(rule.name, rule.reason, rule.bit) for rule in (UNKNOWN, BUDGET)]
     left = np.ones(reasons.shape, bool)
