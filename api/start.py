@@ -7,6 +7,8 @@ import sys
 from itertools import pairwise
 from typing import Any, NoReturn
 
+from api.ending import ending_at_once
+
 INTERRUPTED = 130
 TOLD = {
     "kind": "Interrupted",
@@ -31,9 +33,10 @@ def main() -> None:
 
     signal.signal(signal.SIGINT, interrupt)
     try:
-        from api.cli import main as run
+        with ending_at_once():
+            from api.cli import main as run
 
-        run()
+            run()
     except SystemExit as end:
         if pressed:
             _leave(end.code if isinstance(end.code, int) else 1)

@@ -20,6 +20,7 @@ from typing import Any, Self, TypeAlias, final
 import structlog
 
 from allot import AllotError, LockedError, WorkspaceError
+from api.ending import ending_at_once
 from api.service import logs
 from api.service.giving_back import give_back
 from api.service.jobs import LEASE, Clock, Kind, Runner
@@ -259,4 +260,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ending_at_once():
+        main()

@@ -75,3 +75,33 @@ def test_without_an_interruption_errors_are_errors() -> None:
     assert ended.returncode == 1
     assert "ImportError: numpy" in ended.stderr
     assert LINE not in ended.stderr
+
+
+AT_THE_END = """
+import atexit, sys, threading, time, types
+class Loaded:
+    def __del__(self):
+        sys.stderr.write("taken apart")
+def command():
+    sys.modules["loaded"] = types.SimpleNamespace(it=Loaded())
+    atexit.register(lambda: sys.stdout.write("told "))
+    threading.Thread(target=lambda: (time.sleep(0.1), sys.stdout.write("waited for "))).start()
+    {body}
+sys.modules["api.cli"] = types.SimpleNamespace(main=command)
+from api.start import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("body", "status"), [("pass", 0), ("sys.exit()", 0), ("sys.exit(3)", 3)])
+def test_a_command_that_is_done_ends_at_once_when_its_threads_have(body: str, status: int) -> None:
+    """What is loaded is not taken apart: that costs as much as many a command."""
+    ended = _python(AT_THE_END.format(body=body))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (status, "waited for told ", "")
+
+
+@pytest.mark.parametrize(("body", "said"), [("sys.exit('no')", "no\n"), ("raise OSError('no')", "OSError: no\n")])
+def test_what_a_command_did_not_foresee_is_said_as_ever(body: str, said: str) -> None:
+    ended = _python(AT_THE_END.format(body=body))
+    assert (ended.returncode, ended.stdout) == (1, "waited for told ")
+    assert said in ended.stderr
