@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import patch
 
 import httpx
 import uvicorn
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from api.service.app import create_app
@@ -17,6 +19,9 @@ from api.service.protocol import server_of
 from api.service.roles import ROLES
 from api.service.settings import Settings
 from warehouse import Keys, Workspace
+from warehouse import keys as keys_module
+
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @dataclass
@@ -40,7 +45,8 @@ class Running:
 @contextmanager
 def serving(settings: Settings) -> Iterator[Running]:
     """A real server in a thread of its own, on a port that was free."""
-    with Keys.open(Workspace.open(settings.home)) as book:
+    # six hashes for each service, with as much work as the product's, would take longer than most tests of it
+    with patch.object(keys_module, "_HASHER", CHEAP), Keys.open(Workspace.open(settings.home)) as book:
         keys = {role: book.create("main", [role], actor="test", at=datetime.now(UTC)).text for role in ROLES}
     app = create_app(settings)
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # asyncio answers without delay only on such
