@@ -330,6 +330,17 @@ def test_down_and_up_again_is_the_same_schema(database):
     engine.dispose()
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_the_databases_of_these_tests_are_what_the_revisions_make(database):
+    where = database_of(database)
+    engine = make_engine(where)
+    before, stood_at = schema_of(engine), revision_of(engine)
+    migrate(engine, where, "base")
+    migrate(engine, where)
+    assert (schema_of(engine), revision_of(engine)) == (before, stood_at)
+    engine.dispose()
+
+
 def _everything(path):
     with closing(sqlite3.connect(path)) as connection:
         named = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
