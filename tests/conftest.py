@@ -1,5 +1,6 @@
 """Both operational databases for every room's tests: a SQLite file, and a real PostgreSQL server of our own."""
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -20,6 +21,7 @@ from warehouse.database import database_of
 
 SETTING = "ALLOT_DATABASE_URL"
 PATIENCE_SECONDS = 10
+COLLECT_AFTER = 10_000  # objects; by default the collector would look every 700, also while all is imported
 LONGEST_FIRST = (
     "test_walk.py",
     "test_golden_path.py",
@@ -44,6 +46,8 @@ LONGEST_FIRST = (
 )
 """Files of tests that take longest, roughly the longest first."""
 
+gc.set_threshold(COLLECT_AFTER)
+
 
 @pytest.hookimpl(trylast=True)  # after pytest itself has put tests of one session's fixtures side by side
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -51,6 +55,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         turns = {name: turn for turn, name in enumerate(LONGEST_FIRST)}
         items.sort(key=lambda item: turns.get(item.path.name, len(turns)))
+
+
+def pytest_collection_finish() -> None:
+    """Libraries, our rooms and the tests themselves stay: the collector need not look through them again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """At the end it may, or compiled libraries say that they leak."""
+    gc.unfreeze()
 
 
 @contextmanager
