@@ -14,12 +14,24 @@ from portfolio.conflicts.diagnose import EXACT_PAIRS, diagnose
 from portfolio.dual import Floats
 from portfolio.large.solver import Laid, plan_many
 from portfolio.limits import Limit, Problem, Rows, Share, check_finite, compile_rows, use_of
-from portfolio.referee import Effort, Pairs, bounds_of, chosen, impossible_counts, solve_pairs, whole_counts
+from portfolio.referee import (
+    Answer,
+    Bounds,
+    Effort,
+    Pairs,
+    bounds_of,
+    chosen,
+    impossible_counts,
+    solve_pairs,
+    whole_counts,
+)
 from portfolio.several.solver import solve_several
 from portfolio.solution import Clock, Solution, Watch, assemble, infeasible
 
 _DEAR = 10.0  # typical scores that a contact's breach must cost before a plan is asked for in such units
 _NODES = 1_000  # of the integer program, two or three seconds: nodes, so that equal problems have equal answers
+_COARSE, _FEW_NODES = 1e-4, 100  # for a gap no smaller than that: the others move the value by 2e-4 at most
+_FAR = 1e-3  # of the bound: a plan further from it is worth all nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +171,7 @@ def _exact(problem: Problem, rows: Rows, gap: float, watch: Watch) -> Solution:
     if linear.status == "infeasible":
         return _infeasible(problem, rows, watch)
     effort = Effort(gap=0.5 * gap * abs(linear.value), nodes=_NODES, seconds=watch.limit)
-    answer = solve_pairs(pairs, bounds, effort, most=problem.most, groups=problem.groups)
+    answer = _searched(pairs, bounds, effort, problem, coarse=gap >= _COARSE and watch.limit is None)
     watch.stage("integer program")
     if answer.status == "infeasible":
         return _infeasible(problem, rows, watch)
@@ -177,6 +189,17 @@ def _exact(problem: Problem, rows: Rows, gap: float, watch: Watch) -> Solution:
         if (not other.broken, other.value) > (not out.broken, out.value):
             return assemble(problem, rows, other.choice, min(bound, other.bound), price, gap, watch)
     return out
+
+
+def _searched(pairs: Pairs, bounds: Bounds, effort: Effort, problem: Problem, *, coarse: bool) -> Answer:
+    """The integer program; coarse asks for few nodes first, and for all where those found no plan near the bound."""
+    if coarse:
+        few = replace(effort, nodes=_FEW_NODES)
+        answer = solve_pairs(pairs, bounds, few, most=problem.most, groups=problem.groups)
+        near = len(answer.share) and answer.bound - answer.value <= _FAR * abs(answer.bound)
+        if answer.status != "stopped" or near:
+            return answer
+    return solve_pairs(pairs, bounds, effort, most=problem.most, groups=problem.groups)
 
 
 def _single(problem: Problem) -> bool:
