@@ -12,6 +12,10 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
+from schemathesis.checks import load_all_checks
+from schemathesis.generation.feedback import FeedbackSources
+from schemathesis.pytest._test_builder import build_operation_test
+from schemathesis.python._constants.orchestrator import make_constants_value_source
 
 from api.service.contract import contract
 from api.service.settings import Settings
@@ -19,7 +23,8 @@ from api.service.settings import Settings
 if TYPE_CHECKING:
     from service_running import Running
 
-SCHEMA = schemathesis.openapi.from_dict(contract())
+CONTRACT = contract()
+OPERATIONS = [f"{method.upper()} {path}" for path, methods in CONTRACT["paths"].items() for method in methods]
 FEW, AT_ONCE, MANY = 5, 300, 20_000
 ROUNDS = 40
 NOT_HTTP = "Invalid HTTP request received."
@@ -29,6 +34,13 @@ QUIET: dict[str, Any] = {
     "suppress_health_check": list(HealthCheck),
     "phases": [Phase.explicit, Phase.generate],
 }
+
+
+@pytest.fixture(scope="module")
+def operations() -> dict[str, Any]:
+    """By label. Made where the tests run: `parametrize` of Schemathesis makes all cases wherever they are collected."""
+    schema = schemathesis.openapi.from_dict(CONTRACT)
+    return {operation.label: operation for operation in (found.ok() for found in schema.get_all_operations())}
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +68,24 @@ def answered(case: Any, running: "Running") -> int:
     return status
 
 
-@SCHEMA.parametrize()
-@settings(max_examples=FEW, derandomize=True, **QUIET)
-def test_nothing_that_fits_or_breaks_the_contract_makes_the_service_fail(case: Any, shared: "Running") -> None:
-    answered(case, shared)
+def test_every_operation_of_the_contract_is_among_the_cases(operations: dict[str, Any]) -> None:
+    assert sorted(operations) == sorted(OPERATIONS)
+
+
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_nothing_that_fits_or_breaks_the_contract_makes_the_service_fail(
+    label: str, operations: dict[str, Any], shared: "Running"
+) -> None:
+    @settings(max_examples=FEW, derandomize=True, **QUIET)
+    def attempt(case: Any) -> None:
+        answered(case, shared)
+
+    schema = operations[label].schema
+    every = FeedbackSources(constants_value_source=make_constants_value_source(schema))
+    load_all_checks()
+    build_operation_test(
+        config=schema.config, operation=operations[label], test_func=attempt, given_kwargs={}, feedback=every
+    )()
 
 
 def generated(operation: Any, mode: GenerationMode, seed: int, running: "Running") -> list[int]:
@@ -81,11 +107,10 @@ def generated(operation: Any, mode: GenerationMode, seed: int, running: "Running
 
 @pytest.mark.soak
 def test_twenty_thousand_cases_and_the_service_never_fails(
-    shared: "Running", copies: Any, record_property: Callable[[str, object], None]
+    operations: dict[str, Any], shared: "Running", copies: Any, record_property: Callable[[str, object], None]
 ) -> None:
-    left = [(o.ok(), mode) for o in SCHEMA.get_all_operations() for mode in GenerationMode]
+    left = [(operation, mode) for operation in operations.values() for mode in GenerationMode]
     seen: Counter[int] = Counter()
-    operations = {operation.label for operation, _ in left}
     for seed in range(ROUNDS):
         if seen.total() >= MANY:
             break
