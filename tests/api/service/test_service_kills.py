@@ -42,11 +42,12 @@ def start(home: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", WORKER, str(home)], stdout=quiet, stderr=quiet)
 
 
-def until(what):
+def until(what, *, every=0.05):
+    """Wait for it; to ask every few milliseconds costs as much as the work that is waited for."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not what():
         assert time.monotonic() < end, "it does not come to pass"
-        time.sleep(0.005)
+        time.sleep(every)
 
 
 def half_written(home: Path) -> list[Path]:
@@ -72,7 +73,8 @@ def test_a_worker_killed_in_an_allocation_leaves_the_allocation_that_would_have_
             seen = max((e.event for e in jobs.events("job-1")), default=0)
             worker = start(home)
             try:
-                until(lambda: any(e.stage == stage for e in jobs.events("job-1", after=seen)))  # noqa: B023
+                until(lambda: jobs.get("job-1").attempt == attempt)  # noqa: B023
+                until(lambda: any(e.stage == stage for e in jobs.events("job-1", after=seen)), every=0.005)  # noqa: B023
                 assert jobs.get("job-1").attempt == attempt
             finally:
                 os.kill(worker.pid, signal.SIGKILL)
