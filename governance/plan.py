@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from allot import RuleError
@@ -98,17 +99,25 @@ def for_offer(rule: CompiledRule, offer: Mapping[str, Any]) -> str:
     """A rule's SQL with the values of one offer in place of its columns."""
     if not rule.offer_columns:
         return rule.sql
+    values = ((name, kind, offer[name]) for name, kind in rule.offer_columns)
+    return _filled(
+        rule.sql, tuple((name, kind, None if value is None else _text(value)) for name, kind, value in values)
+    )
+
+
+@lru_cache(1_024)  # offers share their dates and categories, campaigns their rules: milliseconds each
+def _filled(sql: str, columns: tuple[tuple[str, str, str | None], ...]) -> str:
+    """SQL with a value in place of each column of the offer: its name, type and text."""
     import sqlglot
     from sqlglot import exp
 
-    types = dict(rule.offer_columns)
-
-    tree = sqlglot.parse_one(rule.sql, read="duckdb")
+    known = {name: (kind, text) for name, kind, text in columns}
+    tree = sqlglot.parse_one(sql, read="duckdb")
     for node in list(tree.find_all(exp.Column)):
         if node.table == "o":
-            value = offer[node.name]
-            text = exp.null() if value is None else exp.Literal.string(_text(value))
-            node.replace(exp.cast(text, types[node.name], dialect="duckdb"))
+            kind, text = known[node.name]
+            value = exp.null() if text is None else exp.Literal.string(text)
+            node.replace(exp.cast(value, kind, dialect="duckdb"))
     return str(tree.sql("duckdb"))
 
 
