@@ -198,7 +198,8 @@ def _remember(
     exposures = "exposures" if "exposures" in tables else None
     if events is None and exposures is None and not past.allocations:
         return None
-    known = _as_received(outcomes(store, received_until=past.feedback_until)) if past.feedback_until else None
+    heard = past.feedback_until if past.allocations else None  # outcomes are those of allocations
+    known = _as_received(outcomes(store, received_until=heard)) if heard else None
     paths = [workspace.decisions / a / DECISIONS for a in past.allocations]
     contacts_view(connection, paths, known, exposures=exposures)
     offers = connection.sql("FROM offers").to_arrow_table()
