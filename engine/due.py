@@ -3,14 +3,21 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from warehouse import Store, Workspace
+from warehouse import Counted, Store, Workspace
 from warehouse.learning_marks import LearningMark, learning_mark, put_learning_mark, to_be_seen
 
 
-def learn_when_due(workspace: Workspace, store: Store, *, now: datetime) -> dict[str, Any] | None:
+def learn_when_due(
+    workspace: Workspace, store: Store, *, now: datetime, counted: Counted | None = None
+) -> dict[str, Any] | None:
     """Learn if there may be something new since the last time: feedback, a release, a model, an hour.
 
     Half of the time at most goes into learning: after a long fold the next one waits as long as that took.
+
+    Args:
+        workspace, store: whose.
+        now: the clock.
+        counted: of the log, by an earlier call in this process.
 
     Returns:
         As `learn`; None where nothing was due.
@@ -25,7 +32,7 @@ def learn_when_due(workspace: Workspace, store: Store, *, now: datetime) -> dict
         return None
     from engine.learn import learn
 
-    learnt = learn(workspace, as_of=now)
+    learnt = learn(workspace, as_of=now, counted=counted)
     after = seen | {"posterior": learnt["posterior"]}  # what came in meanwhile is seen next time
     put_learning_mark(store, LearningMark(after, now, sum(learnt["seconds"].values())))
     return learnt

@@ -14,6 +14,7 @@ from engine.stages import Reporter, Stages, silent
 from engine.stamp import current_posterior_id
 from warehouse import (
     AuditEntry,
+    Counted,
     Store,
     StoredModel,
     Workspace,
@@ -25,7 +26,9 @@ from warehouse import (
 )
 
 
-def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent) -> dict[str, Any]:
+def learn(
+    workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent, counted: Counted | None = None
+) -> dict[str, Any]:
     """Fold every matured decision that the model was not trained on, each once.
 
     The fold goes over windows of one day of decision time. A window whose rows are as they were keeps its checkpoint; a
@@ -40,6 +43,7 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
         workspace: with a trained model.
         as_of: only decisions whose outcome_days have passed by then are folded.
         reporter: told about progress.
+        counted: of the log, by an earlier call in this process.
 
     Returns:
         folded: outcomes newly folded; filled: decisions without feedback newly counted as outcome 0; waiting: decisions
@@ -57,7 +61,8 @@ def learn(workspace: Workspace, *, as_of: datetime, reporter: Reporter = silent)
         foundation, start = load_models(workspace, store, base)
         allocations = store.allocations(status="released")
         with stages("log"), connect(workspace) as connection:
-            log = history(connection, released(workspace, allocations), outcomes(store, up_to=as_of), as_of)
+            heard = outcomes(store, up_to=as_of, counted=counted)
+            log = history(connection, released(workspace, allocations), heard, as_of)
         by_id = {a.allocation_id: a for a in allocations}
         keys = column_keys(log["decision_id"])
         fresh = untrained(log, keys, foundation, by_id)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from warehouse.backups import Copied, back_up, restore
     from warehouse.connection import connect
     from warehouse.contacts import contacts_view
+    from warehouse.counted import Counted
     from warehouse.decision_outcomes import outcomes
     from warehouse.decisions import (
         DECISIONS,
@@ -60,6 +61,7 @@ else:
             "backups": "Copied back_up restore",
             "connection": "connect",
             "contacts": "contacts_view",
+            "counted": "Counted",
             "decisions": (
                 "DECISIONS Decisions Written decision_groups decision_ids decision_row decisions_meta read_decisions "
                 "write_decisions"
@@ -102,6 +104,7 @@ __all__ = [
     "Candidates",
     "Checkpoint",
     "Copied",
+    "Counted",
     "DataVersion",
     "Decisions",
     "Delivery",

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, String, Text, func, select, type_coerce
 from sqlmodel import Session, col
 from sqlmodel import select as sql_select
 
+from warehouse.counted import Counted
 from warehouse.feedback_log import JOINED, Heard, listed
 from warehouse.single_tables import SingleRow
 from warehouse.statements import statement
@@ -36,6 +37,7 @@ def outcomes(
     *,
     up_to: datetime | None = None,
     received_until: datetime | None = None,
+    counted: Counted | None = None,
 ) -> "pa.Table":
     """What is known of every decision: one row each.
 
@@ -48,6 +50,7 @@ def outcomes(
         up_to: leave out events that occurred later; None takes all. It looks at `occurred_at`, so that the same events
             give the same answer whenever they arrived.
         received_until: leave out events that were received later: what was known at that time.
+        counted: what this process counted before, to go on from; only without `received_until`.
 
     Returns:
         decision_id text, outcome int8, reward float64 (currency units), occurred_at and received_at timestamps in UTC;
@@ -67,25 +70,57 @@ def outcomes(
             other = counting(session)
             texts = (pa.array(list(values), pa.string()) for values in (other, other.values()))
             connection.register("counting", pa.table(list(texts), names=["source", "aggregation"]))
-            _count(connection, _events(session, counts))
+            connection.execute(_SO_FAR)
+            _count_log(connection, session, counts, up_to, counted)
         found: pa.Table = connection.sql(statement("outcomes.sql", _RELATIONS)).to_arrow_table()
     return found
 
 
-def _count(connection: "DuckDBPyConnection", parts: "Iterable[pa.Table]") -> None:
-    """Bring events to one line per decision, in the connection's `so_far`.
+def _count_log(
+    connection: "DuckDBPyConnection",
+    session: Session,
+    counts: Sequence[ColumnElement[bool]],
+    up_to: datetime | None,
+    counted: Counted | None,
+) -> None:
+    """Bring the events of the log to one line per decision, in the connection's `so_far`."""
+    end, begin = session.connection().execute(select(func.max(_LOG.sequence))).scalar() or 0, 0
+    if counted is not None:
+        begin = counted.restore(connection, up_to, lambda place: _number(session, counts, place))
+        place = counted.next_place(end)
+        if place:
+            read = _count(connection, _events(session, counts, begin, place))
+            counted.keep(connection, up_to, place, counted.events + read)
+            begin = place
+    _count(connection, _events(session, counts, begin, end))
+
+
+def _number(session: Session, counts: Sequence[ColumnElement[bool]], place: int) -> int:
+    """How many events count up to a place in the log."""
+    number = select(func.count()).where(_LOG.sequence <= place, *counts)
+    return int(session.connection().execute(number).scalar_one())
+
+
+def _count(connection: "DuckDBPyConnection", parts: "Iterable[pa.Table]") -> int:
+    """Count events into the lines of `so_far`; how many they were.
 
     Beside those lines only some events are in memory, so that it follows the number of decisions, not that of events.
     The lines are counted again with the events after them, of which there are at least three for each line.
     """
-    connection.execute(_SO_FAR)
-    lines, waiting = 0, []
+    lines, waiting, events = _lines(connection), [], 0
     for part in parts:
         waiting.append(part)
+        events += part.num_rows
         if sum(each.num_rows for each in waiting) >= max(_COUNTED, _EVENTS_A_LINE * lines):
             lines, waiting = _counted(connection, waiting), []
     if waiting:
         _counted(connection, waiting)
+    return events
+
+
+def _lines(connection: "DuckDBPyConnection") -> int:
+    [(lines,)] = connection.execute("SELECT count(*) FROM so_far").fetchall()
+    return int(lines)
 
 
 def _counted(connection: "DuckDBPyConnection", events: "Sequence[pa.Table]") -> int:
@@ -97,8 +132,7 @@ def _counted(connection: "DuckDBPyConnection", events: "Sequence[pa.Table]") -> 
         connection.execute(f"CREATE OR REPLACE TABLE so_far AS {statement('outcomes_so_far.sql', _RELATIONS)}")
     finally:
         connection.unregister("events")
-    [(lines,)] = connection.execute("SELECT count(*) FROM so_far").fetchall()
-    return int(lines)
+    return _lines(connection)
 
 
 def counting(session: Session, singles: Collection[str] | None = None) -> dict[str, str]:
@@ -129,8 +163,8 @@ def outcome_of(heard: Heard, aggregation: str) -> int:
     return {"first": heard.first, LATEST: heard.latest}.get(aggregation, heard.largest)
 
 
-def _events(session: Session, counts: Sequence[ColumnElement[bool]]) -> "Iterator[pa.Table]":
-    """Events of the log, some at a time, as the columns that `outcomes_so_far.sql` reads.
+def _events(session: Session, counts: Sequence[ColumnElement[bool]], begin: int, end: int) -> "Iterator[pa.Table]":
+    """Events of the log after one place and up to another, some at a time, as `outcomes_so_far.sql` reads them.
 
     The database puts many rows into one text, which Arrow reads while the database makes the next: a million rows as
     objects of their own would take most of the time of learning. Ids are printable, so the two separators occur in
@@ -139,11 +173,10 @@ def _events(session: Session, counts: Sequence[ColumnElement[bool]]) -> "Iterato
     connection = session.connection()
     written = func.printf if connection.dialect.name == "sqlite" else func.format  # SQLite has the latter since 3.38
     rows = select(func.aggregate_strings(written(_BETWEEN.join(["%s"] * len(_COLUMNS)), *_COLUMNS), "\n"))
-    last = connection.execute(select(func.max(_LOG.sequence))).scalar() or 0
     with ThreadPoolExecutor(1) as reader:
         reading: Future[pa.Table] | None = None
-        for after in range(0, last, _AT_ONCE):
-            among = (_LOG.sequence > after, _LOG.sequence <= after + _AT_ONCE, *counts)
+        for after in range(begin, end, _AT_ONCE):
+            among = (_LOG.sequence > after, _LOG.sequence <= min(end, after + _AT_ONCE), *counts)
             text = connection.execute(rows.where(*among)).scalar()
             if text:
                 before, reading = reading, reader.submit(_read, text)

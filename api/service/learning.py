@@ -7,21 +7,29 @@ from typing import Any, final
 from api.service.giving_back import give_back
 from api.service.settings import read_settings
 from engine.due import learn_when_due
-from warehouse import KnownDecisions, Store, Workspace
+from warehouse import Counted, KnownDecisions, Store, Workspace
 from warehouse.dead_letters import oldest_wait, sweep
 
 
-def learn_once(workspace: Workspace, store: Store, now: datetime) -> dict[str, Any] | None:
-    """Learn if there is something new; what was learnt in short, None where nothing was due.
+@final
+class Learning:
+    """Learns if there is something new, and remembers for each tenant what it has counted of the log."""
 
-    Raises:
-        LockedError: another command is writing.
-    """
-    learnt = learn_when_due(workspace, store, now=now)
-    if learnt is None:
-        return None
-    give_back()
-    return {name: learnt[name] for name in ("posterior", "folded", "filled", "overlaid", "refolded")}
+    def __init__(self) -> None:
+        self._counted: dict[Path, Counted] = {}
+
+    def __call__(self, workspace: Workspace, store: Store, now: datetime) -> dict[str, Any] | None:
+        """What was learnt in short; None where nothing was due.
+
+        Raises:
+            LockedError: another command is writing.
+        """
+        counted = self._counted.setdefault(workspace.root, Counted(workspace))
+        learnt = learn_when_due(workspace, store, now=now, counted=counted)
+        if learnt is None:
+            return None
+        give_back()
+        return {name: learnt[name] for name in ("posterior", "folded", "filled", "overlaid", "refolded")}
 
 
 @final

@@ -25,7 +25,7 @@ from api.service import logs
 from api.service.giving_back import give_back
 from api.service.jobs import LEASE, Clock, Kind, Runner
 from api.service.kinds import READING, WRITING
-from api.service.learning import Joining, learn_once
+from api.service.learning import Joining, Learning
 from api.service.lifeline import end_with_parent
 from api.service.metrics import Metrics
 from api.service.pulse import Pulse
@@ -68,7 +68,7 @@ LANES: Mapping[str, Work] = {
     "writing": (WRITING, ()),
     "reading": (READING, ()),
     "delivering": ({}, (Every("delivery", 1.0, _deliver),)),
-    "learning": ({}, (Every("joining", 5.0, Joining()), Every("learning", 2.0, learn_once))),
+    "learning": ({}, (Every("joining", 5.0, Joining()), Every("learning", 2.0, Learning()))),
     "settling": ({}, (Every("budgets", 1.0, SettlingBudgets()),)),
     "sealing": ({}, (Every("single decisions", 60.0, _seal),)),
 }

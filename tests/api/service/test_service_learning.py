@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from allot import LockedError
-from api.service.learning import Joining, learn_once
+from api.service.learning import Joining, Learning
 from api.service.worker import LANES
 from warehouse import Workspace, feedback_items, open_store, outcomes, read_decisions, take_feedback
 
@@ -28,6 +28,9 @@ def events(ids, stem="e"):
         {"event_id": f"{stem}{i}", "decision_id": name, "outcome": i % 2, "reward": 1.0, "occurred_at": at}
         for i, name in enumerate(ids)
     )
+
+
+learn_once = Learning()
 
 
 def test_it_learns_when_feedback_came_and_then_rests(house):

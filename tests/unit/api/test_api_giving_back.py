@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from api.service import learning
+from warehouse import Workspace
 
 LEFT_FREE = """
 import os
@@ -32,11 +33,11 @@ def test_what_is_free_between_pieces_in_use_goes_back_to_the_system():
     assert float(done.stdout) > 60.0  # of 90 MB
 
 
-def test_learning_gives_back_what_it_does_not_need_any_more(monkeypatch):
-    given = []
+def test_learning_gives_back_what_it_does_not_need_any_more(monkeypatch, tmp_path):
+    given, workspace, learns = [], Workspace.init(tmp_path / "workspace"), learning.Learning()
     monkeypatch.setattr(learning, "give_back", lambda: given.append(True))
     learnt = {"posterior": "p", "folded": 1, "filled": 0, "overlaid": 0, "refolded": 0}
     for found in (None, learnt):
-        monkeypatch.setattr("engine.learn.learn_when_due", lambda *_, found=found, **__: found)
-        assert learning.learn_once(None, None, datetime.now(UTC)) == found
+        monkeypatch.setattr(learning, "learn_when_due", lambda *_, found=found, **__: found)
+        assert learns(workspace, None, datetime.now(UTC)) == found
     assert given == [True]
