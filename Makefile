@@ -23,7 +23,7 @@ demo: install ## from nothing to an allocation, two rounds of learning, an evalu
 	$(BIN)/allot demo
 
 # Where nothing may write bytecode, every process of the tests would compile its modules and rewrite its assertions anew.
-test: install ## the tests, some twelve minutes on two cores
+test: install ## the tests, some ten minutes on two cores
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not soak" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 check: lint test ## what must be green before a commit
