@@ -15,7 +15,7 @@ def ending_at_once() -> Iterator[None]:
     to be told of the end is told. An error that leaves the block ends the process as errors do.
     """
     codes: list[int] = []
-    atexit.register(_leave, codes)  # registered before all others, called after them
+    atexit.register(_leave, codes)  # called after all that the block registers
     try:
         yield
     except SystemExit as end:

@@ -5,11 +5,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, String, Text, func, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, String, Text, func, literal, select, type_coerce
 from sqlmodel import Session, col
 from sqlmodel import select as sql_select
 
-from warehouse.counted import Counted
+from warehouse.counted import Counted, Tally
 from warehouse.feedback_log import JOINED, Heard, listed
 from warehouse.single_tables import SingleRow
 from warehouse.statements import statement
@@ -26,6 +26,7 @@ _COLUMNS = (_LOG.decision_id, _LOG.event_id, _LOG.outcome, _LOG.reward_micros, _
 _AT_ONCE = 32_768  # rows that the database hands over
 _COUNTED = 131_072  # events that are counted together, at least: what is in memory beside the lines
 _EVENTS_A_LINE = 3  # that wait until lines are counted again
+_MASK = 2**31 - 1  # of numbers that are summed, so that no sum is too large
 _BETWEEN = "\x1f"
 _RELATIONS = {name: name for name in ("so_far", "events", "counting")}
 _SO_FAR = """CREATE TABLE so_far (decision_id VARCHAR, event_id VARCHAR, outcome BIGINT, reward_micros HUGEINT,
@@ -86,36 +87,39 @@ def _count_log(
     """Bring the events of the log to one line per decision, in the connection's `so_far`."""
     end, begin = session.connection().execute(select(func.max(_LOG.sequence))).scalar() or 0, 0
     if counted is not None:
-        begin = counted.restore(connection, up_to, lambda place: _number(session, counts, place))
+        begin = counted.restore(connection, up_to, lambda place: _tally(session, counts, place))
         place = counted.next_place(end)
         if place:
-            read = _count(connection, _events(session, counts, begin, place))
-            counted.keep(connection, up_to, place, counted.events + read)
+            _count(connection, _events(session, counts, begin, place))
+            counted.keep(connection, up_to, place, _tally(session, counts, place))
             begin = place
     _count(connection, _events(session, counts, begin, end))
 
 
-def _number(session: Session, counts: Sequence[ColumnElement[bool]], place: int) -> int:
-    """How many events count up to a place in the log."""
-    number = select(func.count()).where(_LOG.sequence <= place, *counts)
-    return int(session.connection().execute(number).scalar_one())
+def _tally(session: Session, counts: Sequence[ColumnElement[bool]], place: int) -> Tally:
+    """Of the events that count up to a place in the log."""
+    key, received = (
+        part.bitwise_and(literal(_MASK, BigInteger))
+        for part in (_LOG.decision_key, type_coerce(_LOG.received_at, BigInteger))
+    )
+    tally = select(func.count(), func.sum(key + received)).where(_LOG.sequence <= place, *counts)
+    events, checksum = session.connection().execute(tally).one()
+    return Tally(int(events), int(checksum or 0))
 
 
-def _count(connection: "DuckDBPyConnection", parts: "Iterable[pa.Table]") -> int:
-    """Count events into the lines of `so_far`; how many they were.
+def _count(connection: "DuckDBPyConnection", parts: "Iterable[pa.Table]") -> None:
+    """Count events into the lines of `so_far`.
 
     Beside those lines only some events are in memory, so that it follows the number of decisions, not that of events.
     The lines are counted again with the events after them, of which there are at least three for each line.
     """
-    lines, waiting, events = _lines(connection), [], 0
+    lines, waiting = _lines(connection), []
     for part in parts:
         waiting.append(part)
-        events += part.num_rows
         if sum(each.num_rows for each in waiting) >= max(_COUNTED, _EVENTS_A_LINE * lines):
             lines, waiting = _counted(connection, waiting), []
     if waiting:
         _counted(connection, waiting)
-    return events
 
 
 def _lines(connection: "DuckDBPyConnection") -> int:

@@ -1,6 +1,7 @@
 """Counting the log goes on where it ended, and says the same as counting all of it."""
 
 import random
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -162,6 +163,43 @@ def test_without_a_place_for_its_file_it_counts_all(store, counted, ids, databas
         take(store, ids, range(start, start + 50))
         assert outcomes(store, counted=counted).equals(outcomes(store))
     assert counted.events == 0
+
+
+def test_a_log_that_was_put_back_and_filled_up_with_others_is_counted_anew(store, counted, ids):
+    for _ in range(2):
+        take(store, ids, range(100))
+        outcomes(store, counted=counted)
+    assert counted.events == 100
+    with store.transaction() as session:
+        session.execute(text("DELETE FROM feedback_event WHERE sequence > 60"))
+    take(store, ids, range(200, 280), seed=1)
+    with store.transaction() as session:  # in the places of the others, as after the restoration of a backup
+        [(first,)] = session.execute(text("SELECT min(sequence) FROM feedback_event WHERE event_id >= 'e0200'"))
+        session.execute(text(f"UPDATE feedback_event SET sequence = sequence - {first - 61} WHERE sequence >= {first}"))
+    assert outcomes(store, counted=counted).equals(outcomes(store))
+
+
+def test_a_full_disk_keeps_nothing_of_the_file_and_a_folder_that_is_gone_is_made_anew(
+    store, counted, ids, database, monkeypatch
+):
+    take(store, ids, range(100))
+    outcomes(store, counted=counted)
+    whole = Counted._written
+
+    def half(self, connection):
+        whole(self, connection)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(Counted, "_written", half)
+        assert outcomes(store, counted=counted).equals(outcomes(store))
+    assert (counted.events, list(database.spills.iterdir())) == (0, [])
+    outcomes(store, counted=counted)
+    assert counted.events == 100
+    shutil.rmtree(counted._folder)
+    for _ in range(2):
+        assert outcomes(store, counted=counted).equals(outcomes(store))
+    assert counted.events == 100
 
 
 def test_its_file_outlives_the_sweeping_of_scratch_and_goes_with_it(store, counted, ids, database):

