@@ -56,10 +56,15 @@ def outcomes(
     Returns:
         decision_id text, outcome int8, reward float64 (currency units), occurred_at and received_at timestamps in UTC;
         ordered by decision_id.
+
+    Raises:
+        ValueError: both `received_until` and `counted` were given.
     """
     import duckdb
     import pyarrow as pa
 
+    if counted is not None and received_until is not None:
+        raise ValueError("what was counted before says nothing of what was known at a time")
     counts = [_LOG.status.in_(JOINED)]
     if up_to is not None:
         counts.append(_LOG.occurred_at <= up_to)

@@ -139,6 +139,11 @@ def test_as_many_events_of_an_earlier_time_are_not_the_same_events(store, counte
     assert outcomes(store, up_to=up_to, counted=counted).equals(outcomes(store, up_to=up_to))
 
 
+def test_what_was_known_at_a_time_is_never_taken_from_what_was_counted_before(store, counted):
+    with pytest.raises(ValueError, match="known at a time"):
+        outcomes(store, received_until=NOW, counted=counted)
+
+
 @pytest.mark.parametrize("harm", ["gone", "cut", "garbage"])
 def test_a_file_that_is_lost_or_damaged_is_made_anew(store, counted, ids, harm, read):
     for start in (0, 50):
