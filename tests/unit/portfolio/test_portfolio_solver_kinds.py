@@ -1,6 +1,7 @@
 """Customers who are alike are counted, programs over them are those over customers, and hostile instances end well."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from portfolio.large.linear import Columns, Room, kinds_of, solve_linear
 from portfolio.large.population import Population
 from portfolio.large.undecided import Undecided
 from portfolio.large.vertex import split, to_vertex
+from portfolio.referee import Answer, Bounds, Effort, Pairs
 from tests.statistical.portfolio.solver_soak import examine
 
 N, K, G = 240, 4, 2
@@ -147,3 +149,28 @@ def test_an_exact_search_that_is_stopped_hands_out_a_plan_with_its_gap(monkeypat
     assert recount.broken(problem, found.choice) == []
     assert found.bound >= found.value
     assert found.gap == pytest.approx((found.bound - found.value) / abs(found.bound), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("gap", "far", "searched"),
+    [(1e-4, np.inf, [1]), (1e-4, 0.0, [1, 50]), (1e-5, np.inf, [50])],
+    ids=["a coarse gap, near enough", "a coarse gap, too far", "a fine gap"],
+)
+def test_few_nodes_are_enough_only_where_a_coarse_gap_is_asked_for_and_the_bound_is_near(
+    monkeypatch: pytest.MonkeyPatch, gap: float, far: float, searched: list[int]
+) -> None:
+    nodes, answers, search = [], [], solver.solve_pairs
+
+    def watched(pairs: Pairs, bounds: Bounds, effort: Effort, **more: Any) -> Answer:
+        answer = search(pairs, bounds, effort, **more)
+        if effort.integer:
+            nodes.append(effort.nodes)
+            answers.append(answer)
+        return answer
+
+    for name, value in (("_FEW_NODES", 1), ("_NODES", 50), ("_FAR", far), ("solve_pairs", watched)):
+        monkeypatch.setattr(solver, name, value)
+    found = solve(make_problem(130, limits=31, seed=5), gap=gap)
+    assert nodes == searched
+    assert (answers[0].status == "stopped") == (nodes[0] == 1)
+    assert found.value == pytest.approx(answers[-1].value)
