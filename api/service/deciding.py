@@ -17,7 +17,7 @@ from sqlmodel import Session
 from allot import LeaseLostError, WorkspaceError
 from api.service.state import Tenant
 from engine.serving.customer import Customer, from_audience, of_nobody
-from engine.serving.decide import Decider, Weighed, answered
+from engine.serving.decide import Decider, answered
 from engine.serving.features import Asked, from_features
 from engine.serving.prices import newest_prices
 from engine.serving.releases import Releases
@@ -43,7 +43,7 @@ class _Asked:
 
     decider: Decider
     request: Request
-    one: Weighed
+    customer: Customer
     budgeted: bool
 
 
@@ -83,15 +83,13 @@ class Deciding:
         if customer is None:
             what = f"customer {request.name!r} is not in the audience of the campaign's last release."
             return Refusal("unknown", what, "Send the customer's features, or allocate again.")
-        with self._tenant.metrics.stage("weigh"):
-            one = decider.weigh(customer)
         if time.monotonic() < self._away_until:
-            return await asyncio.to_thread(self._aside, decider, request, one)
+            return await asyncio.to_thread(self._aside, decider, request, customer)
         try:
-            return await self._written(decider, request, one)
+            return await self._written(decider, request, customer)
         except (WorkspaceError, DBAPIError):
             self._away_until = time.monotonic() + _AWAY
-            return await asyncio.to_thread(self._aside, decider, request, one)
+            return await asyncio.to_thread(self._aside, decider, request, customer)
 
     async def _customer(self, decider: Decider, request: Request) -> Customer | None:
         snapshot = decider.snapshot
@@ -106,12 +104,12 @@ class Deciding:
         except WorkspaceError:
             return of_nobody(snapshot, request.name)
 
-    async def _written(self, decider: Decider, request: Request, one: Weighed) -> Decision | Refusal:
+    async def _written(self, decider: Decider, request: Request, customer: Customer) -> Decision | Refusal:
         """In the database; where the ledger's leases are lost again and again, without its budgets."""
         for attempt in range(_ATTEMPTS + 1):
             budgeted = attempt < _ATTEMPTS
             try:
-                item = _Asked(decider, request, one, budgeted)
+                item = _Asked(decider, request, customer, budgeted)
                 return await asyncio.wrap_future(self._tenant.writer.submit_item(item, self._decided))
             except LeaseLostError:  # somebody else took what was left: look again
                 if not budgeted:
@@ -123,14 +121,14 @@ class Deciding:
         first = asked[0]
         with self._tenant.metrics.stage("decide"):
             if all(each.decider is first.decider and each.budgeted for each in asked):
-                return first.decider.decide_all(session, [(each.request, each.one) for each in asked])
-            return [each.decider.decide(session, each.request, each.one, budgeted=each.budgeted) for each in asked]
+                return first.decider.decide_all(session, [(each.request, each.customer) for each in asked])
+            return [each.decider.decide(session, each.request, each.customer, budgeted=each.budgeted) for each in asked]
 
-    def _aside(self, decider: Decider, request: Request, one: Weighed) -> Decision | Refusal:
+    def _aside(self, decider: Decider, request: Request, customer: Customer) -> Decision | Refusal:
         """Into the spool, where the database is away: only what draws on no budget."""
         before = self._spool.find(request.decision_id)
         if before is None:
-            before = self._spool.keep(decider.without_store(request, one))
+            before = self._spool.keep(decider.without_store(request, customer))
         return answered(before, request)
 
     def find(self, decision_id: str) -> Single | None:

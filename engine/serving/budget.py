@@ -49,8 +49,11 @@ class Prices:
     charges: Floats
     even: Floats
 
-    def charge(self, cell: int, cost: NDArray[np.floating], value: NDArray[np.floating]) -> Floats:
-        """What each offer is charged in a cell (k,), currency units."""
+    def charge(self, cell: NDArray[np.integer], cost: NDArray[np.floating], value: NDArray[np.floating]) -> Floats:
+        """What each offer is charged in the cells (n,) of some customers, to whom it costs and is worth this (n, k).
+
+        Currency units, (n, k).
+        """
         contact, per_cost, per_value = self.charges[:, cell]
         out: Floats = contact + per_cost * cost + per_value * value
         return out
@@ -73,11 +76,16 @@ class Needs:
     cost: Micros
     contact: Micros
 
-    def of(self, cell: int, value: Floats | None) -> Micros:
-        """Micros (m, k) for a customer of a cell, whose success is worth `value` (k,); None: nobody knows how much."""
-        worth = np.full(len(self.cost), BOUNDLESS) if value is None else micros_up(value)
-        units = np.stack([np.full(len(worth), MICROS), self.cost, worth])
-        out: Micros = np.where(self.applies[:, cell], units[self.measure], 0)
+    def of(self, cell: NDArray[np.integer], value: Floats | None) -> Micros:
+        """Micros (n, m, k) for customers of some cells (n,).
+
+        Args:
+            cell: (n,).
+            value: what a success of theirs is worth, (k,) or (n, k); None: nobody knows how much.
+        """
+        units = np.empty((len(MEASURES), len(cell), len(self.cost)), np.int64)
+        units[0], units[1], units[2] = MICROS, self.cost, BOUNDLESS if value is None else micros_up(value)
+        out: Micros = np.where(self.applies[:, cell], units[self.measure], 0).transpose(1, 0, 2)
         return out
 
     def sure(self, cell: int, offer: int) -> dict[str, int]:
@@ -103,9 +111,8 @@ def needs_of(limits: tuple[Limit | Share, ...], cells: int, terms: Terms) -> Nee
 
 
 def most_value(objective: Objective, terms: Terms) -> Floats | None:
-    """(k,) what one success of one customer is worth at most; None of amounts, which have no end."""
+    """What one success is worth at most, (k,), or (n, k) where customers differ; None of amounts, which have no end."""
     if terms.kind == AMOUNTS:
         return None
-    rate, earned = rate_of(objective, terms)[0], terms.earned
-    out: Floats = np.maximum(rate, earned).reshape(-1)
+    out: Floats = np.maximum(rate_of(objective, terms)[0], terms.earned)
     return out

@@ -67,7 +67,7 @@ class Counter:
         with self.store.transaction() as session:
             people = [from_audience(self.snapshot, request.name) for request in requests]
             return [
-                decider.decide(session, request, decider.weigh(person))
+                decider.decide(session, request, person)
                 for request, person in zip(requests, people, strict=True)
                 if person is not None
             ]

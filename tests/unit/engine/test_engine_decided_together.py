@@ -2,7 +2,7 @@
 
 import shutil
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -13,6 +13,7 @@ from engine.campaign import ContactPolicy
 from engine.serving.customer import from_audience
 from engine.serving.decide import TakenError
 from engine.serving.requests import Refusal
+from engine.serving.weigh import Chances, chances
 from warehouse import GroupCommit, Ledger
 from warehouse.singles import single_of
 
@@ -41,14 +42,14 @@ def requests(desk, count=8):
     return [desk.request(f"d-{i}", customer) for i, customer in enumerate(desk.customers[:count])]
 
 
-def weighed(desk, asked):
-    return [(one, desk.decider.weigh(from_audience(desk.snapshot, one.name))) for one in asked]
+def people(desk, asked):
+    return [(one, from_audience(desk.snapshot, one.name)) for one in asked]
 
 
 def found(desk, asked, left, *, together):
     """What is said, kept and held with this much left."""
     desk.purse = Purse(dict(left))
-    work = weighed(desk, asked)
+    work = people(desk, asked)
     with undone(desk) as session:
         if together:
             said = desk.decider.decide_all(session, work)
@@ -64,9 +65,9 @@ def test_together_is_as_one_after_the_other(house, left):
         desk.snapshot = exploring(desk.snapshot, share=0.3)
         asked = requests(desk)
         most = dict.fromkeys(desk.decider.needs.names, 0)
-        for _, person in weighed(desk, asked):
-            for name, need in zip(most, person.needs.max(1).tolist(), strict=True):
-                most[name] = max(most[name], need)
+        needs = desk.decider.weigh([person for _, person in people(desk, asked)]).needs
+        for name, need in zip(most, needs.max((0, 2)).tolist(), strict=True):
+            most[name] = need
         first = next(name for name, need in most.items() if need)
         plenty = dict.fromkeys(most, PLENTY)
         some = {
@@ -83,13 +84,57 @@ def test_together_is_as_one_after_the_other(house, left):
             assert single[2].held
 
 
+def bits(thing):
+    """Everything in a dataclass, arrays as bytes with their shapes."""
+    if is_dataclass(thing):
+        return {one.name: bits(getattr(thing, one.name)) for one in fields(thing) if one.name != "customers"}
+    return (np.asarray(thing).tobytes(), np.shape(thing)) if isinstance(thing, np.ndarray) else thing
+
+
+@pytest.mark.parametrize("way", ["profit", "incremental", "segments", "nothing known", "greedy"])
+def test_a_customer_has_the_same_bits_whoever_is_weighed_with_them(house, way):
+    with counter(house) as desk:
+        desk.snapshot = exploring(desk.snapshot, share=0.3, temperature=0.7)
+        book = desk.snapshot.book
+        if way == "incremental":
+            campaign, terms = replace(book.campaign, objective="incremental"), replace(book.terms, outside_margin=2.0)
+            desk.snapshot = replace(desk.snapshot, book=replace(book, campaign=campaign, terms=terms))
+        elif way == "greedy":
+            desk.snapshot = exploring(desk.snapshot, temperature=0.0)
+        elif way != "profit":
+            segments = desk.snapshot.segments if way == "segments" else None
+            desk.snapshot = replace(desk.snapshot, scoring=None, segments=segments)
+        who = [from_audience(desk.snapshot, name) for name in book.customer_id[:9].to_pylist()]
+        assert any((one.reasons > 0).any() for one in who)
+        those, room = desk.decider.weigh(who), np.full(len(desk.decider.needs.names), PLENTY)
+        reasons = np.stack([one.reasons for one in who])
+        found = chances(desk.snapshot, those, desk.decider.prices, reasons, room)
+        for i, one in enumerate(who):
+            alone = desk.decider.weigh([one])
+            assert bits(those.alone(i)) == bits(alone)
+            drawn_from = chances(desk.snapshot, alone, desk.decider.prices, reasons[i : i + 1], room)
+            assert bits(Chances(found.reasons[[i]], found.price[[i]], found.probability[[i]])) == bits(drawn_from)
+
+
+def test_customers_of_whom_the_model_knows_and_others_are_decided_one_by_one(house):
+    with counter(house) as desk:
+        asked = people(desk, requests(desk))
+        asked[2] = asked[2][0], replace(asked[2][1], scored=None)
+        with undone(desk) as session:
+            alone = [desk.decider.decide(session, *one) for one in asked]
+        desk.purse = Purse(dict.fromkeys(desk.decider.needs.names, PLENTY))
+        with undone(desk) as session:
+            assert desk.decider.decide_all(session, asked) == alone
+        assert [one.mode for one in alone].count("segment_prior") == 1
+
+
 @pytest.mark.parametrize("together", [False, True], ids=["alone", "together"])
 @pytest.mark.parametrize("part", [1.5, 0.5], ids=["one of the dearest fits", "only cheaper ones fit"])
 def test_a_small_budget_is_drawn_on_until_nothing_fits_any_more(house, tmp_path, together, part):
     with counter(type(house).open(shutil.copytree(house.root, tmp_path / "house"))) as desk:
         decider = desk.decider
-        work = weighed(desk, requests(desk, len(desk.customers)))
-        needs = np.stack([person.needs for _, person in work])
+        work = people(desk, requests(desk, len(desk.customers)))
+        needs = decider.weigh([person for _, person in work]).needs
         first = int(np.flatnonzero(needs.max((0, 2)))[0])
         cap = int(needs[:, first].max() * part)
         caps = dict.fromkeys(decider.needs.names, PLENTY) | {decider.needs.names[first]: cap}
@@ -122,7 +167,7 @@ def test_where_there_is_enough_the_ledger_is_asked_once_and_holds_once(house):
     with counter(house) as desk:
         desk.purse = Counting(dict.fromkeys(desk.decider.needs.names, PLENTY))
         with undone(desk) as session:
-            desk.decider.decide_all(session, weighed(desk, requests(desk)))
+            desk.decider.decide_all(session, people(desk, requests(desk)))
         assert desk.purse.calls == 2
 
 
@@ -148,7 +193,7 @@ def test_among_several_one_that_was_asked_before_has_its_old_answer_and_a_taken_
         other = replace(second, decision_id=third.decision_id)
         held = dict(desk.purse.held)
         with pytest.raises(TakenError), desk.store.transaction() as session:
-            desk.decider.decide_all(session, weighed(desk, [first, second]))
+            desk.decider.decide_all(session, people(desk, [first, second]))
         assert desk.purse.held == held
 
         def together(session, work):
@@ -156,9 +201,9 @@ def test_among_several_one_that_was_asked_before_has_its_old_answer_and_a_taken_
 
         writer = GroupCommit(desk.store)
         try:
-            futures = [writer.submit_item(work, together) for work in weighed(desk, [first, second, third])]
+            futures = [writer.submit_item(work, together) for work in people(desk, [first, second, third])]
             said = [future.result(10) for future in futures]
-            (late,) = [writer.submit_item(work, together) for work in weighed(desk, [other])]
+            (late,) = [writer.submit_item(work, together) for work in people(desk, [other])]
             assert isinstance(late.result(10), Refusal)
         finally:
             writer.close()

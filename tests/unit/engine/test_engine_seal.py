@@ -164,7 +164,7 @@ def test_learning_sees_customers_as_they_were_served(house):
         request = Request("with", "spring", customer, desk.opened, loaded)
         given = from_features(house.workspace, store, snapshot, Asked(customer, loaded))
         with store.transaction() as session:
-            desk.decider.decide(session, request, desk.decider.weigh(given))
+            desk.decider.decide(session, request, given)
         served = {"with": given.scored}
         for i, name in enumerate(names(12)):
             served[f"{name}-0"] = from_audience(snapshot, snapshot.book.customer_id[i].as_py()).scored

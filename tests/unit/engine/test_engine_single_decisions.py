@@ -15,10 +15,10 @@ from engine.learn import learn
 from engine.serving import snapshot
 from engine.serving.budget import Needs
 from engine.serving.customer import from_audience
-from engine.serving.decide import chances, drawn
 from engine.serving.moment import as_of_now
 from engine.serving.requests import Decision, Refusal, Request
 from engine.serving.snapshot import BUDGET, build, last_release, refreshed
+from engine.serving.weigh import Chances, chances, drawn
 from portfolio import MEASURES
 from sims.files import moment
 from warehouse import feedback_items, open_store, read_decisions, take_feedback
@@ -42,11 +42,17 @@ def house(released, kept_in, tmp_path):
 
 def probability(desk, customer_id, at=None, room=None):
     """(k + 1,) with which a customer's offer would be drawn."""
+    found = chances_of(desk, customer_id, at, room)
+    return Chances(found.reasons[0], found.price[0], found.probability[0])
+
+
+def chances_of(desk, customer_id, at=None, room=None):
+    """The same, as those of one customer among many."""
     decider, person = desk.decider, from_audience(desk.snapshot, customer_id)
     with desk.store.transaction(write=False) as session:
         reasons = as_of_now(desk.snapshot.book, person, desk.opened if at is None else at, session)
     room = np.full(len(decider.needs.names), PLENTY) if room is None else room
-    return chances(desk.snapshot, decider.weigh(person), decider.prices, reasons, room)
+    return chances(desk.snapshot, decider.weigh([person]), decider.prices, reasons[None], room)
 
 
 def test_one_text_has_the_key_and_the_uniform_that_many_have():
@@ -96,7 +102,8 @@ def test_what_is_kept_says_what_was_drawn(house):
     for decision in said:
         row = kept[decision.decision_id]
         numbers = Numbers.unpack(row.numbers)
-        played = drawn(numbers.probability, house.house_key, desk.request(decision.decision_id, decision.customer_id))
+        request = desk.request(decision.decision_id, decision.customer_id)
+        (played,) = drawn(numbers.probability[None], house.house_key, [request])
         ids = (*desk.snapshot.book.offer_ids, None)
         assert ids[played] == decision.offer_id == row.offer_id
         assert decision.propensity == float(numbers.probability[played])
@@ -119,8 +126,8 @@ def test_draws_follow_the_stated_chances(house):
         customer = desk.customers[3]
         p = probability(desk, customer).probability
     n = 20_000
-    asked = (Request(f"x{i}", "spring", customer, desk.opened) for i in range(n))
-    found = np.bincount([drawn(p, house.house_key, r) for r in asked], minlength=len(p))
+    asked = [Request(f"x{i}", "spring", customer, desk.opened) for i in range(n)]
+    found = np.bincount(drawn(np.tile(p, (n, 1)), house.house_key, asked), minlength=len(p))
     possible = p > 0
     assert found[~possible].sum() == 0
     expected = n * p[possible].astype(float) / p.sum(dtype=float)
@@ -134,11 +141,11 @@ def test_what_decisions_log_is_what_they_play(house):
     with counter(house) as desk:
         desk.snapshot = exploring(desk.snapshot, share=0.3)
         decider, customer = desk.decider, desk.customers[3]
-        one, found = decider.weigh(from_audience(desk.snapshot, customer)), probability(desk, customer)
+        one, found = decider.weigh([from_audience(desk.snapshot, customer)]), chances_of(desk, customer)
         ids = (*desk.snapshot.book.offer_ids, None)
         played = np.zeros(len(ids))
         for i in range(4_000):
-            made = decider._settled(desk.request(f"y{i}", customer), one, found)
+            (made,) = decider._settled([desk.request(f"y{i}", customer)], one, found)
             played[ids.index(made.decision.offer_id)] += 1
         logged = Numbers.unpack(made.single.numbers).probability.astype(float)
     expected = 4_000 * logged[logged > 0] / logged.sum()
@@ -160,8 +167,8 @@ def test_exploration_is_mixed_in_as_it_is_asked_for(house):
 def test_an_offer_that_cannot_be_reserved_is_not_eligible_and_the_rest_shares_its_chance(house):
     with counter(house) as desk:
         decider, customer = desk.decider, desk.customers[5]
-        person = decider.weigh(from_audience(desk.snapshot, customer))
-        most = person.needs[decider.needs.names.index("budget")]
+        person = decider.weigh([from_audience(desk.snapshot, customer)])
+        most = person.needs[0, decider.needs.names.index("budget")]
         full = probability(desk, customer)
         edge = int(np.median(most[full.reasons == 0]))
         room = np.array([edge if name == "budget" else PLENTY for name in decider.needs.names])
@@ -196,7 +203,7 @@ def test_what_is_sure_of_an_offer_is_no_more_than_what_is_reserved_of_any_limit(
     cost, contact = np.array([7, 5, 3]), np.array([2, 5, 0])
     applies = np.array([[[True, False, True]], [[False, True, True]], [[True, True, False]]])
     needs = Needs(("contacts", "budget", "sales"), applies, np.arange(len(MEASURES)), cost, contact)
-    most = needs.of(0, np.array([1.0, 1.0, 1.0]))
+    (most,) = needs.of(np.array([0]), np.array([1.0, 1.0, 1.0]))
     sure = np.array([list(needs.sure(0, offer).values()) for offer in range(3)]).T
     assert (sure <= most).all()
     expected = {"count": [MICROS, 0, MICROS], "cost": [0, 5, 0], "value": [0, 0, 0]}
