@@ -1,6 +1,7 @@
 """Where what must be transactional is kept: a SQLite file, or by one setting a schema of a PostgreSQL database."""
 
 import os
+import select as waiting
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -9,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlmodel import Session, SQLModel
 
 from allot import WorkspaceError
@@ -106,19 +107,39 @@ def make_engine(database: Database) -> Engine:
     PostgreSQL sessions see their schema alone; a connection that the server has closed is replaced on the next use.
     """
     if database.dialect == "sqlite":
-        engine = create_engine(database.url)
+        engine = create_engine(database.url, pool_use_lifo=True)  # its pages are in memory still
         event.listen(engine, "connect", lambda connection, _record: settle(connection))
         event.listen(engine, "begin", _begin)
         return engine
     given = database.url.query.get("options", "")
     options = " ".join([given if isinstance(given, str) else " ".join(given), _SESSION.format(schema=database.schema)])
-    return create_engine(
+    engine = create_engine(
         database.url.update_query_dict({"options": options.strip()}),
         connect_args=_CONNECTION,
-        pool_pre_ping=True,
+        pool_use_lifo=True,
         pool_size=2,  # of each tenant in each process, idle; under load there are eight more
         max_overflow=8,
     )
+    event.listen(engine, "checkout", lambda connection, _record, _proxy: _replace_closed(engine, connection))
+    return engine
+
+
+def _replace_closed(engine: Engine, connection: Any) -> None:
+    """Have a connection replaced that the server has closed.
+
+    On one that is idle nothing arrives, unless the server hangs up or has news; so the server is asked only then, and a
+    transaction does not begin with a question of its own.
+
+    Raises:
+        InvalidatePoolError: it is closed, and so may be others; the pool makes a new one.
+    """
+    try:
+        poll = waiting.poll()
+        poll.register(connection.fileno(), waiting.POLLIN)
+        if poll.poll(0):
+            engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise InvalidatePoolError from error
 
 
 def _begin(connection: Connection) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from queue import Empty, Full, Queue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias, TypeVar, final
 
 from sqlmodel import Session
@@ -90,7 +90,8 @@ class GroupCommit:
     def __init__(self, store: Store, *, most: int = 256, waiting: int = _MOST_WAITING) -> None:
         self._store = store
         self._most = most
-        self._queue: Queue[_Waiting | None] = Queue(waiting)
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._most_waiting = waiting
         self._open = True
         self._admission = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
@@ -136,11 +137,10 @@ class GroupCommit:
         with self._admission:
             if not self._open:
                 raise WorkspaceError("nothing is written any more.", remedy="Start the service again.")
-            try:
-                self._queue.put_nowait(_Waiting(together, item, future))
-            except Full:
-                what = f"{self._queue.maxsize:,} writes are waiting already."
-                raise BusyError(what, remedy="Try again in a second.") from None
+            if self._queue.qsize() >= self._most_waiting:
+                what = f"{self._most_waiting:,} writes are waiting already."
+                raise BusyError(what, remedy="Try again in a second.")
+            self._queue.put(_Waiting(together, item, future))
         return future
 
     def close(self) -> None:

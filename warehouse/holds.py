@@ -3,16 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Table, bindparam, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Table, bindparam, func, literal, or_, select, tuple_, update
 from sqlmodel import Session
 
 from warehouse.accounts import LEASES, Account, lock, read_accounts, recall, save_accounts
 from warehouse.columns import UtcTime, micros
 from warehouse.ledger_tables import HoldRow
-from warehouse.prepared import changed_by, connection_of, text_of
+from warehouse.prepared import connection_of, insert_rows
 
 HOLDS: Table = HoldRow.__table__  # type: ignore[attr-defined]
 
@@ -24,11 +23,6 @@ _SETTLE = (
     .where(_hold.decision_id == bindparam("decision"), _hold.limit_name == bindparam("limit"))
     .values(spent_micros=bindparam("spent"), unfunded_micros=bindparam("unfunded"))
 )
-
-
-@cache
-def _adding(dialect: str) -> str:
-    return text_of(insert(HOLDS).values({column.name: bindparam(column.name) for column in _hold}), dialect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +61,7 @@ def add_holds(session: Session, holds: Iterable[tuple[Holder, Mapping[str, int],
     """Write down who holds which amounts, micros by limit, and what of them is spent whatever the outcome."""
     rows = [row for hold in holds for row in _rows(*hold)]
     if rows:
-        connection = connection_of(session)
-        changed_by(connection, _adding(connection.dialect.name), rows)
+        insert_rows(connection_of(session), HOLDS, rows)
 
 
 def _rows(who: Holder, amounts: Mapping[str, int], sure: Mapping[str, int]) -> Iterator[dict[str, Any]]:

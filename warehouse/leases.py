@@ -5,12 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import bindparam, case, func, literal_column, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    String,
+    Update,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    update,
+)
 from sqlmodel import Session
 
 from warehouse.accounts import ACCOUNTS, LEASES, Borrower, wanted
 from warehouse.columns import micros
-from warehouse.prepared import changed_by, connection_of, rows_of, text_of
+from warehouse.prepared import as_rows, changed_by, connection_of, given_rows, rows_of, text_of
 
 _account, _lease = ACCOUNTS.c, LEASES.c
 _LEFT = (
@@ -36,18 +48,26 @@ _GAIN = select(
     .where(_lease.fence != bindparam("number"))
     .scalar_subquery(),
 ).where(_account.campaign == bindparam("of"))
-_TAKE = (
-    update(LEASES)
-    .where(
+
+
+def _taking(limit: ColumnElement[str], amount: ColumnElement[int]) -> Update:
+    """Take of a lease, unless it is over or has too little."""
+    found = update(LEASES).where(
         _lease.campaign == bindparam("of"),
-        _lease.limit_name == bindparam("limit"),
+        _lease.limit_name == limit,
         _lease.fence == bindparam("number"),
         _lease.worker == bindparam("who"),
         _lease.expires_at > bindparam("now"),
-        _lease.used_micros + bindparam("amount") <= _lease.granted_micros,
+        _lease.used_micros + amount <= _lease.granted_micros,
     )
-    .values(used_micros=_lease.used_micros + bindparam("amount"))
-)
+    return found.values(used_micros=_lease.used_micros + amount)
+
+
+_TAKEN = given_rows([Column("limit_name", String), Column("amount", BigInteger)])
+_TAKE = {
+    "sqlite": _taking(bindparam("limit_name"), bindparam("amount")),
+    "postgresql": _taking(_TAKEN.c.limit_name, _TAKEN.c.amount),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +81,7 @@ class _Texts:
 
 @cache
 def _texts(dialect: str) -> _Texts:
-    return _Texts(*(text_of(each, dialect) for each in (_LEFT, _GAIN, _TAKE)))
+    return _Texts(*(text_of(each, dialect) for each in (_LEFT, _GAIN, _TAKE[dialect])))
 
 
 @dataclass(slots=True)
@@ -100,6 +120,8 @@ def may_gain(session: Session, who: Borrower, short: Collection[str]) -> bool:
 def take(session: Session, who: Borrower, amounts: Mapping[str, int], now: datetime) -> bool:
     """Take of a lease; False where it is over or has too little of any limit, and then the caller rolls back."""
     connection = connection_of(session)
+    dialect = connection.dialect.name
     common = {"of": who.campaign, "number": who.fence, "who": who.worker, "now": micros(now)}
-    rows = [common | {"limit": limit, "amount": amount} for limit, amount in sorted(amounts.items())]
-    return changed_by(connection, _texts(connection.dialect.name).take, rows) == len(rows)
+    rows = [{"limit_name": limit, "amount": amount} for limit, amount in sorted(amounts.items())]
+    given = [common | row for row in rows] if dialect == "sqlite" else [common | {"rows": as_rows(rows)}]
+    return changed_by(connection, _texts(dialect).take, given) == len(rows)

@@ -1,15 +1,20 @@
 """Statements that run a thousand times a second, as texts for the driver: to build them costs more than to run them.
 
-Values go to the driver as they are: times as microseconds, documents as JSON.
+Values go to the driver as they are: times as microseconds, documents as JSON. What one statement does with several rows
+is, on SQLite, one call for each of them; PostgreSQL takes them all as one JSON document, since each call of its driver
+takes longer than the row.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ClauseElement, Connection
+from sqlalchemy import JSON, ClauseElement, Column, Connection, FromClause, Table, bindparam, cast, column, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
+
+from warehouse.columns import compact
 
 _DIALECTS: dict[str, Any] = {
     "sqlite": sqlite.dialect(paramstyle="named"),
@@ -65,6 +70,51 @@ def changed_by(connection: Connection, text: str, rows: Sequence[Mapping[str, An
     finally:
         cursor.close()
     return changed
+
+
+def given_rows(columns: Sequence[Column[Any]]) -> FromClause:
+    """The rows of the parameter `rows`, see `as_rows`, as a table of PostgreSQL with such columns."""
+    rows = func.json_to_recordset(cast(bindparam("rows"), JSON))
+    known = [column(one.name, one.type) for one in columns]
+    return rows.table_valued(*known, name="given").render_derived(with_types=True)
+
+
+def as_rows(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as `given_rows` reads them."""
+    return compact([{name: _plain(value) for name, value in row.items()} for row in rows])
+
+
+def _plain(value: Any) -> Any:
+    return f"\\x{value.hex()}" if isinstance(value, bytes) else value
+
+
+def insert_rows(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, unless: tuple[str, ...] = ()
+) -> int:
+    """Insert rows that all have the same columns; returns how many were inserted.
+
+    Args:
+        connection: in a transaction.
+        table: where.
+        rows: at least one; values as the driver takes them.
+        unless: passed over are those for which another row has the same in these columns.
+
+    Raises:
+        DBAPIError: as SQLAlchemy would have it.
+    """
+    dialect = connection.dialect.name
+    text = _inserting(table, tuple(rows[0]), unless, dialect)
+    return changed_by(connection, text, rows if dialect == "sqlite" else [{"rows": as_rows(rows)}])
+
+
+@cache
+def _inserting(table: Table, names: tuple[str, ...], unless: tuple[str, ...], dialect: str) -> str:
+    if dialect == "sqlite":
+        made = sqlite.insert(table).values({name: bindparam(name) for name in names})
+        return text_of(made.on_conflict_do_nothing(index_elements=unless) if unless else made, dialect)
+    given = given_rows([table.c[name] for name in names])
+    found = postgresql.insert(table).from_select(names, select(*given.c))
+    return text_of(found.on_conflict_do_nothing(index_elements=unless) if unless else found, dialect)
 
 
 def _said(connection: Connection, text: str, error: Any) -> Exception:

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import BigInteger, bindparam, type_coerce, update
 from sqlalchemy import select as columns_of
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from allot import ShapeError
 from warehouse.columns import compact, micros, moment
 from warehouse.feedback_log import JOINED, EventLog
-from warehouse.prepared import changed_by, connection_of, rows_of, text_of
+from warehouse.prepared import connection_of, insert_rows, rows_of, text_of
 from warehouse.single_tables import SingleRow
 from warehouse.tables import FeedbackRow
 
@@ -104,13 +103,6 @@ def signed(key: int) -> int:
 
 
 @cache
-def _adding(dialect: str) -> str:
-    made = (sqlite if dialect == "sqlite" else postgresql).insert(_TABLE)
-    new = made.values({column.name: bindparam(column.name) for column in _COLUMNS})
-    return text_of(new.on_conflict_do_nothing(index_elements=["decision_id"]), dialect)
-
-
-@cache
 def _contacts(dialect: str) -> str:
     return text_of(_CONTACTS, dialect)
 
@@ -122,9 +114,8 @@ def add_single(session: Session, single: Single) -> bool:
 
 def add_singles(session: Session, singles: Sequence[Single]) -> int:
     """Keep decisions, except those whose id is taken; returns how many were kept."""
-    connection = connection_of(session)
     rows = sorted(map(_row, singles), key=itemgetter("decision_id"))  # so that two processes never wait crosswise
-    return changed_by(connection, _adding(connection.dialect.name), rows)
+    return insert_rows(connection_of(session), _TABLE, rows, unless=("decision_id",))
 
 
 def _row(single: Single) -> dict[str, Any]:

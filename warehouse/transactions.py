@@ -1,6 +1,7 @@
 """Transactions on one database, opened with its tables up to date."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Self, TypeVar, final
@@ -16,6 +17,7 @@ from warehouse.revisions import OPERATIONAL, Revisions, migrate, revision_of
 T = TypeVar("T")
 
 _ATTEMPTS = 5
+_PAUSE = 0.01  # seconds, so that the winner of a race gets what it waits for before the loser is there again
 
 
 @final
@@ -90,12 +92,13 @@ class Transactions:
         Raises:
             WorkspaceError: as `begin`, or it has lost every time.
         """
-        for _ in range(_ATTEMPTS - 1):
+        for lost in range(1, _ATTEMPTS):
             try:
                 return self._once(work)
             except WorkspaceError as error:  # of the outermost transaction: inside, the driver's own words pass
                 if not lost_a_race(error):
                     raise
+            time.sleep(lost * _PAUSE)
         return self._once(work)
 
     def _once(self, work: Callable[[Session], T]) -> T:

@@ -1,5 +1,6 @@
 """The operational database: durable when acknowledged, nothing when not, and brought up to date on opening."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -10,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from importlib import import_module
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +34,11 @@ from warehouse import (
     pack_arrays,
     unpack_arrays,
 )
+from warehouse.columns import compact, micros, moment
 from warehouse.database import database_of, in_file, make_engine
+from warehouse.prepared import connection_of, insert_rows
 from warehouse.revisions import REVISION, migrate, revision_of
-from warehouse.tables import AuditRow, CampaignRow
+from warehouse.tables import AuditRow, CampaignRow, ModelRow
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
@@ -467,8 +471,10 @@ def test_a_connection_that_the_server_has_closed_is_replaced(postgres, tmp_path,
     with open_store(workspace) as store, open_store(workspace) as other:
         with store.transaction() as session:
             pid = session.connection().exec_driver_sql("SELECT pg_backend_pid()").scalar()
+            line = session.connection().connection.fileno()
         with other.transaction() as session:
             session.connection().exec_driver_sql(f"SELECT pg_terminate_backend({pid})")
+        assert wait([line], timeout=30), "the server has been told to close it, and has not yet"
         store.audit(AuditEntry(NOW, "me", "look", "it"))
         with pytest.raises(WorkspaceError, match="cannot be reached"), store.transaction() as session:
             pid = session.connection().exec_driver_sql("SELECT pg_backend_pid()").scalar()
@@ -476,6 +482,54 @@ def test_a_connection_that_the_server_has_closed_is_replaced(postgres, tmp_path,
                 killing.connection().exec_driver_sql(f"SELECT pg_terminate_backend({pid})")
             store.audit(AuditEntry(NOW, "me", "look", "lost"))
         assert [entry.subject for entry in store.audit_trail()] == ["it"]
+
+
+def test_who_writes_again_and_again_has_the_same_connection(store):
+    """Where two were open at once; on SQLite the other one has forgotten every page that was written since."""
+
+    def own():
+        with store.transaction() as session:
+            return id(session.connection().connection.dbapi_connection)
+
+    with ThreadPoolExecutor(1) as pool, store.transaction(write=False) as session:
+        session.connection().exec_driver_sql("SELECT 1")
+        first = pool.submit(own).result(30)
+        assert first != id(session.connection().connection.dbapi_connection)
+    found = [own() for _ in range(6)]
+    assert len(set(found)) == 1
+
+
+WORDS = ("", "plain", 'a "quoted" \\ word', "{1,NULL}", "é – 漢字 🎈", "tab\tand\nline")
+
+
+def test_rows_of_any_content_arrive_as_they_are(store):
+    """Several at once, on PostgreSQL as one document."""
+    table = ModelRow.__table__
+    rows = [
+        {
+            "kind": "prior",
+            "model_id": f"{i} {word}",
+            "created_at": micros(NOW) + i,
+            "parents": compact([word, word]),
+            "manifest": compact({word: None}),
+            "watermark": compact({"n": 2**62 + i}),
+            "blob": bytes([i, 0, 92, 120, 255]) * i,
+            "is_current": False,
+        }
+        for i, word in enumerate(WORDS)
+    ]
+    for count, of in ((2, rows[:2]), (len(rows) - 2, rows)):
+        with store.transaction() as session:
+            assert insert_rows(connection_of(session), table, of, unless=("kind", "model_id")) == count
+    for row, word in zip(rows, WORDS, strict=True):
+        model = store.model("prior", row["model_id"])
+        assert (model.parents, model.manifest, model.blob) == ((word, word), {word: None}, row["blob"])
+        assert (model.created_at, model.watermark["n"]) == (
+            moment(row["created_at"]),
+            json.loads(row["watermark"])["n"],
+        )
+    with pytest.raises(WorkspaceError, match="refused"), store.transaction() as session:
+        insert_rows(connection_of(session), table, rows[:1])
 
 
 def test_arrays_keep_their_bits_and_packing_is_deterministic():
