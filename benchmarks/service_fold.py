@@ -1,7 +1,7 @@
 """How long does it take to learn from a million events in the log? `python -m benchmarks.service_fold`.
 
 A release to a made-up retailer's customers, one event for each decision taken into the log, and the commands that take
-and fold them, measured from outside; then once more, with nothing new.
+and fold them, measured from outside; then once more, with nothing new. `--postgres` starts a server for the log.
 """
 
 import argparse
@@ -17,14 +17,19 @@ import pyarrow.parquet as pq
 
 from api.console import table
 from benchmarks.command import allot
+from benchmarks.loopback import database
 
 
 def main() -> None:
     """Release, feedback, learn, learn again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, default=1_000_000)
+    parser.add_argument("--postgres", action="store_true")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="allot-benchmark-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="allot-benchmark-") as folder,
+        database(Path(folder), postgres=asked.postgres),
+    ):
         files, home = Path(folder) / "files", Path(folder) / "workspace"
         size = (str(asked.customers), "40000")
         subprocess.run([sys.executable, "-m", "benchmarks.business", str(files), *size], check=True)
