@@ -1,7 +1,7 @@
 """Where what must be transactional is kept: a SQLite file, or by one setting a schema of a PostgreSQL database."""
 
 import os
-import select as waiting
+import selectors
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,6 +25,9 @@ _CONNECTION = {"connect_timeout": 10, "keepalives_idle": 15, "tcp_user_timeout":
 # Every session of ours: our tables only, no longer wait for a lock than on SQLite, and what is acknowledged is on disk
 # whatever the server's own default says.
 _SESSION = "-csearch_path={schema} -clock_timeout=30s -csynchronous_commit=on -ctimezone=UTC"
+
+# Any number of files may be open where there is poll; Windows has none.
+_Look: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +137,10 @@ def _replace_closed(engine: Engine, connection: Any) -> None:
         InvalidatePoolError: it is closed, and so may be others; the pool makes a new one.
     """
     try:
-        poll = waiting.poll()
-        poll.register(connection.fileno(), waiting.POLLIN)
-        if poll.poll(0):
-            engine.dialect.do_ping(connection)
+        with _Look() as look:
+            look.register(connection, selectors.EVENT_READ)
+            if look.select(0):
+                engine.dialect.do_ping(connection)
     except engine.dialect.loaded_dbapi.Error as error:
         raise InvalidatePoolError from error
 
