@@ -4,26 +4,44 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from engine_singles import PLENTY, Purse, counter, exploring
 
-from engine.campaign import ContactPolicy
+from bandit import SUCCESSES
+from engine.campaign import ContactPolicy, LimitSpec, Where
+from engine.serving.budget import Prices
 from engine.serving.customer import from_audience
 from engine.serving.decide import TakenError
 from engine.serving.requests import Refusal
-from engine.serving.weigh import Chances, chances
+from engine.serving.weigh import Chances, chances, unsure
 from warehouse import GroupCommit, Ledger
 from warehouse.singles import single_of
 
 
 @pytest.fixture(scope="module")
 def house(decided, tmp_path_factory):
+    """Where customers of different segments draw on different limits."""
     lab, _ = decided
     lab = lab.copy(tmp_path_factory.mktemp("together"))
-    lab.allocate(20, exploration=replace(lab.campaign.exploration, share=0.3))
+    seniors = Where(customers=(("segment", ("senior",)),))
+    calls_to_the_young = Where((("channel", ("call",)),), (("segment", ("starter", "family")),))
+    apart = (
+        LimitSpec("money for seniors", "cost", seniors, maximum=10_000.0),
+        LimitSpec("calls to the young", "count", calls_to_the_young, maximum=10_000.0),
+    )
+    limits = (*lab.campaign.limits, *apart)
+    lab.allocate(20, exploration=replace(lab.campaign.exploration, share=0.3), limits=limits)
     return lab.workspace
+
+
+def uneven(desk):
+    """Prices and exploration that differ from cell to cell."""
+    r, book = np.random.default_rng(4), desk.snapshot.book
+    cells, k = len(book.labels), len(book.offer_ids)
+    return Prices("uneven", r.uniform(0.0, 0.4, (3, cells, k)), r.uniform(0.5, 1.0, (cells, k)))
 
 
 class Undone(Exception):
@@ -48,7 +66,7 @@ def people(desk, asked):
 
 def found(desk, asked, left, *, together):
     """What is said, kept and held with this much left."""
-    desk.purse = Purse(dict(left))
+    desk.purse, desk.prices = Purse(dict(left)), uneven(desk)
     work = people(desk, asked)
     with undone(desk) as session:
         if together:
@@ -59,13 +77,17 @@ def found(desk, asked, left, *, together):
     return said, kept, desk.purse
 
 
-@pytest.mark.parametrize("left", ["plenty", "nothing of one", "enough for two", "nothing", "enough for nobody"])
+@pytest.mark.parametrize(
+    "left", ["plenty", "nothing of one", "enough for two", "what they may take", "nothing", "enough for nobody"]
+)
 def test_together_is_as_one_after_the_other(house, left):
     with counter(house) as desk:
         desk.snapshot = exploring(desk.snapshot, share=0.3)
         asked = requests(desk)
         most = dict.fromkeys(desk.decider.needs.names, 0)
-        needs = desk.decider.weigh([person for _, person in people(desk, asked)]).needs
+        who = [person for _, person in people(desk, asked)]
+        needs = desk.decider.weigh(who).needs
+        allowed = sum(need[:, one.reasons == 0].max(1) for need, one in zip(needs, who, strict=True))
         for name, need in zip(most, needs.max((0, 2)).tolist(), strict=True):
             most[name] = need
         first = next(name for name, need in most.items() if need)
@@ -74,6 +96,7 @@ def test_together_is_as_one_after_the_other(house, left):
             "plenty": plenty,
             "nothing of one": plenty | {first: 0},
             "enough for two": plenty | {first: 2 * most[first] + 1},
+            "what they may take": dict(zip(most, allowed.tolist(), strict=True)),
             "nothing": dict.fromkeys(most, 0),
             "enough for nobody": dict.fromkeys(most, 1),
         }[left]
@@ -91,29 +114,64 @@ def bits(thing):
     return (np.asarray(thing).tobytes(), np.shape(thing)) if isinstance(thing, np.ndarray) else thing
 
 
-@pytest.mark.parametrize("way", ["profit", "incremental", "segments", "nothing known", "greedy"])
+@pytest.mark.parametrize("way", ["profit", "incremental", "margins", "segments", "nothing known", "greedy"])
 def test_a_customer_has_the_same_bits_whoever_is_weighed_with_them(house, way):
+    r = np.random.default_rng(9)
     with counter(house) as desk:
-        desk.snapshot = exploring(desk.snapshot, share=0.3, temperature=0.7)
+        desk.snapshot, desk.prices = exploring(desk.snapshot, share=0.3, temperature=0.7), uneven(desk)
         book = desk.snapshot.book
         if way == "incremental":
             campaign, terms = replace(book.campaign, objective="incremental"), replace(book.terms, outside_margin=2.0)
             desk.snapshot = replace(desk.snapshot, book=replace(book, campaign=campaign, terms=terms))
         elif way == "greedy":
             desk.snapshot = exploring(desk.snapshot, temperature=0.0)
-        elif way != "profit":
+        elif way in ("segments", "nothing known"):
             segments = desk.snapshot.segments if way == "segments" else None
             desk.snapshot = replace(desk.snapshot, scoring=None, segments=segments)
         who = [from_audience(desk.snapshot, name) for name in book.customer_id[:9].to_pylist()]
+        if way == "margins":
+            theirs = [r.uniform(0.5, 2.0, one.scored.logits.shape) for one in who]
+            who = [replace(one, scored=replace(one.scored, relative=own)) for one, own in zip(who, theirs, strict=True)]
+        assert len({one.cell for one in who}) > 1
         assert any((one.reasons > 0).any() for one in who)
         those, room = desk.decider.weigh(who), np.full(len(desk.decider.needs.names), PLENTY)
-        reasons = np.stack([one.reasons for one in who])
-        found = chances(desk.snapshot, those, desk.decider.prices, reasons, room)
+        reasons, offers = np.stack([one.reasons for one in who]), r.integers(0, len(book.offer_ids), len(who))
+        found, sd = chances(desk.snapshot, those, desk.prices, reasons, room), unsure(SUCCESSES, those, offers)
         for i, one in enumerate(who):
-            alone = desk.decider.weigh([one])
+            alone, row = desk.decider.weigh([one]), slice(i, i + 1)
             assert bits(those.alone(i)) == bits(alone)
-            drawn_from = chances(desk.snapshot, alone, desk.decider.prices, reasons[i : i + 1], room)
-            assert bits(Chances(found.reasons[[i]], found.price[[i]], found.probability[[i]])) == bits(drawn_from)
+            drawn_from = chances(desk.snapshot, alone, desk.prices, reasons[row], room)
+            assert bits(Chances(found.reasons[row], found.price[row], found.probability[row])) == bits(drawn_from)
+            assert bits(sd[row]) == bits(unsure(SUCCESSES, alone, offers[row]))
+
+
+def test_the_ledger_is_asked_for_all_that_could_be_taken_and_lends_what_each_would_get_alone(house):
+    class Strict(Purse):
+        """Lends what is asked for, and no more."""
+
+        needs: ClassVar[list[dict[str, int]]] = []
+
+        def room(self, session, account, need):
+            self.needs.append(need)
+            return {name: min(amount, need.get(name, 0)) for name, amount in self.left.items()}
+
+    with counter(house) as desk:
+        desk.snapshot, desk.prices = exploring(desk.snapshot, share=0.3), uneven(desk)
+        plenty, work = dict.fromkeys(desk.decider.needs.names, PLENTY), people(desk, requests(desk, 24))
+        told = []
+        for size in (1, len(work)):
+            desk.purse = Strict(dict(plenty))
+            with undone(desk) as session:
+                parts = [work[at : at + size] for at in range(0, len(work), size)]
+                said = [one for part in parts for one in desk.decider.decide_all(session, part)]
+            told.append((said, desk.purse.held))
+        assert told[0] == told[1]
+        *alone, together = Strict.needs
+        assert together == {name: sum(one.get(name, 0) for one in alone) for name in together}
+        allowed = [one.reasons == 0 for _, one in work]
+        needs = desk.decider.weigh([one for _, one in work]).needs
+        most = sum(need[:, free].max(1) for need, free in zip(needs, allowed, strict=True))
+        assert together == {n: m for n, m in zip(desk.decider.needs.names, most.tolist(), strict=True) if m}
 
 
 def test_customers_of_whom_the_model_knows_and_others_are_decided_one_by_one(house):
