@@ -21,7 +21,13 @@ from warehouse.workspace import Workspace
 DialectName: TypeAlias = Literal["sqlite", "postgresql"]
 
 # A server that does not answer is noticed within half a minute, also where the network swallows packets.
-_CONNECTION = {"connect_timeout": 10, "keepalives_idle": 15, "tcp_user_timeout": 30_000}
+_CONNECTION = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 # Every session of ours: our tables only, no longer wait for a lock than on SQLite, and what is acknowledged is on disk
 # whatever the server's own default says.
 _SESSION = "-csearch_path={schema} -clock_timeout=30s -csynchronous_commit=on -ctimezone=UTC"

@@ -2,7 +2,7 @@
 
 Values go to the driver as they are: times as microseconds, documents as JSON. What one statement does with several rows
 is, on SQLite, one call for each of them; PostgreSQL takes them all as one JSON document, since each call of its driver
-takes longer than the row.
+takes longer than a row, unless the row is long.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from sqlmodel import Session
 
 from warehouse.columns import compact
 
+_LONG = 2_048  # bytes of one value: written as JSON, and read, it takes longer than a call of the driver
 _DIALECTS: dict[str, Any] = {
     "sqlite": sqlite.dialect(paramstyle="named"),
     "postgresql": postgresql.dialect(paramstyle="pyformat"),  # type: ignore[no-untyped-call]
@@ -76,7 +77,7 @@ def given_rows(columns: Sequence[Column[Any]]) -> FromClause:
     """The rows of the parameter `rows`, see `as_rows`, as a table of PostgreSQL with such columns."""
     rows = func.json_to_recordset(cast(bindparam("rows"), JSON))
     known = [column(one.name, one.type) for one in columns]
-    return rows.table_valued(*known, name="given").render_derived(with_types=True)
+    return rows.table_valued(*known).render_derived(name="given", with_types=True)
 
 
 def as_rows(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -96,25 +97,31 @@ def insert_rows(
     Args:
         connection: in a transaction.
         table: where.
-        rows: at least one; values as the driver takes them.
+        rows: at least one; values are int, str, bytes or None.
         unless: passed over are those for which another row has the same in these columns.
 
     Raises:
         DBAPIError: as SQLAlchemy would have it.
     """
     dialect = connection.dialect.name
-    text = _inserting(table, tuple(rows[0]), unless, dialect)
-    return changed_by(connection, text, rows if dialect == "sqlite" else [{"rows": as_rows(rows)}])
+    as_one = dialect == "postgresql" and not any(_is_long(value) for value in rows[0].values())
+    text = _inserting(table, tuple(rows[0]), unless, dialect, as_one)
+    return changed_by(connection, text, [{"rows": as_rows(rows)}] if as_one else rows)
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, bytes) and len(value) > _LONG
 
 
 @cache
-def _inserting(table: Table, names: tuple[str, ...], unless: tuple[str, ...], dialect: str) -> str:
-    if dialect == "sqlite":
-        made = sqlite.insert(table).values({name: bindparam(name) for name in names})
-        return text_of(made.on_conflict_do_nothing(index_elements=unless) if unless else made, dialect)
-    given = given_rows([table.c[name] for name in names])
-    found = postgresql.insert(table).from_select(names, select(*given.c))
-    return text_of(found.on_conflict_do_nothing(index_elements=unless) if unless else found, dialect)
+def _inserting(table: Table, names: tuple[str, ...], unless: tuple[str, ...], dialect: str, as_one: bool) -> str:
+    made = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    if as_one:
+        given = given_rows([table.c[name] for name in names])
+        made = made.from_select(names, select(*given.c))
+    else:
+        made = made.values({name: bindparam(name) for name in names})
+    return text_of(made.on_conflict_do_nothing(index_elements=unless) if unless else made, dialect)
 
 
 def _said(connection: Connection, text: str, error: Any) -> Exception:

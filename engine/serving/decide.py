@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from allot import AllotError
 from engine.budgets import account_of
-from engine.serving.budget import Budget, Micros, Needs, Prices, needs_of
+from engine.serving.budget import BOUNDLESS, Budget, Micros, Needs, Prices, needs_of
 from engine.serving.customer import Customer
 from engine.serving.moment import as_of_now
 from engine.serving.requests import Decision, Refusal, Request, Status
@@ -20,7 +20,7 @@ from engine.serving.weigh import Chances, Weighed, alike, chances, drawn, unsure
 from warehouse.holds import Claim
 from warehouse.singles import Numbers, Single, add_singles, signed, single_of
 
-Asked: TypeAlias = tuple[Request, Customer]
+Turn: TypeAlias = tuple[Request, Customer]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +92,7 @@ class Decider:
         self._hold(session, made)
         return made[0].decision
 
-    def decide_all(self, session: Session, asked: Sequence[Asked]) -> list[Decision | Refusal]:
+    def decide_all(self, session: Session, asked: Sequence[Turn]) -> list[Decision | Refusal]:
         """As `decide` for one after the other; in few passes and statements where they are about different customers.
 
         The room is asked for once, as much as all of them could take; each finds what those before it have left.
@@ -117,13 +117,13 @@ class Decider:
         free = _free(self.weigh([customer]))
         return self._settled([request], free, chances(self.snapshot, free, self.prices, reasons, None))[0].single
 
-    def _apart(self, asked: Sequence[Asked]) -> bool:
+    def _apart(self, asked: Sequence[Turn]) -> bool:
         """Whether all have ids and customers of their own, and can be weighed together."""
         people = [customer for _, customer in asked]
         ids, keys = {request.decision_id for request, _ in asked}, {one.key for one in people}
         return len(ids) == len(keys) == len(asked) > 1 and alike(self.snapshot, people)
 
-    def _made(self, session: Session, asked: Sequence[Asked], *, budgeted: bool) -> list[_Made]:
+    def _made(self, session: Session, asked: Sequence[Turn], *, budgeted: bool) -> list[_Made]:
         """Decisions about different customers; nothing is kept or held yet."""
         requests, those = [request for request, _ in asked], self.weigh([customer for _, customer in asked])
         reasons = np.stack([as_of_now(self.snapshot.book, who, request.at, session) for request, who in asked])
@@ -131,7 +131,7 @@ class Decider:
             those = _free(those)
             return self._settled(requests, those, chances(self.snapshot, those, self.prices, reasons, None))
         room = self._room(session, those.most(reasons == 0).sum(0))
-        if len(asked) == 1 or (those.most().sum(0) <= room).all():  # whatever is drawn, nobody finds less than enough
+        if len(asked) == 1 or _enough(those, room):
             return self._settled(requests, those, chances(self.snapshot, those, self.prices, reasons, room))
         made: list[_Made] = []
         for i, request in enumerate(requests):
@@ -219,6 +219,12 @@ class Decider:
             numbers=numbers.pack(),
             features=None if request.features is None else dict(request.features),
         )
+
+
+def _enough(those: Weighed, room: Micros) -> bool:
+    """Whether what fits into the room fits for each of them, whatever the others draw. What does not never will."""
+    fits: NDArray[np.bool_] = np.all(those.needs <= room[:, None], axis=1)
+    return bool((those.most(fits).sum(0) <= room).all() and (room < BOUNDLESS).all())
 
 
 def _numbers(those: Weighed, found: Chances, i: int) -> Numbers:

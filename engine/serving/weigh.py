@@ -67,15 +67,10 @@ class Weighed:
         who = self.customers[row]
         return Weighed(who, self.cell[row], beliefs, worth, self.rate[row], self.needs[row], self.mode)
 
-    def most(self, allowed: NDArray[np.bool_] | None = None) -> Micros:
-        """What the dearest offer would take of each limit (n, m), where anybody knows how much.
-
-        Args:
-            allowed: (n, k) offers that count; None: all.
-        """
-        counts = self.needs < BOUNDLESS
-        if allowed is not None:
-            counts &= allowed[:, None]
+    def most(self, allowed: NDArray[np.bool_]) -> Micros:
+        """What the dearest offer would take of each limit (n, m), of those (n, k) that are allowed; where anybody knows
+        how much."""
+        counts = (self.needs < BOUNDLESS) & allowed[:, None]
         out: Micros = self.needs.max(2, initial=0, where=counts)
         return out
 

@@ -12,6 +12,7 @@ from engine_singles import PLENTY, Purse, counter, exploring
 
 from bandit import SUCCESSES
 from engine.campaign import ContactPolicy, LimitSpec, Where
+from engine.serving import decide
 from engine.serving.budget import Prices
 from engine.serving.customer import from_audience
 from engine.serving.decide import TakenError
@@ -78,7 +79,16 @@ def found(desk, asked, left, *, together):
 
 
 @pytest.mark.parametrize(
-    "left", ["plenty", "nothing of one", "enough for two", "what they may take", "nothing", "enough for nobody"]
+    "left",
+    [
+        "plenty",
+        "nothing of one",
+        "not enough of one for the dearest",
+        "enough for two",
+        "what they may take",
+        "nothing",
+        "enough for nobody",
+    ],
 )
 def test_together_is_as_one_after_the_other(house, left):
     with counter(house) as desk:
@@ -95,6 +105,7 @@ def test_together_is_as_one_after_the_other(house, left):
         some = {
             "plenty": plenty,
             "nothing of one": plenty | {first: 0},
+            "not enough of one for the dearest": plenty | {first: most[first] - 1},
             "enough for two": plenty | {first: 2 * most[first] + 1},
             "what they may take": dict(zip(most, allowed.tolist(), strict=True)),
             "nothing": dict.fromkeys(most, 0),
@@ -107,6 +118,21 @@ def test_together_is_as_one_after_the_other(house, left):
             assert single[2].held
 
 
+@pytest.mark.parametrize("exhausted", [False, True])
+def test_where_nobody_takes_what_another_could_want_all_chances_are_found_at_once(house, exhausted, monkeypatch):
+    passes = []
+
+    def counted(snapshot, those, *given):
+        passes.append(len(those.customers))
+        return chances(snapshot, those, *given)
+
+    monkeypatch.setattr(decide, "chances", counted)
+    with counter(house) as desk:
+        left = dict.fromkeys(desk.decider.needs.names, PLENTY)
+        found(desk, requests(desk), left | ({"budget": 0} if exhausted else {}), together=True)
+    assert passes == [8]
+
+
 def bits(thing):
     """Everything in a dataclass, arrays as bytes with their shapes."""
     if is_dataclass(thing):
@@ -114,22 +140,28 @@ def bits(thing):
     return (np.asarray(thing).tobytes(), np.shape(thing)) if isinstance(thing, np.ndarray) else thing
 
 
-@pytest.mark.parametrize("way", ["profit", "incremental", "margins", "segments", "nothing known", "greedy"])
+@pytest.mark.parametrize(
+    "way", ["profit", "incremental", "margins", "incremental margins", "segments", "nothing known", "greedy"]
+)
 def test_a_customer_has_the_same_bits_whoever_is_weighed_with_them(house, way):
     r = np.random.default_rng(9)
     with counter(house) as desk:
         desk.snapshot, desk.prices = exploring(desk.snapshot, share=0.3, temperature=0.7), uneven(desk)
         book = desk.snapshot.book
-        if way == "incremental":
+        if way.startswith("incremental"):
             campaign, terms = replace(book.campaign, objective="incremental"), replace(book.terms, outside_margin=2.0)
             desk.snapshot = replace(desk.snapshot, book=replace(book, campaign=campaign, terms=terms))
         elif way == "greedy":
             desk.snapshot = exploring(desk.snapshot, temperature=0.0)
         elif way in ("segments", "nothing known"):
-            segments = desk.snapshot.segments if way == "segments" else None
+            known = desk.snapshot.segments
+            theirs = replace(known, relative=r.uniform(0.5, 2.0, known.relative.shape))
+            segments = theirs if way == "segments" else None
             desk.snapshot = replace(desk.snapshot, scoring=None, segments=segments)
-        who = [from_audience(desk.snapshot, name) for name in book.customer_id[:9].to_pylist()]
-        if way == "margins":
+        away = int(np.flatnonzero(book.held_out & (book.reasons == 0).any(1))[0])
+        some = [*range(9), away]
+        who = [from_audience(desk.snapshot, book.customer_id[row].as_py()) for row in some]
+        if way.endswith("margins"):
             theirs = [r.uniform(0.5, 2.0, one.scored.logits.shape) for one in who]
             who = [replace(one, scored=replace(one.scored, relative=own)) for one, own in zip(who, theirs, strict=True)]
         assert len({one.cell for one in who}) > 1
@@ -137,6 +169,8 @@ def test_a_customer_has_the_same_bits_whoever_is_weighed_with_them(house, way):
         those, room = desk.decider.weigh(who), np.full(len(desk.decider.needs.names), PLENTY)
         reasons, offers = np.stack([one.reasons for one in who]), r.integers(0, len(book.offer_ids), len(who))
         found, sd = chances(desk.snapshot, those, desk.prices, reasons, room), unsure(SUCCESSES, those, offers)
+        assert not found.probability[:, :-1][found.reasons > 0].any()
+        assert found.probability[-1].tolist() == [0.0] * len(book.offer_ids) + [1.0]  # held out
         for i, one in enumerate(who):
             alone, row = desk.decider.weigh([one]), slice(i, i + 1)
             assert bits(those.alone(i)) == bits(alone)

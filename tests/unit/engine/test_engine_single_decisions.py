@@ -13,7 +13,7 @@ from engine.budgets import MICROS
 from engine.campaign import ContactPolicy
 from engine.learn import learn
 from engine.serving import snapshot
-from engine.serving.budget import Needs
+from engine.serving.budget import BOUNDLESS, Needs
 from engine.serving.customer import from_audience
 from engine.serving.moment import as_of_now
 from engine.serving.requests import Decision, Refusal, Request
@@ -208,6 +208,19 @@ def test_what_is_sure_of_an_offer_is_no_more_than_what_is_reserved_of_any_limit(
     assert (sure <= most).all()
     expected = {"count": [MICROS, 0, MICROS], "cost": [0, 5, 0], "value": [0, 0, 0]}
     assert sure.tolist() == [expected[measure] for measure in MEASURES]
+
+
+def test_what_has_no_end_is_never_within_a_limit_and_the_ledger_is_not_asked_for_it(house):
+    """Amounts: nobody knows how much one customer may bring."""
+    applies = np.ones((len(MEASURES), 1, 2), bool)
+    needs = Needs(
+        ("contacts", "budget", "sales"), applies, np.arange(len(MEASURES)), np.array([7, 5]), np.array([2, 5])
+    )
+    found = needs.of(np.array([0, 0]), None)
+    assert (found == BOUNDLESS).tolist() == [[[measure == "value"] * 2 for measure in MEASURES]] * 2
+    with counter(house) as desk:
+        those = replace(desk.decider.weigh([from_audience(desk.snapshot, desk.customers[0])]), needs=found[:1])
+    assert those.most(np.ones((1, 2), bool)).tolist() == [[MICROS, 7, 0]]
 
 
 def test_without_any_room_nothing_that_costs_is_given_and_nobody_overspends(house):

@@ -502,8 +502,9 @@ def test_who_writes_again_and_again_has_the_same_connection(store):
 WORDS = ("", "plain", 'a "quoted" \\ word', "{1,NULL}", "é – 漢字 🎈", "tab\tand\nline")
 
 
-def test_rows_of_any_content_arrive_as_they_are(store):
-    """Several at once, on PostgreSQL as one document."""
+@pytest.mark.parametrize("times", [1, 1_000], ids=["short", "long"])
+def test_rows_of_any_content_arrive_as_they_are(store, times):
+    """Several at once, on PostgreSQL as one document unless they are long."""
     table = ModelRow.__table__
     rows = [
         {
@@ -513,10 +514,10 @@ def test_rows_of_any_content_arrive_as_they_are(store):
             "parents": compact([word, word]),
             "manifest": compact({word: None}),
             "watermark": compact({"n": 2**62 + i}),
-            "blob": bytes([i, 0, 92, 120, 255]) * i,
+            "blob": bytes([i, 0, 92, 120, 255]) * i * times,
             "is_current": False,
         }
-        for i, word in enumerate(WORDS)
+        for i, word in enumerate(WORDS, times > 1)
     ]
     for count, of in ((2, rows[:2]), (len(rows) - 2, rows)):
         with store.transaction() as session:
