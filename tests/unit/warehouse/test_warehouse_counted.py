@@ -81,7 +81,10 @@ def test_it_goes_on_where_it_ended(store, counted, ids, read):
     assert counted.events == 400
 
 
-@pytest.mark.parametrize("seed", range(6))
+SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 12))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_it_says_the_same_as_counting_all_whatever_happens_to_the_log(store, counted, ids, seed):
     draw, hidden, number, now = random.Random(seed), set(ids[::3]), 0, NOW
     for _ in range(25):
